@@ -1,0 +1,42 @@
+/** Schema pieces shared by the messages. Lengths are in bytes for byte strings and UTF-16 units for text. */
+import { Type, type TSchema } from "typebox";
+
+/** Wire version, in every request frame. */
+export const WIRE_VERSION = 1;
+
+/** A byte string of `min` to `max` bytes. */
+export function bytes(min: number, max: number) {
+  return Type.Refine(
+    Type.Unsafe<Uint8Array>({}),
+    (value: unknown) => value instanceof Uint8Array && value.length >= min && value.length <= max,
+    () => `expected ${min} to ${max} bytes`,
+  );
+}
+
+/** Text of `min` to `max` UTF-16 units. */
+export const text = (max: number, min = 1) => Type.String({ minLength: min, maxLength: max });
+
+/** An unsigned integer within 2^53. */
+export const uint = (maximum: number = Number.MAX_SAFE_INTEGER) => Type.Integer({ minimum: 0, maximum });
+
+/** Device ids are ULIDs in Crockford base32, upper case. */
+export const deviceId = Type.String({ pattern: "^[0-9A-HJKMNP-TV-Z]{26}$" });
+
+/** Task ids are ULIDs. */
+export const taskId = deviceId;
+
+/** Opens a stream: the wire version and the method, then the method's own fields. */
+export const request = <M extends string, P extends Record<string, TSchema>>(method: M, fields: P) =>
+  Type.Object({ v: Type.Literal(WIRE_VERSION), method: Type.Literal(method), ...fields });
+
+/** A message after the request frame. */
+export const message = <T extends string, P extends Record<string, TSchema>>(type: T, fields: P) =>
+  Type.Object({ type: Type.Literal(type), ...fields });
+
+/** The error frame: the last frame of a stream that failed. */
+export const errorMessage = message("error", {
+  code: text(64),
+  message: text(512, 0),
+  retryAfterMs: Type.Optional(uint()),
+  details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+});

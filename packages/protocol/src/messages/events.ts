@@ -1,0 +1,92 @@
+/** Event streams: `events.publish` and `events.subscribe`. docs/wire.md, "Events". */
+import { Type, type Static } from "typebox";
+import { bytes, deviceId, message, request, text, uint } from "./common.ts";
+
+/** Largest event body, bytes. */
+export const MAX_EVENT_BYTES = 65_536;
+/** Most events in one batch frame: keeps a full batch under the pre-scan's 4096 items. */
+export const MAX_BATCH_EVENTS = 256;
+
+/** An event as its node recorded it. `data` is one CBOR value, carried as a byte string so that a gateway need not decode it. */
+export const publishedEvent = Type.Object({
+  kind: text(128),
+  /** The node's clock, Unix milliseconds. */
+  time: uint(),
+  data: bytes(0, MAX_EVENT_BYTES),
+});
+
+/** Node to gateway, the request frame. */
+export const publishRequest = request("events.publish", { outboxEpoch: bytes(16, 16) });
+/** Node to gateway: consecutive events; the first has sequence `first`, which is 1 or more. */
+export const eventBatch = message("batch", {
+  first: uint(),
+  events: Type.Array(publishedEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }),
+});
+/** Either side, its last message. */
+export const endOfStream = message("end", {});
+/** Gateway to node, first: send from `ackedSeq + 1`. */
+export const publishReady = message("ready", { ackedSeq: uint() });
+/** Gateway to node: everything up to and with `seq` is committed. */
+export const publishAck = message("ack", { seq: uint() });
+/** Gateway to node: a gap; nothing of that batch was stored, send from `seq`. */
+export const expectedSeq = message("expected", { seq: uint() });
+/** Gateway to node: `seq` is stored with another body; it is quarantined and the node must not resend it. */
+export const seqConflict = message("conflict", { seq: uint() });
+/** Gateway to node: stop for a while. */
+export const throttle = message("throttle", { retryAfterMs: uint() });
+
+const filter = Type.Object({
+  /** Exact kinds, or prefixes that end in `*`. */
+  kinds: Type.Optional(Type.Array(text(128), { maxItems: 64 })),
+  devices: Type.Optional(Type.Array(deviceId, { maxItems: 64 })),
+});
+
+/** Node to gateway, the request frame. `after`: the first event sent is the first after that offset; `log` names the log the offset belongs to. */
+export const subscribeRequest = request("events.subscribe", {
+  after: uint(),
+  log: Type.Optional(text(64)),
+  filter: Type.Optional(filter),
+  creditEvents: uint(),
+  creditBytes: uint(),
+});
+/** Node to gateway: this much more may be sent. */
+export const credit = message("credit", { events: uint(), bytes: uint() });
+
+/** An event as the gateway's log holds it. */
+export const loggedEvent = Type.Object({
+  offset: uint(),
+  device: deviceId,
+  outboxEpoch: bytes(16, 16),
+  seq: uint(),
+  kind: text(128),
+  time: uint(),
+  /** The gateway's clock at commit, Unix milliseconds. */
+  received: uint(),
+  data: bytes(0, MAX_EVENT_BYTES),
+});
+/** Gateway to node, first: which log this is and what it holds. */
+export const subscribed = message("subscribed", { log: text(64), earliest: uint(), latest: uint() });
+/** Gateway to node. */
+export const loggedEvents = message("events", {
+  events: Type.Array(loggedEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }),
+});
+/** Gateway to node: nothing up to `offset` is left to send; with a filter, the reader may move its cursor there. */
+export const caughtUp = message("caught-up", { offset: uint() });
+
+export type PublishedEvent = Static<typeof publishedEvent>;
+export type EventBatch = Static<typeof eventBatch>;
+export type LoggedEvent = Static<typeof loggedEvent>;
+export type EventFilter = Static<typeof filter>;
+export type SubscribeRequest = Static<typeof subscribeRequest>;
+export type PublishReply =
+  | Static<typeof publishReady>
+  | Static<typeof publishAck>
+  | Static<typeof expectedSeq>
+  | Static<typeof seqConflict>
+  | Static<typeof throttle>
+  | Static<typeof endOfStream>;
+export type SubscriptionMessage =
+  | Static<typeof subscribed>
+  | Static<typeof loggedEvents>
+  | Static<typeof caughtUp>
+  | Static<typeof endOfStream>;

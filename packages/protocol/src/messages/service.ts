@@ -1,0 +1,22 @@
+/** Short request and answer streams a node opens: `certificate.renew` and `health`. */
+import { Type, type Static } from "typebox";
+import { bytes, message, request, uint } from "./common.ts";
+
+/** Node to gateway, the request frame: a CSR for the same key. */
+export const renewRequest = request("certificate.renew", { csr: bytes(1, 2048) });
+/** Gateway to node: the new certificate, DER, leaf first, root not included. */
+export const renewed = message("renewed", {
+  chain: Type.Array(bytes(1, 4096), { minItems: 1, maxItems: 4 }),
+  renewAfter: uint(),
+});
+/** Node to gateway, the request frame. */
+export const healthRequest = request("health", {});
+/** Gateway to node. */
+export const health = message("health", {
+  status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
+  time: uint(),
+});
+
+export type RenewRequest = Static<typeof renewRequest>;
+export type Renewed = Static<typeof renewed>;
+export type Health = Static<typeof health>;

@@ -1,0 +1,99 @@
+/** The control stream: `session.open`. docs/wire.md, "Session". */
+import { Type, type Static } from "typebox";
+import { bytes, deviceId, message, request, taskId, text, uint } from "./common.ts";
+
+const capability = Type.Object({
+  /** A task definition's name. */
+  name: text(128),
+  /** Attempts of this definition the node runs at once. */
+  concurrency: Type.Optional(uint(1024)),
+});
+
+const runningAttempt = Type.Object({
+  taskId,
+  token: uint(),
+  progress: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+});
+
+/** Node to gateway, the request frame. */
+export const hello = request("session.open", {
+  device: deviceId,
+  /** Fresh random bytes per session. */
+  nonce: bytes(16, 32),
+  /** The node's outbox; a new one means a new sequence. */
+  outboxEpoch: bytes(16, 16),
+  software: text(64),
+  platform: Type.Object({ os: text(32), arch: text(32), hostname: Type.Optional(text(253)) }),
+  capabilities: Type.Array(capability, { maxItems: 256 }),
+  policyVersion: Type.Optional(uint()),
+  running: Type.Optional(Type.Array(runningAttempt, { maxItems: 1024 })),
+});
+
+/** Node to gateway. */
+export const heartbeat = message("heartbeat", {
+  seq: uint(),
+  /** 1-minute load average divided by the cores. */
+  load: Type.Number({ minimum: 0 }),
+  /** Attempts the node still runs; each renews that attempt's lease. */
+  running: Type.Array(runningAttempt, { maxItems: 1024 }),
+});
+/** Node to gateway. */
+export const capabilityReport = message("capabilities", { capabilities: Type.Array(capability, { maxItems: 256 }) });
+/** Node to gateway. */
+export const policyApplied = message("policy.applied", { version: uint() });
+/** Node to gateway: answers `ping`. */
+export const pong = message("pong", { id: uint() });
+/** Node to gateway, its last message: it leaves on purpose. */
+export const bye = message("bye", { reason: text(128, 0) });
+
+/** Gateway to node: only this makes a node online. */
+export const welcome = message("welcome", {
+  /** Grows by one with each session of this device. */
+  sessionEpoch: uint(),
+  mesh: text(64),
+  heartbeatMs: uint(),
+  /** The last sequence of this outbox epoch the gateway has committed; 0 is none. */
+  ackedSeq: uint(),
+  policyVersion: uint(),
+  limits: Type.Object({ maxFrameBytes: uint(), maxBatchEvents: uint(), maxEventBytes: uint() }),
+  /** The gateway's clock, Unix milliseconds. */
+  time: uint(),
+});
+/** Gateway to node: which of the reported attempts are no longer this node's. */
+export const heartbeatAck = message("heartbeat.ack", {
+  seq: uint(),
+  /** Leases of the attempts that are still good run this much longer. */
+  leaseMs: uint(),
+  fenced: Type.Array(Type.Object({ taskId, token: uint() }), { maxItems: 1024 }),
+});
+/** Gateway to node. */
+export const policyPush = message("policy", { version: uint(), policy: Type.Record(Type.String(), Type.Unknown()) });
+/** Gateway to node. */
+export const configUpdate = message("config", { heartbeatMs: Type.Optional(uint()) });
+/** Gateway to node. */
+export const ping = message("ping", { id: uint() });
+/** Gateway to node: it is about to stop. */
+export const drain = message("drain", { retryAfterMs: uint() });
+/** Gateway to node, just before close 0x52. */
+export const revoked = message("revoked", { epoch: uint(), reason: text(256, 0) });
+
+export type Hello = Static<typeof hello>;
+export type Heartbeat = Static<typeof heartbeat>;
+export type Welcome = Static<typeof welcome>;
+export type HeartbeatAck = Static<typeof heartbeatAck>;
+export type Capability = Static<typeof capability>;
+export type RunningAttempt = Static<typeof runningAttempt>;
+export type NodeControlMessage =
+  | Static<typeof heartbeat>
+  | Static<typeof capabilityReport>
+  | Static<typeof policyApplied>
+  | Static<typeof pong>
+  | Static<typeof bye>;
+export type GatewayControlMessage =
+  | Welcome
+  | HeartbeatAck
+  | Static<typeof policyPush>
+  | Static<typeof configUpdate>
+  | Static<typeof ping>
+  | Static<typeof drain>
+  | Static<typeof revoked>;

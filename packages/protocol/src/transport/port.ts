@@ -1,0 +1,175 @@
+/**
+ * The Transport port: what a gateway and a node need of a network, and nothing about identity.
+ * QUIC, the in-memory link and the simulation each implement it and pass one contract suite.
+ */
+import type { CloseInfo } from "./close.ts";
+
+/** Where to listen or to dial. `host` is an IP address or a name, `port` 0 to 65535 (0 when listening: any). */
+export interface SocketAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A TLS credential as plain data. */
+export interface Credentials {
+  /** PKCS #8 private key, PEM. */
+  readonly keyPem: string;
+  /** Certificates, PEM, leaf first, followed by what the peer needs to build its path. */
+  readonly chainPem: string;
+}
+
+/** What the peer showed inside TLS. */
+export interface PeerIdentity {
+  /** DER certificates as sent, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  /** SHA-256 of the leaf's SubjectPublicKeyInfo, 32 bytes. */
+  readonly spkiSha256: Uint8Array;
+}
+
+/** Why a peer that completed TLS is refused all the same; each maps to a TLS alert (docs/wire.md, "Refusals"). */
+export type RefusalReason = "revoked" | "expired" | "unknown" | "denied";
+
+/** The answer of an {@link Authorize} call. */
+export type Verdict = { readonly kind: "accept" } | { readonly kind: "refuse"; readonly reason: RefusalReason };
+
+/**
+ * Judges a peer in the same tick in which TLS completes, before a stream byte is read. Synchronous by
+ * design: an answer that has to be waited for is a window in which an unjudged peer is connected.
+ */
+export type Authorize = (peer: PeerIdentity) => Verdict;
+
+/**
+ * How a peer's certificate is judged. `anchored`: path, dates, key usage and (when dialing) name are verified
+ * inside TLS against the anchors, then `authorize` may still refuse. `judged`: TLS demands a certificate and proof of its key, and
+ * `authorize` alone decides; that is for pairing, where the two sides have no common root yet.
+ */
+export type PeerTrust =
+  | { readonly kind: "anchored"; readonly anchorsPem: string; readonly authorize?: Authorize }
+  | { readonly kind: "judged"; readonly authorize: Authorize };
+
+/** Bounds of a listener. Every one has a default in the transport. */
+export interface ListenLimits {
+  /** Connections held at once, draining ones counted; beyond it a dialer is refused as `busy`. Default 256. */
+  readonly maxConnections: number;
+  /** Peer-opened bidirectional streams open at once on one connection. Default 1000. */
+  readonly maxStreams: number;
+  /** From first datagram to TLS completion. Default 3000. */
+  readonly handshakeTimeoutMs: number;
+  /** From TLS completion to the first stream byte. Default 2000. */
+  readonly firstByteTimeoutMs: number;
+  /** Silence after which a connection is dead. Default 30000. */
+  readonly idleTimeoutMs: number;
+}
+
+/** Options of {@link Transport.listen}. */
+export interface ListenOptions {
+  readonly address: SocketAddress;
+  /** ALPN protocol identifier, for example `quaymesh/1`. */
+  readonly protocol: string;
+  readonly credentials: Credentials;
+  readonly trust: PeerTrust;
+  readonly limits?: Partial<ListenLimits>;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link Transport.dial}. */
+export interface DialOptions {
+  readonly protocol: string;
+  /** TLS server name; the gateway's leaf carries it whatever the address is. */
+  readonly serverName: string;
+  readonly credentials: Credentials;
+  readonly trust: PeerTrust;
+  readonly idleTimeoutMs?: number;
+  /** Default 5000. */
+  readonly handshakeTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A network. */
+export interface Transport {
+  /** @throws {TransportError} `ADDRESS_IN_USE`, `ADDRESS_UNAVAILABLE`, `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE` */
+  listen(options: ListenOptions): Promise<Listener>;
+  /**
+   * Resolves when TLS completed on this side and `trust` accepted the peer. The peer may still refuse us a round trip later: that is
+   * seen in {@link Connection.closed}, so only an application answer proves that we are in.
+   * @throws {TransportError} `UNREACHABLE`, `HANDSHAKE_TIMEOUT`, `CONNECTION_CLOSED` (with `close`), `PEER_REFUSED` (we refused it),
+   * `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE`; rethrows `signal.reason`
+   */
+  dial(address: SocketAddress, options: DialOptions): Promise<Connection>;
+}
+
+/** An open listening endpoint. Iterating yields connections whose peer was accepted; leaving the loop does not close it. */
+export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
+  /** The bound address, with the real port. */
+  readonly address: SocketAddress;
+  stats(): ListenerStats;
+  /** Stop accepting, close every connection with `code` and `reason`, release the address. Idempotent. */
+  close(code?: number, reason?: string): Promise<void>;
+}
+
+/** Counters since the listener opened. */
+export interface ListenerStats {
+  readonly connections: number;
+  readonly accepted: number;
+  /** Refusals by reason: `shape`, `version`, `token`, `budget`, `busy`, `handshake`, `timeout`, `revoked`, `expired`, `unknown`, `denied`, … */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly datagramsReceived: number;
+  readonly datagramsSent: number;
+  readonly sendErrors: number;
+}
+
+/** One authenticated connection. Disposing closes it with code 0. */
+export interface Connection extends AsyncDisposable {
+  readonly peer: PeerIdentity;
+  /** Where the peer is now; follows NAT rebinding. */
+  readonly remoteAddress: SocketAddress;
+  /** Streams the peer opened, in order. One consumer; leaving the loop refuses later streams. */
+  readonly incomingStreams: AsyncIterable<ByteStream>;
+  /** Settles once, when the connection is over, whoever ended it. Never rejects. */
+  readonly closed: Promise<CloseInfo>;
+  /**
+   * Waits while the peer allows no further stream.
+   * @throws {TransportError} `CONNECTION_CLOSED`
+   */
+  openStream(options?: { readonly signal?: AbortSignal }): Promise<ByteStream>;
+  /**
+   * Close with an application code (docs/wire.md, "Close codes"); at once for the caller, best effort for the peer.
+   * @param reason UTF-8, cut at 128 bytes
+   */
+  close(code: number, reason?: string): void;
+  stats(): ConnectionStats;
+}
+
+/** What a transport knows of a connection's path. */
+export interface ConnectionStats {
+  readonly rttMs: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly packetsLost: number;
+  readonly congestionWindowBytes: number;
+}
+
+/**
+ * A bidirectional byte stream with backpressure both ways.
+ *
+ * A protocol must end every stream with an explicit last message: the FIN rides on the last bytes written, so the last chunk is held until more comes, `flush` or `end`
+ * is called (ADR 0003).
+ */
+export interface ByteStream extends AsyncDisposable, AsyncIterable<Uint8Array> {
+  readonly id: number;
+  /**
+   * The next bytes, any length above 0; `null` once the peer ended. The view is the caller's to keep.
+   * @throws {TransportError} `STREAM_RESET` (with `resetCode`), `CONNECTION_CLOSED` (with `close`)
+   */
+  read(): Promise<Uint8Array | null>;
+  /**
+   * Hand over bytes; the transport has copied or sent them when this returns. `undefined`: there is room, go on. A promise: await it before
+   * writing more.
+   * @throws {TransportError} `STREAM_RESET`, `STREAM_ENDED`, `CONNECTION_CLOSED`, thrown or as the rejection
+   */
+  write(bytes: Uint8Array): Promise<void> | undefined;
+  /** End our side, with the last bytes if any. Idempotent. */
+  end(bytes?: Uint8Array): Promise<void> | undefined;
+  /** Abandon both directions with an application code. Idempotent. */
+  reset(code: number): void;
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  resolve: { conditions: ["@quaymesh/source", "node"] },
+  ssr: { resolve: { conditions: ["@quaymesh/source", "node"] } },
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.ts"],
+    // Real processes share two cores; a slow machine must not turn into a false red.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    execArgv: ["-C", "@quaymesh/source"],
+    sequence: { shuffle: true },
+  },
+});

@@ -20,3 +20,76 @@ export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transpor
 export type { CloseInfo, DialVerdict } from "./transport/close.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
 export type { ProtocolErrorCode, TransportErrorCode } from "./errors.ts";
+export { FRAME_LIMITS, VALUE_LIMITS } from "./cbor/limits.ts";
+export type { CborLimits } from "./cbor/limits.ts";
+export { decodeCbor, decodeValue } from "./cbor/decode.ts";
+export { encodeCbor, encodeValue } from "./cbor/encode.ts";
+export { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES } from "./frame/limits.ts";
+export { FrameDecoder } from "./frame/decoder.ts";
+export { encodeFrame, frame } from "./frame/encode.ts";
+export { WIRE_VERSION } from "./messages/common.ts";
+export { MAX_BATCH_EVENTS, MAX_EVENT_BYTES } from "./messages/events.ts";
+export type {
+  EventBatch,
+  EventFilter,
+  LoggedEvent,
+  PublishedEvent,
+  PublishReply,
+  PublishRequest,
+  SubscribeRequest,
+  SubscriptionMessage,
+} from "./messages/events.ts";
+export type {
+  PairHello,
+  PairIssued,
+  PairProve,
+  PairProved,
+  PairShare,
+  PairToGateway,
+  PairToNode,
+} from "./messages/pairing.ts";
+export type { MessageParser } from "./messages/parse.ts";
+export {
+  parseGatewayControl,
+  parseHealthReply,
+  parseNodeControl,
+  parsePairToGateway,
+  parsePairToNode,
+  parsePublishMessage,
+  parsePublishReply,
+  parseRenewReply,
+  parseSubscriberMessage,
+  parseSubscriptionMessage,
+  parseTaskFromNode,
+  parseTaskToNode,
+} from "./messages/parsers.ts";
+export type { PublishMessage, SubscriberMessage } from "./messages/parsers.ts";
+export { GATEWAY_METHODS, NODE_METHODS, PAIRING_METHODS, parseRequest } from "./messages/request.ts";
+export type { Request, RequestMethod } from "./messages/request.ts";
+export type { Health, HealthRequest, Renewed, RenewRequest } from "./messages/service.ts";
+export { MAX_RUNNING_ATTEMPTS } from "./messages/session.ts";
+export type {
+  Capability,
+  GatewayControlMessage,
+  Heartbeat,
+  HeartbeatAck,
+  Hello,
+  NodeControlMessage,
+  RunningAttempt,
+  Welcome,
+} from "./messages/session.ts";
+export { MAX_TASK_CHUNK_BYTES } from "./messages/task.ts";
+export type {
+  TaskFromNode,
+  TaskLogData,
+  TaskOutputData,
+  TaskProgressData,
+  TaskResultData,
+  TaskRun,
+  TaskToNode,
+} from "./messages/task.ts";
+export { parseTaskEvent } from "./messages/task-event.ts";
+export type { TaskEvent } from "./messages/task-event.ts";
+export { errorFrameOf } from "./messages/wire.ts";
+export type { ErrorFacts, ErrorMessage, WireMessage } from "./messages/wire.ts";
+export { MessageStream } from "./stream/message-stream.ts";

@@ -78,6 +78,7 @@ export type EventBatch = Static<typeof eventBatch>;
 export type LoggedEvent = Static<typeof loggedEvent>;
 export type EventFilter = Static<typeof filter>;
 export type SubscribeRequest = Static<typeof subscribeRequest>;
+export type PublishRequest = Static<typeof publishRequest>;
 export type PublishReply =
   | Static<typeof publishReady>
   | Static<typeof publishAck>

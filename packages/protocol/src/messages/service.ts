@@ -18,5 +18,6 @@ export const health = message("health", {
 });
 
 export type RenewRequest = Static<typeof renewRequest>;
+export type HealthRequest = Static<typeof healthRequest>;
 export type Renewed = Static<typeof renewed>;
 export type Health = Static<typeof health>;

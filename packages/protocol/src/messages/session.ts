@@ -2,6 +2,9 @@
 import { Type, type Static } from "typebox";
 import { bytes, deviceId, message, request, taskId, text, uint } from "./common.ts";
 
+/** Most attempts a node may run, hence report: keeps a heartbeat under the 4096 items of a frame. */
+export const MAX_RUNNING_ATTEMPTS = 512;
+
 const capability = Type.Object({
   /** A task definition's name. */
   name: text(128),
@@ -26,7 +29,7 @@ export const hello = request("session.open", {
   platform: Type.Object({ os: text(32), arch: text(32), hostname: Type.Optional(text(253)) }),
   capabilities: Type.Array(capability, { maxItems: 256 }),
   policyVersion: Type.Optional(uint()),
-  running: Type.Optional(Type.Array(runningAttempt, { maxItems: 1024 })),
+  running: Type.Optional(Type.Array(runningAttempt, { maxItems: MAX_RUNNING_ATTEMPTS })),
 });
 
 /** Node to gateway. */
@@ -35,7 +38,7 @@ export const heartbeat = message("heartbeat", {
   /** 1-minute load average divided by the cores. */
   load: Type.Number({ minimum: 0 }),
   /** Attempts the node still runs; each renews that attempt's lease. */
-  running: Type.Array(runningAttempt, { maxItems: 1024 }),
+  running: Type.Array(runningAttempt, { maxItems: MAX_RUNNING_ATTEMPTS }),
 });
 /** Node to gateway. */
 export const capabilityReport = message("capabilities", { capabilities: Type.Array(capability, { maxItems: 256 }) });
@@ -64,7 +67,7 @@ export const heartbeatAck = message("heartbeat.ack", {
   seq: uint(),
   /** Leases of the attempts that are still good run this much longer. */
   leaseMs: uint(),
-  fenced: Type.Array(Type.Object({ taskId, token: uint() }), { maxItems: 1024 }),
+  fenced: Type.Array(Type.Object({ taskId, token: uint() }), { maxItems: MAX_RUNNING_ATTEMPTS }),
 });
 /** Gateway to node. */
 export const policyPush = message("policy", { version: uint(), policy: Type.Record(Type.String(), Type.Unknown()) });

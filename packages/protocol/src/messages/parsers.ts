@@ -1,0 +1,91 @@
+/** One parser per direction of each stream; see {@link messageParser} for what they throw and when they give `undefined`. */
+import type { Static } from "typebox";
+import {
+  caughtUp,
+  credit,
+  endOfStream,
+  eventBatch,
+  expectedSeq,
+  loggedEvents,
+  publishAck,
+  publishReady,
+  seqConflict,
+  subscribed,
+  throttle,
+} from "./events.ts";
+import { pairDone, pairIssued, pairProve, pairProved, pairShare } from "./pairing.ts";
+import { messageParser } from "./parse.ts";
+import { health, renewed } from "./service.ts";
+import * as session from "./session.ts";
+import { taskAccepted, taskCancel, taskFinished, taskInput, taskInputEnd, taskRejected } from "./task.ts";
+
+/** `session.open`, what a node sends after its `Hello`. */
+export const parseNodeControl = messageParser({
+  heartbeat: session.heartbeat,
+  capabilities: session.capabilityReport,
+  "policy.applied": session.policyApplied,
+  pong: session.pong,
+  bye: session.bye,
+});
+
+/** `session.open`, what a gateway sends. */
+export const parseGatewayControl = messageParser({
+  welcome: session.welcome,
+  "heartbeat.ack": session.heartbeatAck,
+  policy: session.policyPush,
+  config: session.configUpdate,
+  ping: session.ping,
+  drain: session.drain,
+  revoked: session.revoked,
+});
+
+/** `events.publish`, what a node sends after the request. */
+export const parsePublishMessage = messageParser({ batch: eventBatch, end: endOfStream });
+
+/** `events.publish`, what a gateway answers. */
+export const parsePublishReply = messageParser({
+  ready: publishReady,
+  ack: publishAck,
+  expected: expectedSeq,
+  conflict: seqConflict,
+  throttle,
+  end: endOfStream,
+});
+
+/** `events.subscribe`, what a node sends after the request. */
+export const parseSubscriberMessage = messageParser({ credit, end: endOfStream });
+
+/** `events.subscribe`, what a gateway sends. */
+export const parseSubscriptionMessage = messageParser({
+  subscribed,
+  events: loggedEvents,
+  "caught-up": caughtUp,
+  end: endOfStream,
+});
+
+/** `task.run`, what a gateway sends after the request. */
+export const parseTaskToNode = messageParser({ input: taskInput, "input.end": taskInputEnd, cancel: taskCancel });
+
+/** `task.run`, what a node answers. */
+export const parseTaskFromNode = messageParser({
+  accepted: taskAccepted,
+  rejected: taskRejected,
+  finished: taskFinished,
+});
+
+/** `pair`, what a node sends after its hello. */
+export const parsePairToGateway = messageParser({ prove: pairProve, done: pairDone });
+
+/** `pair`, what a gateway sends. */
+export const parsePairToNode = messageParser({ share: pairShare, proved: pairProved, issued: pairIssued });
+
+/** `certificate.renew`, the answer. */
+export const parseRenewReply = messageParser({ renewed });
+
+/** `health`, the answer. */
+export const parseHealthReply = messageParser({ health });
+
+/** `events.publish`, node to gateway. */
+export type PublishMessage = Static<typeof eventBatch> | Static<typeof endOfStream>;
+/** `events.subscribe`, node to gateway. */
+export type SubscriberMessage = Static<typeof credit> | Static<typeof endOfStream>;

@@ -1,0 +1,124 @@
+/** Canonical Connect codes, as the protocol spells them. @see https://connectrpc.com/docs/protocol#error-codes */
+export type ConnectCode =
+  | "canceled"
+  | "invalid_argument"
+  | "deadline_exceeded"
+  | "not_found"
+  | "already_exists"
+  | "permission_denied"
+  | "resource_exhausted"
+  | "failed_precondition"
+  | "aborted"
+  | "out_of_range"
+  | "unimplemented"
+  | "internal"
+  | "unavailable"
+  | "data_loss"
+  | "unauthenticated";
+
+/** What a gateway error means to an API client: the Connect code, and one sentence that says what to do. */
+export interface ErrorFacts {
+  readonly connect: ConnectCode;
+  readonly hint: string;
+}
+
+/** Every {@link GatewayErrorCode} with its Connect code and hint. The one table; the API and the CLI read it. */
+export const GATEWAY_ERRORS = {
+  // The store: ours, or the machine's.
+  STORE_CORRUPT: {
+    connect: "data_loss",
+    hint: "Stop the gateway, keep the damaged file, and restore the state directory from a backup.",
+  },
+  STORE_NEWER: {
+    connect: "failed_precondition",
+    hint: "This state was written by a newer Quaymesh: run that version or a later one.",
+  },
+  STORE_ROLLED_BACK: {
+    connect: "failed_precondition",
+    hint: "The database is older than one this gateway has already used: restore the newest copy, or revocations may be lost.",
+  },
+  STORE_IN_USE: {
+    connect: "failed_precondition",
+    hint: "Another gateway uses this state directory: stop it, or choose another directory.",
+  },
+  STORE_FULL: {
+    connect: "resource_exhausted",
+    hint: "The disk that holds the gateway's state is full: free some space; the gateway goes on by itself.",
+  },
+  STORE_OVERLOADED: {
+    connect: "resource_exhausted",
+    hint: "The gateway has too many writes waiting: try again shortly.",
+  },
+  STORE_CLOSED: { connect: "unavailable", hint: "The gateway is stopping: try again once it runs." },
+  STORE_FAILED: { connect: "internal", hint: "See the gateway's log for what the database said." },
+  // Devices: the caller's.
+  DEVICE_NOT_FOUND: { connect: "not_found", hint: "List the devices with: quaymesh device list" },
+  DEVICE_AMBIGUOUS: { connect: "failed_precondition", hint: "Give more of the device id." },
+  DEVICE_REVOKED: { connect: "failed_precondition", hint: "The device is revoked: pair it again to use it." },
+  DEVICE_NAME_TAKEN: { connect: "already_exists", hint: "Choose another name for the device." },
+  DEVICE_KEY_KNOWN: {
+    connect: "already_exists",
+    hint: "That key already belongs to another device: make a new key on the device and pair again.",
+  },
+  // Tasks: the caller's.
+  TASK_NOT_FOUND: { connect: "not_found", hint: "List the tasks with: quaymesh task list" },
+  TASK_AMBIGUOUS: { connect: "failed_precondition", hint: "Give more of the task id." },
+  TASK_INVALID: { connect: "invalid_argument", hint: "Correct the request; the message names the field." },
+  TASK_INPUT_TOO_LARGE: { connect: "invalid_argument", hint: "Send less input, or split the work into several tasks." },
+  TASK_QUEUE_FULL: {
+    connect: "resource_exhausted",
+    hint: "Too many tasks wait already: try again when some have ended.",
+  },
+  TASK_ENDED: { connect: "failed_precondition", hint: "The task has ended; its state says how." },
+  TASK_NOT_SUCCEEDED: {
+    connect: "failed_precondition",
+    hint: "Only a task that succeeded has an output: watch it until it ends.",
+  },
+  IDEMPOTENCY_CONFLICT: {
+    connect: "already_exists",
+    hint: "The idempotency key was used with another request: use a new key for new work.",
+  },
+  // The event log: the caller's.
+  RESUME_COMPACTED: {
+    connect: "out_of_range",
+    hint: "Those events are gone: start from `earliest`, or from 0 to take what is left.",
+  },
+  RESUME_FUTURE: {
+    connect: "out_of_range",
+    hint: "The log does not reach that offset: the cursor is from another log.",
+  },
+  LOG_CHANGED: { connect: "failed_precondition", hint: "The cursor belongs to another log: start again from 0." },
+  SLOW_CONSUMER: { connect: "resource_exhausted", hint: "Read faster, or resume from the last offset you have seen." },
+  FILTER_INVALID: { connect: "invalid_argument", hint: "Give exact kinds, or prefixes that end in *." },
+  // Pairing: the caller's.
+  WINDOW_NOT_FOUND: { connect: "not_found", hint: "The pairing window is closed or never was: open a new one." },
+  REQUEST_NOT_FOUND: { connect: "not_found", hint: "No such pairing request; list them with: quaymesh pair list" },
+  REQUEST_NOT_PENDING: { connect: "failed_precondition", hint: "The pairing request is already decided or expired." },
+  // The gateway as a whole.
+  GATEWAY_DRAINING: { connect: "unavailable", hint: "The gateway is stopping: try again once it runs." },
+  GATEWAY_INTERNAL: { connect: "internal", hint: "See the gateway's log." },
+} as const satisfies Readonly<Record<string, ErrorFacts>>;
+
+/** Closed set of what can go wrong in a gateway. */
+export type GatewayErrorCode = keyof typeof GATEWAY_ERRORS;
+
+/** The one error class of the gateway package. Decide by `code`; `metadata` holds the facts a code defines, such as `earliest`. */
+export class GatewayError extends Error {
+  override readonly name = "GatewayError";
+  readonly code: GatewayErrorCode;
+  readonly metadata: Readonly<Record<string, string>>;
+  constructor(
+    code: GatewayErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly metadata?: Readonly<Record<string, string>> },
+  ) {
+    super(message, options);
+    this.code = code;
+    this.metadata = options?.metadata ?? {};
+  }
+}
+
+/** Whether `code` is one of the closed codes; for errors that crossed a thread. */
+export function isGatewayErrorCode(code: string): code is GatewayErrorCode {
+  return Object.hasOwn(GATEWAY_ERRORS, code);
+}

@@ -1,0 +1,85 @@
+import type { CertificateRow, DeviceRow, ReceiptRow } from "./rows.ts";
+
+/** Devices, their certificates, and revocation. Part of the Store port. */
+export interface DeviceStore {
+  /** Every device, by name. */
+  list(): Promise<readonly DeviceRow[]>;
+  get(deviceId: string): Promise<DeviceRow | undefined>;
+  /** Devices whose id is or begins with `text`, or whose name is `text`; at most 10. */
+  find(text: string): Promise<readonly DeviceRow[]>;
+  /** Certificates in state `active`, of every device: what the trust index is loaded from. */
+  activeCertificates(): Promise<readonly CertificateRow[]>;
+  certificates(deviceId: string): Promise<readonly CertificateRow[]>;
+  /** 0 before the first revocation. */
+  revocationEpoch(): Promise<number>;
+  receipt(deviceId: string): Promise<ReceiptRow | undefined>;
+
+  /**
+   * Create a device, or pair a known one anew, with a certificate, and move its pairing request; one transaction.
+   * A repeat with the same serial changes nothing and answers the same.
+   * @throws {GatewayError} `DEVICE_NAME_TAKEN`, `DEVICE_KEY_KNOWN`, `REQUEST_NOT_PENDING`
+   */
+  enroll(input: EnrollInput): Promise<EnrollResult>;
+  /**
+   * Add a certificate to an active device (renewal).
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`
+   */
+  addCertificate(certificate: CertificateRow): Promise<void>;
+  /** `serial` has been used: retire the device's older active certificates. @returns the serials retired */
+  useCertificate(input: { readonly deviceId: string; readonly serial: string }): Promise<readonly string[]>;
+
+  /**
+   * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The receipt is
+   * written in the same transaction, with `sessionsClosed` and `closedMs` still 0; {@link finishRevocation} adds them.
+   * A device revoked before keeps its receipt: `repeated` is true and nothing changes.
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`
+   */
+  revoke(input: RevokeInput): Promise<RevokeResult>;
+  finishRevocation(input: {
+    readonly receiptId: string;
+    readonly sessionsClosed: number;
+    readonly closedMs: number;
+  }): Promise<ReceiptRow>;
+  /** What a revocation would touch now. */
+  revocationImpact(deviceId: string): Promise<{ readonly runningTasks: number; readonly queuedTasks: number }>;
+}
+
+/** A device with its first certificate. */
+export interface EnrollInput {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly purpose: string;
+  readonly platform: string;
+  readonly certificate: CertificateRow;
+  readonly now: number;
+  /** Compare-and-set on the pairing request, in the same transaction. */
+  readonly request?: {
+    readonly requestId: string;
+    readonly from: string;
+    readonly to: string;
+    readonly body: string;
+  };
+}
+
+/** `repaired`: the device existed (revoked or not) and has a new key or certificate now. */
+export interface EnrollResult {
+  readonly kind: "created" | "repaired" | "repeated";
+  readonly device: DeviceRow;
+}
+
+/** See {@link DeviceStore.revoke}. */
+export interface RevokeInput {
+  readonly deviceId: string;
+  readonly receiptId: string;
+  readonly reason: string;
+  readonly now: number;
+}
+
+/** See {@link DeviceStore.revoke}. */
+export interface RevokeResult {
+  readonly receipt: ReceiptRow;
+  readonly repeated: boolean;
+  /** Tasks whose row changed. */
+  readonly tasks: readonly string[];
+}

@@ -1,0 +1,129 @@
+import type { CapabilityRow, EventRow } from "./rows.ts";
+import type { TaskReport } from "./port-tasks.ts";
+
+/** Sessions of devices: the epochs that fence an old one. Part of the Store port. */
+export interface SessionStore {
+  /**
+   * A device came online: session epoch + 1, its outbox epoch registered, what it says of itself stored; one transaction.
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`
+   */
+  open(input: OpenSession): Promise<OpenedSession>;
+  /** The session is over; an older one than the current changes nothing. */
+  close(input: { readonly deviceId: string; readonly sessionEpoch: number; readonly now: number }): Promise<void>;
+  setCapabilities(input: { readonly deviceId: string; readonly capabilities: readonly CapabilityRow[] }): Promise<void>;
+}
+
+/** See {@link SessionStore.open}. */
+export interface OpenSession {
+  readonly deviceId: string;
+  readonly outboxEpoch: Uint8Array;
+  readonly software: string;
+  readonly platform: string;
+  readonly remoteAddress: string;
+  readonly capabilities: readonly CapabilityRow[];
+  readonly now: number;
+}
+
+/** See {@link SessionStore.open}. */
+export interface OpenedSession {
+  readonly sessionEpoch: number;
+  /** Last committed sequence of that outbox epoch; 0 is none. */
+  readonly ackedSeq: number;
+  readonly labels: readonly string[];
+}
+
+/** The event log. Offsets grow by one in commit order: a reader that has seen n never later finds one below n. Part of the Store port. */
+export interface EventStore {
+  /**
+   * Insert a batch, move the watermark and apply the task reports in it; one transaction. Events up to the watermark are compared with what is stored and dropped.
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` (frames of a revoked device are dropped)
+   */
+  append(input: AppendInput): Promise<AppendResult>;
+  /** Record an event of the gateway's own, about `deviceId`. @returns its offset */
+  record(input: RecordInput): Promise<number>;
+  /** Last committed sequence of an outbox epoch; 0 is none. */
+  watermark(input: { readonly deviceId: string; readonly outboxEpoch: Uint8Array }): Promise<number>;
+  /**
+   * Up to `limit` events after an offset, in order, that pass the filter, at most `maxBytes` of data together (the first may exceed it).
+   */
+  read(input: ReadEvents): Promise<EventPage>;
+  bounds(): Promise<LogBounds>;
+  /** Drop every event up to and with `offset`: retention. @returns how many */
+  compact(input: { readonly upTo: number }): Promise<number>;
+}
+
+/** An event as it goes into the log, with what it says of a task, if it does. */
+export interface AppendEvent {
+  readonly kind: string;
+  readonly time: number;
+  readonly data: Uint8Array;
+  readonly report?: TaskReport;
+}
+
+/** See {@link EventStore.append}. */
+export interface AppendInput {
+  readonly deviceId: string;
+  readonly outboxEpoch: Uint8Array;
+  /** Sequence of the first event, 1 or more. */
+  readonly first: number;
+  readonly events: readonly AppendEvent[];
+  readonly now: number;
+}
+
+/**
+ * `stored`: everything up to `ackedSeq` is committed. `expected`: a gap, nothing was stored, send from `seq`. `conflict`: what is stored as `seq` has another body; it is
+ * quarantined, events before it in the batch are committed up to `ackedSeq`.
+ */
+export type AppendResult =
+  | {
+      readonly kind: "stored";
+      readonly ackedSeq: number;
+      readonly lastOffset: number;
+      readonly inserted: number;
+      readonly tasks: readonly string[];
+    }
+  | { readonly kind: "expected"; readonly seq: number }
+  | {
+      readonly kind: "conflict";
+      readonly seq: number;
+      readonly ackedSeq: number;
+      readonly lastOffset: number;
+      readonly inserted: number;
+      readonly tasks: readonly string[];
+    };
+
+/** See {@link EventStore.record}. */
+export interface RecordInput {
+  readonly deviceId: string;
+  readonly kind: string;
+  readonly data: Uint8Array;
+  readonly now: number;
+}
+
+/** Which events: exact kinds, or prefixes that end in `*`; devices by id. Empty or absent passes all. */
+export interface LogFilter {
+  readonly kinds?: readonly string[];
+  readonly devices?: readonly string[];
+}
+
+/** See {@link EventStore.read}. */
+export interface ReadEvents {
+  readonly after: number;
+  readonly limit: number;
+  readonly maxBytes: number;
+  readonly filter: LogFilter;
+}
+
+/** `scannedTo`: nothing up to this offset is left to read with this filter. */
+export interface EventPage {
+  readonly events: readonly EventRow[];
+  readonly scannedTo: number;
+  /** Offset of the newest event in the log at this read. */
+  readonly latest: number;
+}
+
+/** What the log holds. `earliest` is 1 in a log that was never compacted, `latest` 0 in an empty one. */
+export interface LogBounds {
+  readonly earliest: number;
+  readonly latest: number;
+}

@@ -1,0 +1,72 @@
+import type { PairingRequestRow, WindowRow } from "./rows.ts";
+
+/**
+ * Pairing windows, attempts and requests as plain rows. What the states mean belongs to the pairing room; the store offers compare-and-set on them
+ * and counts that survive a crash. Part of the Store port.
+ */
+export interface PairingStore {
+  putWindow(row: WindowRow): Promise<void>;
+  window(windowId: string): Promise<WindowRow | undefined>;
+  windowByCode(codeId: string): Promise<WindowRow | undefined>;
+  /** Windows in one of `states`, oldest first. */
+  windows(states: readonly string[]): Promise<readonly WindowRow[]>;
+  /** Change a window if its state is one of `from`. @returns the row after it, or undefined where the state was another */
+  moveWindow(input: MoveWindow): Promise<WindowRow | undefined>;
+
+  /**
+   * Record an attempt before its proof is judged, so that a crash cannot refund it.
+   * @returns attempts of this gateway since `hourAgo` and `dayAgo`, and of this prefix since `hourAgo`, this one included
+   */
+  recordAttempt(input: RecordAttempt): Promise<AttemptCounts>;
+  /** The proof was wrong: count it against the window. @returns the window with its new `failures` */
+  recordFailure(input: { readonly attemptId: string; readonly windowId: string }): Promise<WindowRow | undefined>;
+  /** Failed attempts since `hourAgo` and `dayAgo`. */
+  countFailures(input: { readonly hourAgo: number; readonly dayAgo: number }): Promise<{
+    readonly hour: number;
+    readonly day: number;
+  }>;
+
+  putRequest(row: PairingRequestRow): Promise<void>;
+  request(requestId: string): Promise<PairingRequestRow | undefined>;
+  /** Requests in one of `states`, oldest first. */
+  requests(states: readonly string[]): Promise<readonly PairingRequestRow[]>;
+  /** Change a request if its state is one of `from`. @returns the row after it, or undefined where the state was another */
+  moveRequest(input: MoveRequest): Promise<PairingRequestRow | undefined>;
+}
+
+/** See {@link PairingStore.moveWindow}. */
+export interface MoveWindow {
+  readonly windowId: string;
+  readonly from: readonly string[];
+  readonly to: string;
+  /** Replaces the body where given; the way to erase a used secret. */
+  readonly body?: string;
+}
+
+/** See {@link PairingStore.recordAttempt}. */
+export interface RecordAttempt {
+  readonly attemptId: string;
+  readonly windowId: string;
+  /** IPv4 /32 or IPv6 /64 the attempt came from. */
+  readonly prefix: string;
+  readonly at: number;
+  readonly hourAgo: number;
+  readonly dayAgo: number;
+}
+
+/** See {@link PairingStore.recordAttempt}. */
+export interface AttemptCounts {
+  readonly hour: number;
+  readonly day: number;
+  readonly prefixHour: number;
+}
+
+/** See {@link PairingStore.moveRequest}. */
+export interface MoveRequest {
+  readonly requestId: string;
+  readonly from: readonly string[];
+  readonly to: string;
+  readonly now: number;
+  readonly deviceId?: string;
+  readonly body?: string;
+}

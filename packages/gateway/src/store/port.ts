@@ -1,0 +1,44 @@
+/**
+ * The Store port: everything a gateway keeps. Each method is one atomic unit: it happened and is on disk when the promise resolves, or it rejects and did not
+ * happen. SQLite implements it (store/sqlite); one contract suite (test/contract/store.ts) holds for every implementation.
+ *
+ * Every write may reject with {@link GatewayError} `STORE_FULL`, `STORE_OVERLOADED`, `STORE_CLOSED` or `STORE_FAILED`.
+ */
+import type { DeviceStore } from "./port-devices.ts";
+import type { EventStore, SessionStore } from "./port-events.ts";
+import type { PairingStore } from "./port-pairing.ts";
+import type { TaskStore } from "./port-tasks.ts";
+
+/** What a gateway keeps, by subject. */
+export interface Store extends AsyncDisposable {
+  readonly meta: MetaStore;
+  readonly devices: DeviceStore;
+  readonly pairing: PairingStore;
+  readonly sessions: SessionStore;
+  readonly events: EventStore;
+  readonly tasks: TaskStore;
+  /** What the store is doing, for status and health; no I/O. */
+  stats(): StoreStats;
+  /** Commit what is queued, then close. Later calls reject `STORE_CLOSED`. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Facts about the whole store. */
+export interface MetaStore {
+  /** Names the event log; drawn once, when the store was made. */
+  readonly logId: string;
+  /** Grows with every opening; a smaller one than was seen before means an old copy was put back. */
+  readonly generation: number;
+  get(key: string): Promise<string | undefined>;
+  put(key: string, value: string): Promise<void>;
+}
+
+/** Counters of a store since it was opened. */
+export interface StoreStats {
+  readonly commits: number;
+  readonly units: number;
+  /** Writes that wait for their commit. */
+  readonly queued: number;
+  /** `full`: the disk is full; writes are refused until a probe succeeds. */
+  readonly state: "ok" | "full" | "closed";
+}

@@ -1,1 +1,11 @@
-export {};
+export { NodeError } from "./errors.ts";
+export type { NodeErrorCode, NodeErrorFacts } from "./errors.ts";
+export type { Clock } from "./clock.ts";
+export type { NodeState } from "./link/state.ts";
+export type { NodeLogLine, NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
+export { defineTask } from "./tasks/define.ts";
+export type { TaskDefinition } from "./tasks/define.ts";
+export { TaskFailure, TaskStop } from "./tasks/context.ts";
+export type { TaskContext, TaskLogLevel, TaskStopReason } from "./tasks/context.ts";
+export type { ExecRule } from "./tasks/exec-policy.ts";
+export type { JoinInvitation, JoinOptions, JoinResult, JoinStep } from "./pairing/options.ts";

@@ -1,0 +1,50 @@
+import type { SocketAddress, Transport } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import type { JoinTicket } from "./ticket.ts";
+
+/**
+ * What a person has in hand: a ticket (scanned, or its link), which pins the gateway's root, or a PIN, where the gateway proves that it knows the
+ * PIN and the root it shows is trusted from then on.
+ */
+export type JoinInvitation =
+  | { readonly kind: "ticket"; readonly ticket: JoinTicket }
+  | { readonly kind: "pin"; readonly address: SocketAddress; readonly pin: string };
+
+/** How far a join is, for a screen. `words` are to be compared with the operator's before anyone approves. */
+export type JoinStep =
+  | { readonly kind: "dialing"; readonly address: SocketAddress }
+  | { readonly kind: "connected"; readonly address: SocketAddress; readonly rootFingerprint: string }
+  | { readonly kind: "proved"; readonly mesh: string; readonly words: readonly string[]; readonly requestId: string }
+  | { readonly kind: "issued"; readonly deviceId: string; readonly notAfter: number }
+  | { readonly kind: "stored" };
+
+/** Options of `join`. */
+export interface JoinOptions {
+  /** The state directory; made (0700) where it is missing. A device key that is there already is used again. */
+  readonly state: string;
+  readonly transport: Transport;
+  readonly invitation: JoinInvitation;
+  /** What the operator sees this machine called. Default: the host's name. */
+  readonly name?: string;
+  readonly onStep?: (step: JoinStep) => void;
+  /** How long to wait for the operator after the words are shown. Default 300000. */
+  readonly approvalTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+}
+
+/** What `join` stored. */
+export interface JoinResult {
+  readonly deviceId: string;
+  readonly meshId: string;
+  /** The mesh's name as its operator gave it. */
+  readonly mesh: string;
+  /** Mesh endpoints, best first. */
+  readonly addresses: readonly SocketAddress[];
+  /** SHA-256 of the pinned root's SubjectPublicKeyInfo: lower-case hex bytes joined by colons. */
+  readonly rootFingerprint: string;
+  /** The words that were shown. */
+  readonly words: readonly string[];
+  /** When the certificate runs out, Unix milliseconds. */
+  readonly notAfter: number;
+}

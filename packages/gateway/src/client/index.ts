@@ -1,1 +1,29 @@
-export {};
+export { defaultStateDirectory } from "../daemon/state-directory.ts";
+export { connect, GatewayClient } from "./connect.ts";
+export type { ConnectOptions } from "./connect.ts";
+export type { Devices } from "./devices.ts";
+export { ClientError } from "./errors.ts";
+export type { ClientErrorCode } from "./errors.ts";
+export type { EventsOptions } from "./events.ts";
+export type { OpenWindowOptions, Pairing } from "./pairing.ts";
+export type { TaskDefinition } from "./schema.ts";
+export { TaskHandle } from "./task-handle.ts";
+export type { CallOptions } from "./task-handle.ts";
+export { MAX_TASK_INPUT_BYTES } from "./tasks.ts";
+export type { SubmitOptions, TaskPlace, Tasks } from "./tasks.ts";
+export type {
+  DeviceInfo,
+  DeviceStateName,
+  EventRecord,
+  GatewayStatus,
+  PairingRequestInfo,
+  PairingStateName,
+  PairingWindow,
+  Receipt,
+  RevocationPreview,
+  TaskInfo,
+  TaskLog,
+  TaskStateName,
+  TaskUpdate,
+  WindowUpdate,
+} from "./types.ts";

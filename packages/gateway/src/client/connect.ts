@@ -1,0 +1,78 @@
+import { createClient } from "@connectrpc/connect";
+import { GatewayService } from "@quaymesh/api";
+import { defaultStateDirectory, stateLayout } from "../daemon/state-directory.ts";
+import { gatewayStatus } from "./decode.ts";
+import { Devices } from "./devices.ts";
+import { subscribe, type EventsOptions } from "./events.ts";
+import { Pairing } from "./pairing.ts";
+import type { CallOptions } from "./task-handle.ts";
+import { Tasks } from "./tasks.ts";
+import type { EventRecord, GatewayStatus } from "./types.ts";
+import { openWire, type Wire } from "./wire.ts";
+
+/** Options of {@link connect}. */
+export interface ConnectOptions extends CallOptions {
+  /** The gateway's state directory. Default: {@link defaultStateDirectory}. */
+  readonly state?: string;
+  /** The admin socket itself, instead of the one in `state`. */
+  readonly socket?: string;
+}
+
+/** A connected operator. Disposing ends the calls under way. */
+export class GatewayClient implements AsyncDisposable {
+  readonly pairing: Pairing;
+  readonly devices: Devices;
+  readonly tasks: Tasks;
+  readonly #wire: Wire;
+
+  /** Use {@link connect}. */
+  constructor(wire: Wire) {
+    this.#wire = wire;
+    this.pairing = new Pairing(wire);
+    this.devices = new Devices(wire);
+    this.tasks = new Tasks(wire);
+  }
+
+  /** @throws {ClientError} */
+  status(options?: CallOptions): Promise<GatewayStatus> {
+    const client = createClient(GatewayService, this.#wire.transport);
+    return this.#wire.call(async () => gatewayStatus(await client.getStatus({}, options)), options?.signal);
+  }
+
+  /**
+   * The event log after an offset, replayed and then live. Leaving the loop ends the subscription.
+   * @throws {ClientError} `RESUME_COMPACTED` (`metadata.earliest`), `RESUME_FUTURE`, `LOG_CHANGED`, `SLOW_CONSUMER`, `GATEWAY_GONE`
+   */
+  events(options: EventsOptions = {}): AsyncGenerator<EventRecord, void, undefined> {
+    return subscribe(this.#wire, options);
+  }
+
+  /** Drain sessions and stop the gateway. Resolves when it has begun. @throws {ClientError} */
+  shutdown(options?: CallOptions): Promise<void> {
+    const client = createClient(GatewayService, this.#wire.transport);
+    return this.#wire.call(async () => {
+      await client.shutdown({}, options);
+    }, options?.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#wire.close();
+    await Promise.resolve();
+  }
+}
+
+/**
+ * Connect to a gateway through its admin socket, and make sure that it answers.
+ * @throws {ClientError} `GATEWAY_UNREACHABLE`, `PERMISSION_DENIED`; rethrows `signal.reason`
+ */
+export async function connect(options: ConnectOptions = {}): Promise<GatewayClient> {
+  const socket = options.socket ?? stateLayout(options.state ?? defaultStateDirectory()).adminSocket;
+  const client = new GatewayClient(openWire(socket));
+  try {
+    await client.status(options);
+    return client;
+  } catch (cause) {
+    await client[Symbol.asyncDispose]();
+    throw cause;
+  }
+}

@@ -1,0 +1,229 @@
+/** Operator API messages to the client's plain data. */
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { DeviceState, PairingState, TaskState } from "@quaymesh/api";
+import type {
+  Device,
+  Event,
+  GetStatusResponse,
+  PairingRequest,
+  RevocationReceipt,
+  Task,
+  WatchTaskResponse,
+  WatchWindowResponse,
+} from "@quaymesh/api";
+import { decodeValue } from "@quaymesh/protocol";
+import { ClientError } from "./errors.ts";
+import type {
+  DeviceInfo,
+  DeviceStateName,
+  EventRecord,
+  GatewayStatus,
+  PairingRequestInfo,
+  PairingStateName,
+  Receipt,
+  TaskInfo,
+  TaskStateName,
+  TaskUpdate,
+  WindowUpdate,
+} from "./types.ts";
+
+const TASK_STATES: ReadonlyMap<TaskState, TaskStateName> = new Map([
+  [TaskState.QUEUED, "queued"],
+  [TaskState.LEASED, "leased"],
+  [TaskState.RUNNING, "running"],
+  [TaskState.RETRY_WAIT, "retry-wait"],
+  [TaskState.SUCCEEDED, "succeeded"],
+  [TaskState.FAILED, "failed"],
+  [TaskState.CANCELLED, "cancelled"],
+  [TaskState.TIMED_OUT, "timed-out"],
+  [TaskState.DEAD, "dead"],
+  [TaskState.UNKNOWN, "unknown"],
+]);
+
+const DEVICE_STATES: ReadonlyMap<DeviceState, DeviceStateName> = new Map([
+  [DeviceState.NEW, "new"],
+  [DeviceState.ONLINE, "online"],
+  [DeviceState.OFFLINE, "offline"],
+  [DeviceState.REVOKED, "revoked"],
+]);
+
+const PAIRING_STATES: ReadonlyMap<PairingState, PairingStateName> = new Map([
+  [PairingState.OPEN, "open"],
+  [PairingState.CLAIMED, "claimed"],
+  [PairingState.PENDING, "pending"],
+  [PairingState.APPROVED, "approved"],
+  [PairingState.ISSUED, "issued"],
+  [PairingState.ACTIVE, "active"],
+  [PairingState.DENIED, "denied"],
+  [PairingState.EXPIRED, "expired"],
+  [PairingState.BURNT, "burnt"],
+  [PairingState.CLOSED, "closed"],
+  [PairingState.ATTEMPT_FAILED, "attempt-failed"],
+]);
+
+function named<K, V>(names: ReadonlyMap<K, V>, value: K, what: string): V {
+  const name = names.get(value);
+  if (name !== undefined) return name;
+  throw new ClientError("RESPONSE_INVALID", `the gateway sent a ${what} this client does not know (${String(value)})`, {
+    hint: "Use a client as new as the gateway.",
+  });
+}
+
+/**
+ * A field the schema calls a message, which proto3 lets a peer leave out.
+ * @throws {ClientError} `RESPONSE_INVALID` without it
+ */
+export function required<T>(value: T | undefined, field: string): T {
+  if (value !== undefined) return value;
+  throw new ClientError("RESPONSE_INVALID", `the gateway's answer has no ${field}`);
+}
+
+/** Unix milliseconds of a timestamp that may be missing. */
+export function timeOf(time: Timestamp | undefined): number | undefined {
+  return time === undefined ? undefined : timestampMs(time);
+}
+
+/** @throws {ClientError} `RESPONSE_INVALID` for a state unknown here */
+export function taskInfo(task: Task): TaskInfo {
+  return {
+    id: task.taskId,
+    definition: task.definition,
+    state: named(TASK_STATES, task.state, "task state"),
+    createdAt: timeOf(task.createdAt),
+    stateSince: timeOf(task.stateSince),
+    device: task.deviceId === "" ? undefined : { id: task.deviceId, name: task.deviceName },
+    attempt: task.attempt,
+    progress: task.progress,
+    progressMessage: task.progressMessage,
+    inputBytes: Number(task.inputBytes),
+    outputBytes: Number(task.outputBytes),
+    error: task.error === undefined ? undefined : { code: task.error.code, message: task.error.message },
+    finishedLate: task.finishedLate,
+    leaseUntil: timeOf(task.leaseUntil),
+    deadline: timeOf(task.deadline),
+  };
+}
+
+/** @throws {ClientError} `RESPONSE_INVALID` */
+export function taskUpdate(message: WatchTaskResponse): TaskUpdate {
+  const task = taskInfo(required(message.task, "task"));
+  const log =
+    message.log === undefined
+      ? undefined
+      : { level: message.log.level, message: message.log.message, time: timeOf(message.log.time) };
+  return { state: task.state, progress: task.progress, progressMessage: task.progressMessage, log, task };
+}
+
+/** @throws {ClientError} `RESPONSE_INVALID` */
+export function deviceInfo(device: Device): DeviceInfo {
+  return {
+    id: device.deviceId,
+    name: device.name,
+    state: named(DEVICE_STATES, device.state, "device state"),
+    labels: device.labels,
+    purpose: device.purpose,
+    platform: device.platform,
+    software: device.software,
+    pairedAt: timeOf(device.pairedAt),
+    lastSeenAt: timeOf(device.lastSeenAt),
+    certificateNotAfter: timeOf(device.certificateNotAfter),
+    keyFingerprint: device.keyFingerprint,
+    capabilities: device.capabilities,
+    runningTasks: device.runningTasks,
+    taskSlots: device.taskSlots,
+    sessionEpoch: Number(device.sessionEpoch),
+    remoteAddress: device.remoteAddress,
+    lastSeq: Number(device.lastSeq),
+    revocation: device.revocation === undefined ? undefined : receipt(device.revocation),
+  };
+}
+
+/** A revocation receipt as plain data. */
+export function receipt(message: RevocationReceipt): Receipt {
+  return {
+    receiptId: message.receiptId,
+    deviceId: message.deviceId,
+    deviceName: message.deviceName,
+    revocationEpoch: Number(message.revocationEpoch),
+    sessionsClosed: message.sessionsClosed,
+    attemptsFenced: message.attemptsFenced,
+    tasksRequeued: message.tasksRequeued,
+    closedMs: message.closedMs,
+    lastSeq: Number(message.lastSeq),
+    revokedAt: timeOf(message.revokedAt),
+    reason: message.reason,
+  };
+}
+
+/** @throws {ClientError} `RESPONSE_INVALID` */
+export function pairingRequestInfo(request: PairingRequest): PairingRequestInfo {
+  return {
+    requestId: request.requestId,
+    windowId: request.windowId,
+    state: named(PAIRING_STATES, request.state, "pairing state"),
+    name: request.name,
+    platform: request.platform,
+    remoteAddress: request.remoteAddress,
+    words: request.words,
+    requestedAt: timeOf(request.requestedAt),
+    deviceId: request.deviceId,
+    certificateNotAfter: timeOf(request.certificateNotAfter),
+  };
+}
+
+/** @throws {ClientError} `RESPONSE_INVALID` */
+export function windowUpdate(message: WatchWindowResponse): WindowUpdate {
+  return {
+    state: named(PAIRING_STATES, message.state, "pairing state"),
+    request: message.request === undefined ? undefined : pairingRequestInfo(message.request),
+    remoteAddress: message.remoteAddress,
+    reason: message.reason,
+  };
+}
+
+/** An event with its body decoded. */
+export function eventRecord(event: Event, logId: string): EventRecord {
+  return {
+    offset: Number(event.offset),
+    deviceId: event.deviceId,
+    outboxEpoch: event.outboxEpoch,
+    seq: Number(event.seq),
+    kind: event.kind,
+    time: timeOf(event.time),
+    received: timeOf(event.received),
+    data: readable(event.data),
+    bytes: event.data,
+    logId,
+  };
+}
+
+/** The gateway carries bodies without reading them, so one that is no CBOR must not end the whole subscription. */
+function readable(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return decodeValue(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The gateway's status as plain data. */
+export function gatewayStatus(status: GetStatusResponse): GatewayStatus {
+  return {
+    meshId: status.meshId,
+    meshName: status.meshName,
+    version: status.version,
+    startedAt: timeOf(status.startedAt),
+    meshAddresses: status.meshAddresses,
+    rootFingerprint: status.rootFingerprint,
+    revocationEpoch: Number(status.revocationEpoch),
+    devices: status.devices,
+    online: status.online,
+    lastOffset: Number(status.lastOffset),
+    logId: status.logId,
+    refused: Object.fromEntries(Object.entries(status.refused).map(([reason, count]) => [reason, Number(count)])),
+    pairingOpen: status.pairingOpen,
+    connections: status.connections,
+  };
+}

@@ -1,0 +1,89 @@
+import { createClient, type Client } from "@connectrpc/connect";
+import { PairingService } from "@quaymesh/api";
+import { pairingRequestInfo, required, timeOf, windowUpdate } from "./decode.ts";
+import type { CallOptions } from "./task-handle.ts";
+import type { PairingRequestInfo, PairingWindow, WindowUpdate } from "./types.ts";
+import type { Wire } from "./wire.ts";
+
+/** Options of {@link Pairing.open}. */
+export interface OpenWindowOptions extends CallOptions {
+  /** The operator's name for the device; it wins over the device's own. */
+  readonly name?: string;
+  readonly labels?: readonly string[];
+  /** What the device is for, for people. */
+  readonly purpose?: string;
+  /** In whole seconds, rounded up. Default 5 minutes. */
+  readonly ttlMs?: number;
+  /** `pin` makes 8 digits to type instead of a ticket. Default `ticket`. */
+  readonly code?: "ticket" | "pin";
+}
+
+/** Pairing windows and requests. */
+export class Pairing {
+  readonly #wire: Wire;
+  readonly #client: Client<typeof PairingService>;
+
+  /** Use `connect`. */
+  constructor(wire: Wire) {
+    this.#wire = wire;
+    this.#client = createClient(PairingService, wire.transport);
+  }
+
+  /** Open a window and make its code, which is in this answer and nowhere else. @throws {ClientError} */
+  open(options: OpenWindowOptions = {}): Promise<PairingWindow> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.openWindow(
+        {
+          name: options.name ?? "",
+          labels: [...(options.labels ?? [])],
+          purpose: options.purpose ?? "",
+          ttlSeconds: Math.ceil((options.ttlMs ?? 0) / 1000),
+          pin: options.code === "pin",
+        },
+        options,
+      );
+      const { windowId, link, pin, addresses } = answer;
+      return { windowId, link, pin, addresses, expiresAt: timeOf(answer.expiresAt) };
+    }, options.signal);
+  }
+
+  /** Everything that happens in a window, from its beginning; ends with the window. @throws {ClientError} `WINDOW_NOT_FOUND` */
+  watch(windowId: string, options?: CallOptions): AsyncGenerator<WindowUpdate, void, undefined> {
+    return this.#wire.stream(
+      (signal) => this.#client.watchWindow({ windowId }, { signal }),
+      windowUpdate,
+      options?.signal,
+    );
+  }
+
+  /** Close a window before its time; who is in it gets PAIR_CLOSED. @throws {ClientError} `WINDOW_NOT_FOUND` */
+  close(windowId: string, options?: CallOptions): Promise<void> {
+    return this.#wire.call(async () => {
+      await this.#client.closeWindow({ windowId }, options);
+    }, options?.signal);
+  }
+
+  /** Requests of late, newest first. @throws {ClientError} */
+  requests(options?: CallOptions): Promise<readonly PairingRequestInfo[]> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.listRequests({}, options);
+      return answer.requests.map(pairingRequestInfo);
+    }, options?.signal);
+  }
+
+  /** Let the device in. Compare the words first. @throws {ClientError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
+  approve(requestId: string, options?: CallOptions): Promise<PairingRequestInfo> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.approveRequest({ requestId }, options);
+      return pairingRequestInfo(required(answer.request, "request"));
+    }, options?.signal);
+  }
+
+  /** Keep the device out. @throws {ClientError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
+  deny(requestId: string, options?: CallOptions): Promise<PairingRequestInfo> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.denyRequest({ requestId }, options);
+      return pairingRequestInfo(required(answer.request, "request"));
+    }, options?.signal);
+  }
+}

@@ -1,0 +1,197 @@
+/** What the client hands out: plain data, times in Unix milliseconds, states as words. */
+
+/** Where a task is in its life. `unknown`: its node is out of reach since `stateSince`, the attempt may still run there. */
+export type TaskStateName =
+  | "queued"
+  | "leased"
+  | "running"
+  | "retry-wait"
+  | "succeeded"
+  | "failed"
+  | "cancelled"
+  | "timed-out"
+  | "dead"
+  | "unknown";
+
+/** A task as the gateway has it now. */
+export interface TaskInfo {
+  readonly id: string;
+  readonly definition: string;
+  readonly state: TaskStateName;
+  readonly createdAt: number | undefined;
+  readonly stateSince: number | undefined;
+  /** The node of the latest attempt. */
+  readonly device: { readonly id: string; readonly name: string } | undefined;
+  /** 0 before the first attempt. */
+  readonly attempt: number;
+  /** 0 to 1, as last reported. */
+  readonly progress: number;
+  readonly progressMessage: string;
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  readonly error: { readonly code: string; readonly message: string } | undefined;
+  /** The result came after the gateway had counted the node out. */
+  readonly finishedLate: boolean;
+  readonly leaseUntil: number | undefined;
+  readonly deadline: number | undefined;
+}
+
+/** A line a task logged. */
+export interface TaskLog {
+  readonly level: string;
+  readonly message: string;
+  readonly time: number | undefined;
+}
+
+/** One change of a task: its state or progress, or a log line. The latest facts are in every update. */
+export interface TaskUpdate {
+  readonly state: TaskStateName;
+  /** 0 to 1. */
+  readonly progress: number;
+  readonly progressMessage: string;
+  /** Set when this update is a log line. */
+  readonly log: TaskLog | undefined;
+  readonly task: TaskInfo;
+}
+
+/** Presence of a device. `new`: paired, never seen online. */
+export type DeviceStateName = "new" | "online" | "offline" | "revoked";
+
+/** What a revocation did. */
+export interface Receipt {
+  readonly receiptId: string;
+  readonly deviceId: string;
+  readonly deviceName: string;
+  readonly revocationEpoch: number;
+  readonly sessionsClosed: number;
+  readonly attemptsFenced: number;
+  readonly tasksRequeued: number;
+  /** From the request to the last session closed. */
+  readonly closedMs: number;
+  readonly lastSeq: number;
+  readonly revokedAt: number | undefined;
+  readonly reason: string;
+}
+
+/** A paired device. */
+export interface DeviceInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly state: DeviceStateName;
+  readonly labels: readonly string[];
+  readonly purpose: string;
+  readonly platform: string;
+  readonly software: string;
+  readonly pairedAt: number | undefined;
+  readonly lastSeenAt: number | undefined;
+  readonly certificateNotAfter: number | undefined;
+  /** Lower-case hex SHA-256 of the device key's SubjectPublicKeyInfo. */
+  readonly keyFingerprint: string;
+  readonly capabilities: readonly string[];
+  readonly runningTasks: number;
+  readonly taskSlots: number;
+  readonly sessionEpoch: number;
+  readonly remoteAddress: string;
+  readonly lastSeq: number;
+  readonly revocation: Receipt | undefined;
+}
+
+/** What a revocation would cut. */
+export interface RevocationPreview {
+  readonly device: DeviceInfo;
+  readonly sessions: number;
+  readonly runningTasks: number;
+  readonly queuedTasks: number;
+}
+
+/** Where a pairing is. */
+export type PairingStateName =
+  | "open"
+  | "claimed"
+  | "pending"
+  | "approved"
+  | "issued"
+  | "active"
+  | "denied"
+  | "expired"
+  | "burnt"
+  | "closed"
+  | "attempt-failed";
+
+/** A device that proved it knows the code. */
+export interface PairingRequestInfo {
+  readonly requestId: string;
+  readonly windowId: string;
+  readonly state: PairingStateName;
+  readonly name: string;
+  readonly platform: string;
+  /** Where it asks from, host:port. */
+  readonly remoteAddress: string;
+  /** Four words that both screens must show. */
+  readonly words: readonly string[];
+  readonly requestedAt: number | undefined;
+  /** Empty before `issued`. */
+  readonly deviceId: string;
+  readonly certificateNotAfter: number | undefined;
+}
+
+/** A change in a pairing window. */
+export interface WindowUpdate {
+  readonly state: PairingStateName;
+  /** Set from `pending` on. */
+  readonly request: PairingRequestInfo | undefined;
+  readonly remoteAddress: string;
+  /** Why, where something failed, such as `PAIR_CODE_INVALID`; else empty. */
+  readonly reason: string;
+}
+
+/** An open pairing window. The secret in `link` or `pin` is nowhere else. */
+export interface PairingWindow {
+  readonly windowId: string;
+  /** `QUAY:…`; empty with a PIN. */
+  readonly link: string;
+  /** 8 digits; empty with a ticket. */
+  readonly pin: string;
+  readonly expiresAt: number | undefined;
+  /** Where the pairing endpoint listens, host:port. */
+  readonly addresses: readonly string[];
+}
+
+/** An event as the gateway's log holds it. */
+export interface EventRecord {
+  readonly offset: number;
+  readonly deviceId: string;
+  readonly outboxEpoch: Uint8Array;
+  readonly seq: number;
+  readonly kind: string;
+  /** The node's clock. */
+  readonly time: number | undefined;
+  /** The gateway's clock at commit. */
+  readonly received: number | undefined;
+  /** The decoded value; `undefined` for an empty body and for one that is not in the CBOR profile (`bytes` has it as it came). */
+  readonly data: unknown;
+  /** The body as it came: one CBOR value. */
+  readonly bytes: Uint8Array;
+  /** Names the log `offset` belongs to. */
+  readonly logId: string;
+}
+
+/** The gateway itself. */
+export interface GatewayStatus {
+  readonly meshId: string;
+  readonly meshName: string;
+  readonly version: string;
+  readonly startedAt: number | undefined;
+  /** Where nodes dial, host:port. */
+  readonly meshAddresses: readonly string[];
+  readonly rootFingerprint: string;
+  readonly revocationEpoch: number;
+  readonly devices: number;
+  readonly online: number;
+  readonly lastOffset: number;
+  readonly logId: string;
+  /** Connections refused since the start, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly pairingOpen: boolean;
+  readonly connections: number;
+}

@@ -1,0 +1,63 @@
+/** The client's connection to the admin socket. */
+import { Agent } from "node:http";
+import type { Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { clientError } from "./errors.ts";
+
+/** How calls reach the gateway and how their failures are named. */
+export interface Wire {
+  readonly transport: Transport;
+  /** Run a unary call. @throws {ClientError} */
+  call<T>(run: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Run a streaming call; leaving the loop cancels it. @throws {ClientError} */
+  stream<T, R>(
+    run: (signal: AbortSignal) => AsyncIterable<T>,
+    map: (message: T) => R,
+    signal?: AbortSignal,
+  ): AsyncGenerator<R, void, undefined>;
+  /** Aborts every call under way. */
+  close(): void;
+}
+
+/**
+ * Calls go over HTTP/1.1, each on a connection of its own: on a UNIX socket that costs next to nothing, and a
+ * subscription that reads slowly then holds back nobody else, which it would through HTTP/2's shared window.
+ */
+export function openWire(socketPath: string): Wire {
+  const agent = new Agent({ keepAlive: false });
+  const closing = new AbortController();
+  const transport = createConnectTransport({
+    baseUrl: "http://quaymesh.local",
+    httpVersion: "1.1",
+    nodeOptions: { socketPath, agent },
+    interceptors: [
+      (next) => (request) => next({ ...request, signal: AbortSignal.any([request.signal, closing.signal]) }),
+    ],
+  });
+  return {
+    transport,
+    async call(run, signal) {
+      try {
+        return await run();
+      } catch (cause) {
+        throw clientError(cause, socketPath, signal);
+      }
+    },
+    async *stream(run, map, signal) {
+      const left = new AbortController();
+      try {
+        for await (const message of run(signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]))) {
+          yield map(message);
+        }
+      } catch (cause) {
+        throw clientError(cause, socketPath, signal);
+      } finally {
+        left.abort();
+      }
+    },
+    close() {
+      closing.abort();
+      agent.destroy();
+    },
+  };
+}

@@ -94,6 +94,69 @@ export const GATEWAY_ERRORS = {
   WINDOW_NOT_FOUND: { connect: "not_found", hint: "The pairing window is closed or never was: open a new one." },
   REQUEST_NOT_FOUND: { connect: "not_found", hint: "No such pairing request; list them with: quaymesh pair list" },
   REQUEST_NOT_PENDING: { connect: "failed_precondition", hint: "The pairing request is already decided or expired." },
+  WINDOW_LIMIT: {
+    connect: "resource_exhausted",
+    hint: "Many pairing windows are open: close one, or wait until one ends.",
+  },
+  WINDOW_INVALID: { connect: "invalid_argument", hint: "Correct the request; the message names the field." },
+  PAIRING_PORT_IN_USE: {
+    connect: "failed_precondition",
+    hint: "Another program uses the pairing endpoint's UDP port: stop it, or start the gateway with another one.",
+  },
+  PAIRING_UNAVAILABLE: {
+    connect: "unavailable",
+    hint: "The pairing endpoint's process does not start; the gateway's log says why. Paired devices are not touched.",
+  },
+  // Starting: the machine's state, or whoever started it.
+  STATE_MISSING: {
+    connect: "failed_precondition",
+    hint: "Make the parent directory, mount the disk it is on, or name another state directory with --state.",
+  },
+  STATE_NOT_A_DIRECTORY: { connect: "failed_precondition", hint: "Name a directory with --state." },
+  STATE_NOT_WRITABLE: {
+    connect: "failed_precondition",
+    hint: "Give the user the gateway runs as write access, or name another state directory with --state.",
+  },
+  STATE_NOT_PRIVATE: {
+    connect: "failed_precondition",
+    hint: "It will hold the mesh's keys, so keep others out: chmod 700 on the directory.",
+  },
+  GATEWAY_ALREADY_RUNNING: {
+    connect: "failed_precondition",
+    hint: "Use the one that runs, stop it first, or name another state directory with --state.",
+  },
+  AUTHORITY_MISSING: {
+    connect: "failed_precondition",
+    hint: "Restore the directory's `authority` from a backup: a new one would shut every paired device out.",
+  },
+  AUTHORITY_UNREADABLE: {
+    connect: "failed_precondition",
+    hint: "Give the key that sealed the authority, or restore the state directory from a backup.",
+  },
+  PORT_IN_USE: {
+    connect: "failed_precondition",
+    hint: "Stop the program that uses the UDP port, or name another port with --listen.",
+  },
+  ADDRESS_UNAVAILABLE: {
+    connect: "failed_precondition",
+    hint: "This machine does not have the address: name one it has with --listen, or 0.0.0.0 for all.",
+  },
+  TRANSPORT_UNAVAILABLE: {
+    connect: "failed_precondition",
+    hint: "QUIC does not work on this machine: see the cause in the log.",
+  },
+  ADMIN_SOCKET_PATH_TOO_LONG: {
+    connect: "failed_precondition",
+    hint: "UNIX socket paths end at 107 bytes: name a state directory with a shorter path.",
+  },
+  ADMIN_SOCKET_IN_USE: { connect: "failed_precondition", hint: "Stop the program that answers on the socket." },
+  ADMIN_SOCKET_FAILED: {
+    connect: "failed_precondition",
+    hint: "See the cause; the state directory must allow UNIX sockets.",
+  },
+  // The operator API: the caller's.
+  PERMISSION_DENIED: { connect: "permission_denied", hint: "Ask someone with a higher role." },
+  REQUEST_INVALID: { connect: "invalid_argument", hint: "Correct the request; the message names the field." },
   // The gateway as a whole.
   GATEWAY_DRAINING: { connect: "unavailable", hint: "The gateway is stopping: try again once it runs." },
   GATEWAY_INTERNAL: { connect: "internal", hint: "See the gateway's log." },

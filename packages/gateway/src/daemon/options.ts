@@ -1,0 +1,50 @@
+import type { ListenLimits, SocketAddress, Transport } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import type { GatewayLimits } from "../core.ts";
+import type { Logger } from "../logger.ts";
+import type { PairingLimits } from "../pairing/limits.ts";
+
+/** UDP port of the mesh endpoint when nobody names one. */
+export const DEFAULT_MESH_PORT = 7420;
+/** UDP port of the pairing endpoint when nobody names one. */
+export const DEFAULT_PAIRING_PORT = 7421;
+/** Name of a mesh that is made without one. */
+export const DEFAULT_MESH_NAME = "quaymesh";
+
+/** Options of {@link Gateway.open}. */
+export interface GatewayOptions {
+  /** The network the mesh endpoint is on. */
+  readonly transport: Transport;
+  readonly pairing: GatewayPairingOptions;
+  /**
+   * The state directory. One that does not exist is made, but not its parents: an unmounted disk must not look like a first start. Default:
+   * `defaultStateDirectory()`, made with its parents.
+   */
+  readonly state?: string;
+  /** Names the mesh on its first start; afterwards the name is the root's and this is ignored. Default `quaymesh`. */
+  readonly meshName?: string;
+  /** Where the mesh endpoint listens. Default `0.0.0.0:7420`. */
+  readonly listen?: SocketAddress;
+  /** Hosts that nodes are told to dial, in tickets and certificates' answers. Default: see {@link advertisedHosts}. */
+  readonly advertise?: readonly string[];
+  /** What the gateway says it is, in its status. Default this package's version. */
+  readonly version?: string;
+  readonly limits?: Partial<GatewayLimits>;
+  readonly transportLimits?: Partial<ListenLimits>;
+  readonly clock?: Clock;
+  /** pino's loggers fit. Default: silent. */
+  readonly logger?: Logger;
+  /** Aborts the opening, and later stops the gateway as {@link Gateway.stop} does. */
+  readonly signal?: AbortSignal;
+}
+
+/** Pairing as the composition root sets it up. */
+export interface GatewayPairingOptions {
+  /**
+   * Entry module of the pairing child process. It must do nothing but build a transport and `await runPairingChild(transport)`.
+   */
+  readonly childModule: URL;
+  /** Where the pairing endpoint listens while a window is open. Default: port 7421 on the mesh endpoint's host. */
+  readonly listen?: SocketAddress;
+  readonly limits?: Partial<PairingLimits>;
+}

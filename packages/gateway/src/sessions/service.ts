@@ -5,6 +5,11 @@ export interface SessionService {
   /** Devices online now. */
   online(): readonly SessionView[];
   stats(): SessionStats;
+  /**
+   * Resolves once the device is online, at once where it is already: how pairing learns that a certificate is in use. @throws `signal.reason` once aborted; rejects
+   * `GATEWAY_DRAINING` when the gateway closes first
+   */
+  whenOnline(deviceId: string, options?: { readonly signal?: AbortSignal }): Promise<SessionView>;
 }
 
 /** A live session. */

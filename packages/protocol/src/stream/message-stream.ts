@@ -1,4 +1,4 @@
-import { ProtocolError, type TransportError } from "../errors.ts";
+import { ProtocolError } from "../errors.ts";
 import { FrameDecoder } from "../frame/decoder.ts";
 import { encodeFrame } from "../frame/encode.ts";
 import type { MessageParser } from "../messages/parse.ts";
@@ -7,7 +7,7 @@ import type { ByteStream } from "../transport/port.ts";
 
 /**
  * Frames over a {@link ByteStream}. One reader at a time: {@link readBatch} for hot paths, {@link receive} for a question and its answer, iteration for the rest;
- * they may be mixed, each frame is given out once. Errors of the stream ({@link TransportError}) pass through.
+ * they may be mixed, each frame is given out once. What the stream throws (`TransportError`) passes through.
  */
 export class MessageStream implements AsyncDisposable {
   readonly #stream: ByteStream;
@@ -58,7 +58,7 @@ export class MessageStream implements AsyncDisposable {
 
   /**
    * The next message that `parse` knows; `null` once the peer ended.
-   * @throws {ProtocolError} as {@link readBatch}, and what `parse` throws: {@link RemoteError} for an error frame
+   * @throws {ProtocolError} as {@link readBatch}, and what `parse` throws: `RemoteError` for an error frame
    */
   async receive<T>(parse: MessageParser<T>): Promise<T | null> {
     for (;;) {

@@ -1,0 +1,2 @@
+export { createMemoryNetwork, opaquePeer } from "./network.ts";
+export type { MemoryNetwork, MemoryNetworkOptions } from "./network.ts";

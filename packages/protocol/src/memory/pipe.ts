@@ -1,0 +1,104 @@
+import { TransportError } from "../errors.ts";
+
+interface Waiter {
+  resolve(): void;
+  reject(error: TransportError): void;
+}
+
+/** What one side of a pipe may still do. */
+type Side =
+  | { readonly kind: "open" }
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly error: TransportError };
+
+const OPEN: Side = { kind: "open" };
+const ENDED: Side = { kind: "ended" };
+
+/** One direction of a stream: a queue of byte chunks with a window. The two ends fail apart, as they do when a network lies between them. */
+export class Pipe {
+  readonly #windowBytes: number;
+  #chunks: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #writer: Side = OPEN;
+  #reader: Side = OPEN;
+  #waitingReaders: Waiter[] = [];
+  #waitingWriters: Waiter[] = [];
+
+  constructor(windowBytes: number) {
+    this.#windowBytes = windowBytes;
+  }
+
+  /** Nothing more will be written, whyever. */
+  get finished(): boolean {
+    return this.#writer.kind !== "open";
+  }
+
+  /** @throws {TransportError} `STREAM_ENDED` after {@link finish}, or what {@link failWriter} was given */
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#writer.kind === "failed") throw this.#writer.error;
+    if (this.#writer.kind === "ended") throw new TransportError("STREAM_ENDED", "this side of the stream has ended");
+    if (bytes.length === 0) return undefined;
+    // The caller may reuse its buffer, and the reader may keep ours.
+    this.#chunks.push(bytes.slice());
+    this.#queuedBytes += bytes.length;
+    wake(this.#waitingReaders);
+    return this.#queuedBytes < this.#windowBytes ? undefined : this.#drained();
+  }
+
+  /** No more writes; what is queued can still be read. Idempotent. */
+  finish(): void {
+    if (this.#writer.kind !== "open") return;
+    this.#writer = ENDED;
+    wake(this.#waitingReaders);
+  }
+
+  /** The next chunk, `null` after the last. */
+  async read(): Promise<Uint8Array | null> {
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) {
+        this.#queuedBytes -= chunk.length;
+        if (this.#queuedBytes < this.#windowBytes) wake(this.#waitingWriters);
+        return chunk;
+      }
+      if (this.#reader.kind === "failed") throw this.#reader.error;
+      if (this.#writer.kind === "ended") return null;
+      await wait(this.#waitingReaders);
+    }
+  }
+
+  /** Reads fail from now on; with `keep` only after what is queued. The first failure stays. */
+  failReader(error: TransportError, keep: boolean): void {
+    if (!keep) {
+      this.#chunks = [];
+      this.#queuedBytes = 0;
+    }
+    // A reader that has all there is learns nothing of how the stream went on.
+    if (this.#reader.kind !== "open" || (keep && this.#writer.kind === "ended")) return;
+    this.#reader = { kind: "failed", error };
+    wake(this.#waitingReaders);
+  }
+
+  /** Writes fail from now on, waiting ones too. The first failure stays, and so does an end. */
+  failWriter(error: TransportError): void {
+    if (this.#writer.kind === "open") this.#writer = { kind: "failed", error };
+    for (const waiter of this.#waitingWriters.splice(0)) waiter.reject(error);
+  }
+
+  #drained(): Promise<void> {
+    const drained = wait(this.#waitingWriters);
+    // A writer that has stopped caring must not bring the process down when the connection goes.
+    drained.catch(() => undefined);
+    return drained;
+  }
+}
+
+function wait(waiters: Waiter[]): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  waiters.push({ resolve, reject });
+  return promise;
+}
+
+function wake(waiters: Waiter[]): void {
+  for (const waiter of waiters.splice(0)) waiter.resolve();
+}

@@ -1,1 +1,45 @@
-export {};
+export { IdentityError } from "./errors.ts";
+export type { IdentityErrorCode, NodePairingCode, PairingCode } from "./errors.ts";
+export { Secret } from "./secret.ts";
+export { fingerprint, timingSafeEqualBytes } from "./bytes.ts";
+
+export { KeyPair, sha256 } from "./keys/key-pair.ts";
+export { certificatesFromPem, certificatesToPem } from "./keys/pem.ts";
+export { createCsr, selfSignedCredentials } from "./keys/requests.ts";
+
+export { KeyStore } from "./store/key-store.ts";
+export { createKeyFile, passphraseSealingKey, readKeyFile, sealingKey } from "./store/sealing-key.ts";
+export type { SealingKey } from "./store/sealing-key.ts";
+export { assertPrivate, makePrivateDirectory } from "./store/permissions.ts";
+export { syncDirectory, writeFileAtomic } from "./store/write-file-atomic.ts";
+
+export { Authority } from "./authority/authority.ts";
+export type { EndpointCertificate, IssuedCertificate, IssuedDeviceCertificate } from "./authority/authority.ts";
+export { parseCsr } from "./authority/csr.ts";
+export type { CertificateRequest } from "./authority/csr.ts";
+export {
+  ANY_PAIRING_SERVER_NAME,
+  isDeviceId,
+  isMeshId,
+  meshIdOf,
+  meshServerName,
+  pairingServerName,
+} from "./authority/names.ts";
+
+export { TrustIndex } from "./trust/trust-index.ts";
+export type { TrustIndexOptions, TrustVerdict } from "./trust/trust-index.ts";
+export { DEFAULT_MAX_AGE_MS } from "./trust/records.ts";
+export type { DeviceTrust, EnrolledCertificate, Freshness, TrustSnapshot } from "./trust/records.ts";
+export { readDeviceLeaf } from "./trust/read-leaf.ts";
+export type { DeviceLeaf } from "./trust/read-leaf.ts";
+export { judgeChain, verifyChain } from "./trust/judge-chain.ts";
+export type { ChainVerdict, GatewayChain, JudgeChainOptions } from "./trust/judge-chain.ts";
+export { meshNameOf, verifyIssuedChain } from "./trust/issued-chain.ts";
+export type { ExpectedDeviceCertificate } from "./trust/issued-chain.ts";
+export { describeChain } from "./trust/describe-chain.ts";
+export type { ChainDescription } from "./trust/describe-chain.ts";
+
+export { codeIdOf, formatTicket, parseTicket, TICKET_PREFIX, TICKET_SECRET_BYTES } from "./ticket/ticket.ts";
+export type { Ticket } from "./ticket/ticket.ts";
+export type { TicketAddress } from "./ticket/addresses.ts";
+export { formatPin, generatePin, parsePin } from "./ticket/pin.ts";

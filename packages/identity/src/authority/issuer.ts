@@ -1,0 +1,74 @@
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  type Extension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SIGNING_ALGORITHM,
+  SubjectKeyIdentifierExtension,
+  type X509Certificate,
+  X509CertificateGenerator,
+} from "../keys/x509.ts";
+import type { KeyPair } from "../keys/key-pair.ts";
+import { randomSerial } from "../keys/requests.ts";
+import { BACKDATE_MS } from "./profile.ts";
+
+const YEAR_MS = 365 * 86_400_000;
+/** Life of a mesh root. */
+export const ROOT_LIFE_MS = 20 * YEAR_MS;
+/** Life of an issuing intermediate. */
+export const ISSUING_LIFE_MS = 10 * YEAR_MS;
+
+/** A CA certificate and the key that signs for it. */
+export interface Issuer {
+  readonly certificate: X509Certificate;
+  readonly keyPair: KeyPair;
+}
+
+/** The root of a mesh: self-signed, allows one CA below. The mesh's name is its common name. @param now Unix milliseconds */
+export async function createRoot(keyPair: KeyPair, meshName: string, now: number): Promise<Issuer> {
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    serialNumber: randomSerial(),
+    name: distinguishedName(meshName),
+    ...validity(now, ROOT_LIFE_MS),
+    keys: keyPair.keys,
+    signingAlgorithm: SIGNING_ALGORITHM,
+    extensions: await caExtensions(keyPair, 1),
+  });
+  return { certificate, keyPair };
+}
+
+/** An issuing intermediate below `root`: allows no CA below. @param now Unix milliseconds */
+export async function createIssuing(root: Issuer, keyPair: KeyPair, meshName: string, now: number): Promise<Issuer> {
+  const certificate = await X509CertificateGenerator.create({
+    serialNumber: randomSerial(),
+    subject: distinguishedName(`${meshName} issuing CA`),
+    issuer: root.certificate.subjectName.toJSON(),
+    ...validity(now, ISSUING_LIFE_MS),
+    publicKey: keyPair.keys.publicKey,
+    signingKey: root.keyPair.keys.privateKey,
+    signingAlgorithm: SIGNING_ALGORITHM,
+    extensions: [
+      ...(await caExtensions(keyPair, 0)),
+      await AuthorityKeyIdentifierExtension.create(root.keyPair.keys.publicKey),
+    ],
+  });
+  return { certificate, keyPair };
+}
+
+/** A name as attributes, never as text to be parsed: a mesh may be called `a, CN=b`. */
+export function distinguishedName(commonName: string): { [attribute: string]: string[] }[] {
+  return [{ CN: [commonName] }, { O: ["Quaymesh"] }];
+}
+
+async function caExtensions(keyPair: KeyPair, pathLength: number): Promise<Extension[]> {
+  return [
+    new BasicConstraintsExtension(true, pathLength, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    await SubjectKeyIdentifierExtension.create(keyPair.keys.publicKey),
+  ];
+}
+
+function validity(now: number, lifeMs: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + lifeMs) };
+}

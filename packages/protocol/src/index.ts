@@ -93,3 +93,56 @@ export type { TaskEvent } from "./messages/task-event.ts";
 export { errorFrameOf } from "./messages/wire.ts";
 export type { ErrorFacts, ErrorMessage, WireMessage } from "./messages/wire.ts";
 export { MessageStream } from "./stream/message-stream.ts";
+export type { Step } from "./session/step.ts";
+export { BACKOFF_LIMITS, backoffMs, planRedial } from "./session/backoff.ts";
+export type { BackoffLimits, RedialPlan, StopReason } from "./session/backoff.ts";
+export {
+  HELLO_TIMEOUT_MS,
+  MISSED_HEARTBEATS,
+  openGatewaySession,
+  stepGatewaySession,
+} from "./session/gateway-session.ts";
+export type {
+  GatewaySession,
+  GatewaySessionEffect,
+  GatewaySessionInput,
+  OpenGatewaySession,
+  SessionEnd,
+} from "./session/gateway-session.ts";
+export { presenceOf } from "./session/presence.ts";
+export type { Presence } from "./session/presence.ts";
+export { BUSY_HEARTBEAT_MS, openNodeSession, stepNodeSession, WELCOME_TIMEOUT_MS } from "./session/node-session.ts";
+export type {
+  NodeSession,
+  NodeSessionEffect,
+  NodeSessionInput,
+  NodeSessionStop,
+  OnlineNodeSession,
+} from "./session/node-session.ts";
+export { createPublisher, PUBLISHER_LIMITS, stepPublisher } from "./events/publisher.ts";
+export type {
+  Publisher,
+  PublisherEffect,
+  PublisherInput,
+  PublisherLimits,
+  PublisherLink,
+  SeqRange,
+} from "./events/publisher.ts";
+export { judgeBatch, openIngest, stepIngest } from "./events/ingest.ts";
+export type { BatchJudgement, Ingest, IngestEffect, IngestInput } from "./events/ingest.ts";
+export { MAX_READ_BYTES, openSubscription, SLOW_CONSUMER_MS, stepSubscription } from "./events/subscription.ts";
+export type {
+  LogExtent,
+  Subscription,
+  SubscriptionEffect,
+  SubscriptionInput,
+  SubscriptionRefusal,
+} from "./events/subscription.ts";
+export { createSubscriber, stepSubscriber, SUBSCRIBER_WINDOW } from "./events/subscriber.ts";
+export type {
+  Subscriber,
+  SubscriberEffect,
+  SubscriberInput,
+  SubscriberLink,
+  SubscriberOptions,
+} from "./events/subscriber.ts";

@@ -1,0 +1,196 @@
+/**
+ * The reader's side of `events.subscribe`: checks the order, keeps the cursor over reconnects, gives credit as events are consumed. docs/wire.md, "Subscribing".
+ */
+import { WIRE_VERSION } from "../messages/common.ts";
+import type { EventFilter, LoggedEvent, SubscribeRequest, SubscriptionMessage } from "../messages/events.ts";
+import type { SubscriberMessage } from "../messages/parsers.ts";
+import { stay, type Step } from "../session/step.ts";
+
+/** What a subscriber wants. */
+export interface SubscriberOptions {
+  /** The last offset already seen; 0 for everything the log holds. */
+  readonly after: number;
+  /** The log that `after` belongs to. */
+  readonly log?: string;
+  readonly filter?: EventFilter;
+  /** Events and data bytes that may be under way or unconsumed. */
+  readonly windowEvents: number;
+  readonly windowBytes: number;
+}
+
+/** 1024 events or 1 MiB unconsumed. */
+export const SUBSCRIBER_WINDOW = { windowEvents: 1024, windowBytes: 1_048_576 } as const;
+
+/** Where the stream stands. */
+export type SubscriberLink =
+  | { readonly kind: "down" }
+  /** Requested; `subscribed` has not come yet. */
+  | { readonly kind: "asking" }
+  | {
+      readonly kind: "up";
+      /** The last offset on this stream: the next must be above it. */
+      readonly last: number;
+    };
+
+/** A reader of the log. */
+export interface Subscriber {
+  readonly options: SubscriberOptions;
+  /** The log the cursor belongs to, once known. */
+  readonly log: string | undefined;
+  /** Everything up to this offset was delivered, or does not match the filter. */
+  readonly cursor: number;
+  /** Credit the gateway still holds. */
+  readonly creditEvents: number;
+  readonly creditBytes: number;
+  /** Delivered and not consumed yet. */
+  readonly unconsumedEvents: number;
+  readonly unconsumedBytes: number;
+  readonly link: SubscriberLink;
+}
+
+/** What happens to a subscriber. */
+export type SubscriberInput =
+  /** A stream was opened. */
+  | { readonly kind: "connected" }
+  | { readonly kind: "message"; readonly message: SubscriptionMessage }
+  /** The application is done with so much of what was delivered. */
+  | { readonly kind: "consumed"; readonly events: number; readonly bytes: number }
+  /** The stream or the connection is gone. */
+  | { readonly kind: "lost" };
+
+/** What the shell does for a subscriber. */
+export type SubscriberEffect =
+  | { readonly kind: "send"; readonly message: SubscribeRequest | SubscriberMessage }
+  /** New events, in order, each once. `bytes` is what {@link SubscriberInput} `consumed` gives back for all of them. */
+  | { readonly kind: "deliver"; readonly events: readonly LoggedEvent[]; readonly bytes: number }
+  /** Nothing is left up to the cursor. */
+  | { readonly kind: "caught-up"; readonly offset: number }
+  /** The gateway broke the protocol: reset the stream. */
+  | { readonly kind: "fail"; readonly what: string };
+
+type SubscriberStep = Step<Subscriber, SubscriberEffect>;
+
+/** A subscriber without a stream yet. */
+export function createSubscriber(options: SubscriberOptions): Subscriber {
+  return {
+    options,
+    log: options.log,
+    cursor: options.after,
+    creditEvents: 0,
+    creditBytes: 0,
+    unconsumedEvents: 0,
+    unconsumedBytes: 0,
+    link: { kind: "down" },
+  };
+}
+
+/** Advance a subscriber. */
+export function stepSubscriber(state: Subscriber, input: SubscriberInput): SubscriberStep {
+  switch (input.kind) {
+    case "connected":
+      return onConnected(state);
+    case "message":
+      return onMessage(state, input.message);
+    case "consumed":
+      return onConsumed(state, input.events, input.bytes);
+    case "lost":
+      return stay({ ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 });
+    default:
+      return input satisfies never;
+  }
+}
+
+function onConnected(state: Subscriber): SubscriberStep {
+  const { filter, windowEvents, windowBytes } = state.options;
+  // What was delivered and is not consumed still takes room.
+  const creditEvents = Math.max(0, windowEvents - state.unconsumedEvents);
+  const creditBytes = Math.max(0, windowBytes - state.unconsumedBytes);
+  const message: SubscribeRequest = {
+    v: WIRE_VERSION,
+    method: "events.subscribe",
+    after: state.cursor,
+    creditEvents,
+    creditBytes,
+    ...(state.log !== undefined && { log: state.log }),
+    ...(filter !== undefined && { filter }),
+  };
+  return {
+    state: { ...state, creditEvents, creditBytes, link: { kind: "asking" } },
+    effects: [{ kind: "send", message }],
+  };
+}
+
+function onMessage(state: Subscriber, message: SubscriptionMessage): SubscriberStep {
+  const { link } = state;
+  if (link.kind === "down") return stay(state);
+  if (message.type === "end") return stay({ ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 });
+  if (message.type === "subscribed") {
+    if (link.kind === "up") return fail(state, "a second subscribed");
+    if (state.log !== undefined && state.log !== message.log) return fail(state, "another log than the one asked for");
+    return stay({ ...state, log: message.log, link: { kind: "up", last: state.cursor } });
+  }
+  if (link.kind === "asking") return fail(state, `${message.type} before subscribed`);
+  switch (message.type) {
+    case "events":
+      return onEvents(state, link.last, message.events);
+    case "caught-up":
+      if (message.offset < link.last) return fail(state, "caught up behind what was sent");
+      return {
+        state: { ...state, cursor: message.offset, link: { kind: "up", last: message.offset } },
+        effects: [{ kind: "caught-up", offset: message.offset }],
+      };
+    default:
+      return message satisfies never;
+  }
+}
+
+function onEvents(state: Subscriber, after: number, events: readonly LoggedEvent[]): SubscriberStep {
+  let last = after;
+  let bytes = 0;
+  for (const event of events) {
+    if (event.offset <= last) return fail(state, "offsets that do not grow");
+    last = event.offset;
+    bytes += event.data.length;
+  }
+  if (events.length > state.creditEvents) return fail(state, "more events than there was credit for");
+  const next: Subscriber = {
+    ...state,
+    cursor: last,
+    creditEvents: state.creditEvents - events.length,
+    creditBytes: state.creditBytes - bytes,
+    unconsumedEvents: state.unconsumedEvents + events.length,
+    unconsumedBytes: state.unconsumedBytes + bytes,
+    link: { kind: "up", last },
+  };
+  return { state: next, effects: [{ kind: "deliver", events, bytes }] };
+}
+
+function onConsumed(state: Subscriber, events: number, bytes: number): SubscriberStep {
+  const consumed: Subscriber = {
+    ...state,
+    unconsumedEvents: Math.max(0, state.unconsumedEvents - events),
+    unconsumedBytes: Math.max(0, state.unconsumedBytes - bytes),
+  };
+  if (state.link.kind === "down") return stay(consumed);
+  const { windowEvents, windowBytes } = state.options;
+  const moreEvents = windowEvents - consumed.unconsumedEvents - consumed.creditEvents;
+  const moreBytes = windowBytes - consumed.unconsumedBytes - consumed.creditBytes;
+  // Half a window at a time: a credit frame for each event would double the frames.
+  if (moreEvents * 2 < windowEvents && moreBytes * 2 < windowBytes) return stay(consumed);
+  const message: SubscriberMessage = { type: "credit", events: Math.max(0, moreEvents), bytes: Math.max(0, moreBytes) };
+  return {
+    state: {
+      ...consumed,
+      creditEvents: consumed.creditEvents + message.events,
+      creditBytes: consumed.creditBytes + message.bytes,
+    },
+    effects: [{ kind: "send", message }],
+  };
+}
+
+function fail(state: Subscriber, what: string): SubscriberStep {
+  return {
+    state: { ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 },
+    effects: [{ kind: "fail", what }],
+  };
+}

@@ -1,0 +1,301 @@
+/** The gateway's side of `session.open`. docs/wire.md, "Session". Times are monotonic milliseconds unless they say otherwise. */
+import type {
+  Capability,
+  GatewayControlMessage,
+  Hello,
+  NodeControlMessage,
+  RunningAttempt,
+  Welcome,
+} from "../messages/session.ts";
+import { CLOSE_CODES } from "../transport/close.ts";
+import { stay, type Step } from "./step.ts";
+
+/** A node is gone after this many heartbeats have not come. */
+export const MISSED_HEARTBEATS = 3;
+/** How long a peer may take to say `Hello`. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** Why a session ended. */
+export type SessionEnd =
+  | "left"
+  | "lost"
+  | "silent"
+  | "no-hello"
+  | "device-mismatch"
+  | "out-of-order"
+  | "superseded"
+  | "revoked"
+  | "drained";
+
+/** A session that is up. */
+export interface OpenGatewaySession {
+  readonly kind: "open";
+  readonly device: string;
+  readonly hello: Hello;
+  readonly sessionEpoch: number;
+  readonly heartbeatMs: number;
+  readonly since: number;
+  readonly lastHeardAt: number;
+  readonly capabilities: readonly Capability[];
+  readonly running: readonly RunningAttempt[];
+  /** 1-minute load divided by the cores, from the last heartbeat. */
+  readonly load: number | undefined;
+  /** The newest policy sent, and the newest the node said it applied. */
+  readonly policySent: number;
+  readonly policyApplied: number | undefined;
+  /** The ping that waits for its pong. */
+  readonly pingId: number | undefined;
+  readonly draining: boolean;
+}
+
+/** A gateway's view of one session. */
+export type GatewaySession =
+  | { readonly kind: "opening"; readonly device: string; readonly deadline: number }
+  | { readonly kind: "registering"; readonly device: string; readonly hello: Hello; readonly heardAt: number }
+  | OpenGatewaySession
+  | {
+      readonly kind: "closed";
+      readonly device: string;
+      readonly at: number;
+      readonly end: SessionEnd;
+      readonly wasOnline: boolean;
+    };
+
+/** What happens to a session. */
+export type GatewaySessionInput =
+  | { readonly kind: "hello"; readonly hello: Hello; readonly now: number }
+  /** The store has given the session its epoch. `time` is Unix milliseconds. */
+  | { readonly kind: "registered"; readonly welcome: Omit<Welcome, "type">; readonly now: number }
+  | { readonly kind: "message"; readonly message: NodeControlMessage; readonly now: number }
+  /** The store has renewed the leases that the heartbeat `seq` named. */
+  | {
+      readonly kind: "leases-renewed";
+      readonly seq: number;
+      readonly leaseMs: number;
+      readonly fenced: readonly { readonly taskId: string; readonly token: number }[];
+    }
+  | { readonly kind: "policy"; readonly version: number; readonly policy: Readonly<Record<string, unknown>> }
+  | { readonly kind: "heartbeat-interval"; readonly heartbeatMs: number }
+  | { readonly kind: "drain"; readonly retryAfterMs: number }
+  | { readonly kind: "revoke"; readonly epoch: number; readonly reason: string; readonly now: number }
+  | { readonly kind: "supersede"; readonly now: number }
+  | { readonly kind: "stop"; readonly now: number }
+  /** The control stream or the connection is gone. */
+  | { readonly kind: "lost"; readonly now: number }
+  | { readonly kind: "tick"; readonly now: number };
+
+/** What the shell does for a session. */
+export type GatewaySessionEffect =
+  /** Commit the session: claim the next session epoch, then feed `registered`. */
+  | { readonly kind: "register"; readonly hello: Hello }
+  | { readonly kind: "send"; readonly message: GatewayControlMessage }
+  | { readonly kind: "online" }
+  | { readonly kind: "offline"; readonly end: SessionEnd }
+  /** Renew the leases of these attempts, then feed `leases-renewed`. */
+  | { readonly kind: "renew-leases"; readonly seq: number; readonly running: readonly RunningAttempt[] }
+  | { readonly kind: "capabilities"; readonly capabilities: readonly Capability[] }
+  | { readonly kind: "policy-applied"; readonly version: number }
+  /** End the control stream with an error frame. */
+  | { readonly kind: "fail"; readonly code: string; readonly message: string }
+  /** Close the connection with an application code. */
+  | { readonly kind: "close"; readonly code: number; readonly reason: string }
+  /** Feed a `tick` at this time; replaces the one before. */
+  | { readonly kind: "schedule"; readonly at: number };
+
+type GatewayStep = Step<GatewaySession, GatewaySessionEffect>;
+
+/**
+ * A session for a peer that was just accepted.
+ * @param device the id in its certificate, which `Hello` must repeat
+ */
+export function openGatewaySession(device: string, now: number): GatewayStep {
+  const deadline = now + HELLO_TIMEOUT_MS;
+  return { state: { kind: "opening", device, deadline }, effects: [{ kind: "schedule", at: deadline }] };
+}
+
+/** Advance a session. A closed one stays as it is. */
+export function stepGatewaySession(state: GatewaySession, input: GatewaySessionInput): GatewayStep {
+  if (state.kind === "closed") return stay(state);
+  switch (input.kind) {
+    case "hello":
+      return onHello(state, input.hello, input.now);
+    case "registered":
+      return onRegistered(state, input.welcome, input.now);
+    case "message":
+      return onMessage(state, input.message, input.now);
+    case "leases-renewed":
+      return send(state, { type: "heartbeat.ack", seq: input.seq, leaseMs: input.leaseMs, fenced: [...input.fenced] });
+    case "policy":
+      return onPolicy(state, input.version, input.policy);
+    case "heartbeat-interval":
+      return onHeartbeatInterval(state, input.heartbeatMs);
+    case "drain":
+      return state.kind === "open"
+        ? send({ ...state, draining: true }, { type: "drain", retryAfterMs: input.retryAfterMs })
+        : stay(state);
+    case "revoke":
+      return onRevoke(state, input.epoch, input.reason, input.now);
+    case "supersede":
+      return finish(state, "superseded", input.now, [closeWith("superseded")]);
+    case "stop":
+      return finish(state, "drained", input.now, [closeWith("draining")]);
+    case "lost":
+      return finish(state, "lost", input.now, []);
+    case "tick":
+      return onTick(state, input.now);
+    default:
+      return input satisfies never;
+  }
+}
+
+type LiveSession = Exclude<GatewaySession, { kind: "closed" }>;
+
+function onHello(state: LiveSession, hello: Hello, now: number): GatewayStep {
+  if (state.kind !== "opening") return violation(state, "a second hello", now);
+  if (hello.device !== state.device) {
+    const fail: GatewaySessionEffect = {
+      kind: "fail",
+      code: "DEVICE_MISMATCH",
+      message: "the certificate names another device",
+    };
+    return finish(state, "device-mismatch", now, [fail, closeWith("protocol")]);
+  }
+  return {
+    state: { kind: "registering", device: state.device, hello, heardAt: now },
+    effects: [{ kind: "register", hello }],
+  };
+}
+
+function onRegistered(state: LiveSession, welcome: Omit<Welcome, "type">, now: number): GatewayStep {
+  // Registered after all, but revoked, superseded or lost meanwhile: `closed` was handled above, anything else is the shell's mistake.
+  if (state.kind !== "registering") return stay(state);
+  const { hello, device } = state;
+  const open: OpenGatewaySession = {
+    kind: "open",
+    device,
+    hello,
+    sessionEpoch: welcome.sessionEpoch,
+    heartbeatMs: welcome.heartbeatMs,
+    since: now,
+    lastHeardAt: now,
+    capabilities: hello.capabilities,
+    running: hello.running ?? [],
+    load: undefined,
+    policySent: hello.policyVersion ?? 0,
+    policyApplied: hello.policyVersion,
+    pingId: undefined,
+    draining: false,
+  };
+  return {
+    state: open,
+    effects: [{ kind: "send", message: { type: "welcome", ...welcome } }, { kind: "online" }, scheduleNext(open)],
+  };
+}
+
+function onMessage(state: LiveSession, message: NodeControlMessage, now: number): GatewayStep {
+  if (state.kind !== "open") return violation(state, `${message.type} before welcome`, now);
+  const heard: OpenGatewaySession = { ...state, lastHeardAt: now, pingId: undefined };
+  switch (message.type) {
+    case "heartbeat": {
+      const next = { ...heard, load: message.load, running: message.running };
+      return {
+        state: next,
+        effects: [{ kind: "renew-leases", seq: message.seq, running: message.running }, scheduleNext(next)],
+      };
+    }
+    case "capabilities":
+      return {
+        state: { ...heard, capabilities: message.capabilities },
+        effects: [{ kind: "capabilities", capabilities: message.capabilities }],
+      };
+    case "policy.applied":
+      // A version nobody sent is no news of ours.
+      if (message.version > heard.policySent) return stay(heard);
+      return {
+        state: { ...heard, policyApplied: message.version },
+        effects: [{ kind: "policy-applied", version: message.version }],
+      };
+    case "pong":
+      return stay(heard);
+    case "bye":
+      return finish(heard, "left", now, []);
+    default:
+      return message satisfies never;
+  }
+}
+
+function onPolicy(state: LiveSession, version: number, policy: Readonly<Record<string, unknown>>): GatewayStep {
+  // Before `welcome` the shell knows the version to announce; versions only grow.
+  if (state.kind !== "open" || version <= state.policySent) return stay(state);
+  return send({ ...state, policySent: version }, { type: "policy", version, policy: { ...policy } });
+}
+
+function onHeartbeatInterval(state: LiveSession, heartbeatMs: number): GatewayStep {
+  if (state.kind !== "open" || heartbeatMs === state.heartbeatMs) return stay(state);
+  const next = { ...state, heartbeatMs };
+  return { state: next, effects: [{ kind: "send", message: { type: "config", heartbeatMs } }, scheduleNext(next)] };
+}
+
+function onRevoke(state: LiveSession, epoch: number, reason: string, now: number): GatewayStep {
+  // Only a node that got its welcome reads control messages; the close code tells the others.
+  const notice: GatewaySessionEffect[] =
+    state.kind === "open"
+      ? [{ kind: "send", message: { type: "revoked", epoch, reason: reason.slice(0, 256).toWellFormed() } }]
+      : [];
+  return finish(state, "revoked", now, [...notice, closeWith("revoked")]);
+}
+
+function onTick(state: LiveSession, now: number): GatewayStep {
+  if (state.kind === "opening") {
+    if (now < state.deadline) return { state, effects: [{ kind: "schedule", at: state.deadline }] };
+    return finish(state, "no-hello", now, [closeWith("timeout")]);
+  }
+  if (state.kind === "registering") return stay(state);
+  if (now >= silentAt(state)) return finish(state, "silent", now, [closeWith("timeout")]);
+  if (state.pingId !== undefined || now < pingAt(state)) return { state, effects: [scheduleNext(state)] };
+  // One heartbeat is late: ask, so that a node that lives is known to before the third.
+  const pinged = { ...state, pingId: now };
+  return {
+    state: pinged,
+    effects: [{ kind: "send", message: { type: "ping", id: Math.floor(now) } }, scheduleNext(pinged)],
+  };
+}
+
+function pingAt(state: OpenGatewaySession): number {
+  return state.lastHeardAt + state.heartbeatMs * (MISSED_HEARTBEATS - 1);
+}
+
+function silentAt(state: OpenGatewaySession): number {
+  return state.lastHeardAt + state.heartbeatMs * MISSED_HEARTBEATS;
+}
+
+function scheduleNext(state: OpenGatewaySession): GatewaySessionEffect {
+  return { kind: "schedule", at: state.pingId === undefined ? pingAt(state) : silentAt(state) };
+}
+
+function send(state: LiveSession, message: GatewayControlMessage): GatewayStep {
+  return state.kind === "open" ? { state, effects: [{ kind: "send", message }] } : stay(state);
+}
+
+function closeWith(code: keyof typeof CLOSE_CODES): GatewaySessionEffect {
+  return { kind: "close", code: CLOSE_CODES[code], reason: code };
+}
+
+function violation(state: LiveSession, what: string, now: number): GatewayStep {
+  const fail: GatewaySessionEffect = { kind: "fail", code: "STATE_INVALID", message: what };
+  return finish(state, "out-of-order", now, [fail, closeWith("protocol")]);
+}
+
+function finish(
+  state: LiveSession,
+  end: SessionEnd,
+  now: number,
+  effects: readonly GatewaySessionEffect[],
+): GatewayStep {
+  const wasOnline = state.kind === "open";
+  const offline: GatewaySessionEffect[] = wasOnline ? [{ kind: "offline", end }] : [];
+  return {
+    state: { kind: "closed", device: state.device, at: now, end, wasOnline },
+    effects: [...effects, ...offline],
+  };
+}

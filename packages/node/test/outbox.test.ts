@@ -1,0 +1,237 @@
+import { describe, expect, it } from "vitest";
+import type { OutboxFile, OutboxFiles } from "../src/outbox/files.ts";
+import { Outbox } from "../src/outbox/outbox.ts";
+import type { OutboxEvent, OutboxRecord } from "../src/outbox/record.ts";
+import { CrashingFiles } from "./support/crashing-files.ts";
+
+const DIRECTORY = "/outbox";
+const event = (name: string, size = 100): OutboxEvent => ({ kind: name, time: 1, data: new Uint8Array(size).fill(7) });
+const open = (files: OutboxFiles, maxBytes = 1_000_000): Promise<Outbox> =>
+  Outbox.open({ directory: DIRECTORY, files, maxBytes, segmentBytes: 2048 });
+
+async function readAll(outbox: Outbox, after = outbox.acked): Promise<OutboxRecord[]> {
+  await using cursor = outbox.cursor(after);
+  const records: OutboxRecord[] = [];
+  for (;;) {
+    const more = await cursor.next({ events: 10, bytes: 100_000 });
+    if (more.length === 0) return records;
+    records.push(...more);
+  }
+}
+
+async function filled(files: CrashingFiles, count: number): Promise<void> {
+  await using outbox = await open(files);
+  for (let index = 1; index <= count; index++) await outbox.append(event(`e${index}`));
+}
+
+/** Counts fsyncs of everything but the watermarks, and lets a test hold them back. */
+class CountingFiles extends CrashingFiles {
+  syncs = 0;
+  gate: Promise<void> = Promise.resolve();
+
+  override async open(path: string, how: "create" | "existing"): Promise<OutboxFile> {
+    const file = await super.open(path, how);
+    if (path.endsWith("watermarks")) return file;
+    return {
+      ...file,
+      sync: async () => {
+        this.syncs += 1;
+        await this.gate;
+        await file.sync();
+      },
+    };
+  }
+}
+
+describe("an outbox", () => {
+  it("numbers events from 1 without a gap and keeps its epoch over reopening", async () => {
+    const files = new CrashingFiles();
+    const first = await open(files);
+    expect(await Promise.all([first.append(event("a")), first.append(event("b"))])).toEqual([1, 2]);
+    await first.close();
+    const second = await open(files);
+    expect(second.epoch).toEqual(first.epoch);
+    expect(await second.append(event("c"))).toBe(3);
+    expect((await readAll(second)).map(({ seq, kind }) => [seq, kind])).toEqual([
+      [1, "a"],
+      [2, "b"],
+      [3, "c"],
+    ]);
+    await second.close();
+  });
+
+  it("shares one fsync among all appends that wait, and resolves none before it", async () => {
+    const files = new CountingFiles();
+    await using outbox = await open(files);
+    const gate = Promise.withResolvers<void>();
+    files.gate = gate.promise;
+    files.syncs = 0;
+    let resolved = 0;
+    const appends = Array.from({ length: 10 }, async (_, index) => {
+      await outbox.append(event(`e${index}`, 10));
+      resolved += 1;
+    });
+    while (files.syncs === 0) await Promise.resolve();
+    expect(resolved).toBe(0);
+    expect(outbox.durable).toBe(0);
+    gate.resolve();
+    await Promise.all(appends);
+    expect(files.syncs).toBe(1);
+  });
+
+  it("resolves a buffered append before the fsync, and does not offer the event for sending until after it", async () => {
+    const files = new CountingFiles();
+    await using outbox = await open(files);
+    const gate = Promise.withResolvers<void>();
+    files.gate = gate.promise;
+    expect(await outbox.append(event("soon"), { durability: "buffered" })).toBe(1);
+    expect(await readAll(outbox)).toEqual([]);
+    gate.resolve();
+    while (outbox.durable === 0) await outbox.changed.wait();
+    expect(await readAll(outbox)).toHaveLength(1);
+  });
+
+  it("removes segments once they are acknowledged, and goes on numbering after all of them are", async () => {
+    const files = new CrashingFiles();
+    await filled(files, 40);
+    const before = files.paths().length;
+    const outbox = await open(files);
+    outbox.acknowledge(40);
+    await outbox.append(event("next"));
+    await outbox.close();
+    expect(files.paths().length).toBeLessThan(before);
+    expect(files.paths().length).toBeLessThanOrEqual(3);
+    const again = await open(files);
+    expect(again.acked).toBe(40);
+    expect((await readAll(again)).map(({ seq }) => seq)).toEqual([41]);
+    await again.close();
+  });
+
+  it("refuses what does not fit, takes task reports into its reserve, and takes events again after an acknowledgement", async () => {
+    const files = new CrashingFiles();
+    await using outbox = await open(files, 20_000);
+    let last = 0;
+    const fill = async (): Promise<void> => {
+      for (;;) last = await outbox.append(event("filler", 1000));
+    };
+    await expect(fill()).rejects.toMatchObject({ code: "OUTBOX_FULL" });
+    expect(last).toBeGreaterThan(10);
+    expect(await outbox.append(event("task.result", 1000), { reserve: true })).toBe(last + 1);
+    outbox.acknowledge(last + 1);
+    while (outbox.fill > 0.5) await outbox.changed.wait();
+    expect(await outbox.append(event("again", 1000))).toBe(last + 2);
+  });
+
+  it("refuses an acknowledgement of what it never sent", async () => {
+    await using outbox = await open(new CrashingFiles());
+    await outbox.append(event("a"));
+    expect(() => outbox.acknowledge(2)).toThrow(expect.objectContaining({ code: "GATEWAY_PROTOCOL" }));
+    expect(outbox.acked).toBe(0);
+  });
+
+  it("tells those who wait when the gateway has an event, and that it never will once closed", async () => {
+    const outbox = await open(new CrashingFiles());
+    for (const name of ["a", "b", "c"]) await outbox.append(event(name));
+    const order: number[] = [];
+    const second = outbox.acknowledged(2).then(() => order.push(2));
+    const first = outbox.acknowledged(1).then(() => order.push(1));
+    const third = outbox.acknowledged(3);
+    const aborted = outbox.acknowledged(3, AbortSignal.abort(new Error("enough")));
+    await expect(aborted).rejects.toThrow("enough");
+    outbox.acknowledge(2);
+    await Promise.all([first, second]);
+    expect(order).toEqual([1, 2]);
+    const settled = expect(third).rejects.toMatchObject({ code: "NODE_STOPPED" });
+    await outbox.close();
+    await settled;
+    await expect(outbox.append(event("late"))).rejects.toMatchObject({ code: "NODE_STOPPED" });
+  });
+});
+
+describe("an outbox on a failing disk", () => {
+  it.each([
+    ["a full disk", { fullAfter: 30 }, "OUTBOX_DISK_FULL"],
+    ["a failing fsync", { failSync: true }, "OUTBOX_IO"],
+  ])("refuses on %s, and goes on without a gap once it works again", async (_, faults, code) => {
+    const files = new CrashingFiles();
+    const outbox = await open(files);
+    await outbox.append(event("kept"));
+    files.faults = { ...faults };
+    await expect(outbox.append(event("refused"))).rejects.toMatchObject({ code });
+    expect(outbox.durable).toBe(1);
+    expect(await outbox.append(event("next"))).toBe(2);
+    await outbox.close();
+    await using again = await open(files);
+    expect((await readAll(again)).map(({ kind }) => kind)).toEqual(["kept", "next"]);
+  });
+
+  it("carries on over short writes", async () => {
+    const files = new CrashingFiles();
+    await using outbox = await open(files);
+    files.faults = { shortWrite: 5 };
+    await outbox.append(event("a"));
+    expect((await readAll(outbox)).map(({ kind }) => kind)).toEqual(["a"]);
+  });
+
+  it("cuts a torn tail that was never confirmed and says so", async () => {
+    const files = new CrashingFiles();
+    await filled(files, 3);
+    const path = files.paths()[0] ?? "";
+    files.corrupt(path, (bytes) => Buffer.concat([bytes, Buffer.alloc(77, 0xab)]));
+    await using outbox = await open(files);
+    expect(outbox.repair).toEqual({ file: path, bytesCut: 77 });
+    expect(await readAll(outbox)).toHaveLength(3);
+  });
+});
+
+describe("damage to an outbox", () => {
+  const damages: [string, (bytes: Uint8Array) => Uint8Array][] = [
+    ["a flipped bit in the first record", (bytes) => flip(bytes, 36 + 30)],
+    ["a flipped bit in a record's length", (bytes) => flip(bytes, 36 + 2)],
+    ["a flipped bit in the last record", (bytes) => flip(bytes, bytes.length - 3)],
+    ["a flipped bit in the header", (bytes) => flip(bytes, 10)],
+    ["a cut end", (bytes) => bytes.slice(0, -20)],
+    ["a missing record in the middle", (bytes) => Buffer.concat([bytes.slice(0, 36), bytes.slice(36 + 136)])],
+    ["an empty file", () => new Uint8Array()],
+  ];
+
+  it.each(damages)("%s is refused at open and never served", async (_, damage) => {
+    const files = new CrashingFiles();
+    await filled(files, 5);
+    files.corrupt(files.paths()[0] ?? "", damage);
+    await expect(open(files)).rejects.toMatchObject({ code: "OUTBOX_CORRUPT" });
+  });
+
+  it("that happens while it is open is refused when it is read", async () => {
+    const files = new CrashingFiles();
+    await using outbox = await open(files);
+    for (const name of ["a", "b", "c"]) await outbox.append(event(name));
+    files.corrupt(files.paths()[0] ?? "", (bytes) => flip(bytes, 36 + 136 + 40));
+    await expect(readAll(outbox)).rejects.toMatchObject({ code: "OUTBOX_CORRUPT", details: { seq: 2 } });
+  });
+
+  it.each([0, 1, -2])("a missing segment is noticed, wherever it was (%d)", async (index) => {
+    const files = new CrashingFiles();
+    await filled(files, 60);
+    const segments = files.paths().filter((path) => path.endsWith(".log"));
+    await files.remove(segments.at(index) ?? "");
+    await expect(open(files)).rejects.toMatchObject({ code: "OUTBOX_CORRUPT" });
+  });
+
+  it("in the watermarks only costs a repeat", async () => {
+    const files = new CrashingFiles();
+    const outbox = await open(files);
+    for (const name of ["a", "b", "c"]) await outbox.append(event(name));
+    outbox.acknowledge(2);
+    await outbox.close();
+    files.corrupt(`${DIRECTORY}/watermarks`, (bytes) => bytes.fill(0xff));
+    await using again = await open(files);
+    expect(again.acked).toBe(0);
+    expect(await readAll(again)).toHaveLength(3);
+  });
+});
+
+function flip(bytes: Uint8Array, at: number): Uint8Array {
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  return bytes;
+}

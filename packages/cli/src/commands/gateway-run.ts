@@ -1,0 +1,135 @@
+import type { Gateway, Logger } from "@quaymesh/gateway";
+import type { SocketAddress } from "@quaymesh/protocol";
+import { Option, type Command } from "commander";
+import { parseAddress } from "../address.ts";
+import { list, makeCommand, wholeNumber } from "../command.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { openTransport } from "../quic.ts";
+import type { Terminal } from "../ui/terminal.ts";
+
+interface Options extends CommonOptions {
+  readonly listen?: SocketAddress;
+  readonly pairingListen?: SocketAddress;
+  readonly advertise?: readonly string[];
+  readonly mesh?: string;
+  readonly maxConnections?: number;
+  readonly log: LogLevel;
+}
+
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Sockets are bounded by memory, not by this; it only catches a slip of the finger. */
+const MAX_CONNECTIONS = 1_000_000;
+
+/** `quaymesh gateway run` */
+export function gatewayRunCommand(context: Context): Command {
+  return makeCommand("run", {
+    summary: "run the gateway in the foreground",
+    description:
+      "Run the gateway until Ctrl-C or SIGTERM. The first start makes the mesh: its authority, sealed, and its store. " +
+      "Nodes dial the mesh endpoint (UDP); operators use the admin socket in the state directory. A stop is polite: nodes are told when to come back.",
+    examples: [
+      ["quaymesh gateway run", "in the default state directory, on UDP port 7420"],
+      [
+        "quaymesh gateway run --state ./gw --listen 127.0.0.1:0 --json",
+        "somewhere free, with one JSON line once it is ready",
+      ],
+    ],
+    exits: [4, 30, 31, 32, 33, 34, 35, 36, 37],
+    state: "gateway",
+  })
+    .addOption(new Option("--listen <address>", "mesh endpoint, HOST:PORT (default: 0.0.0.0:7420)").argParser(address))
+    .addOption(
+      new Option("--pairing-listen <address>", "pairing endpoint (default: same host, port 7421)").argParser(address),
+    )
+    .addOption(
+      new Option("--advertise <hosts>", "hosts that nodes are told to dial (default: this machine's)").argParser(list),
+    )
+    .addOption(new Option("--mesh <name>", "name of the mesh, on its first start (default: quaymesh)"))
+    .addOption(
+      new Option("--max-connections <n>", "connections held at once (default: 256)").argParser(
+        wholeNumber(1, MAX_CONNECTIONS),
+      ),
+    )
+    .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
+    .action((options: Options) => run(context, options));
+}
+
+// commander hands an earlier value as the second argument, which is not a default port.
+function address(text: string): SocketAddress {
+  return parseAddress(text);
+}
+
+async function run(context: Context, options: Options): Promise<void> {
+  const { Gateway, GatewayError, GATEWAY_ERRORS } = await import("@quaymesh/gateway");
+  const { terminal, signal } = context;
+  try {
+    await using gateway = await Gateway.open({
+      transport: await openTransport(),
+      pairing: {
+        childModule: new URL(
+          import.meta.url.endsWith(".ts") ? "../pairing-child.ts" : "../pairing-child.js",
+          import.meta.url,
+        ),
+        ...(options.pairingListen && { listen: options.pairingListen }),
+      },
+      ...(options.state !== undefined && { state: options.state }),
+      ...(options.mesh !== undefined && { meshName: options.mesh }),
+      ...(options.listen && { listen: options.listen }),
+      ...(options.advertise && { advertise: options.advertise }),
+      ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
+      logger: loggerTo(terminal, options),
+      signal,
+    });
+    announce(terminal, gateway, options.json);
+    await gateway.run({ signal });
+    if (!options.json) terminal.note("stopped; everything is committed");
+  } catch (error) {
+    // Being told to stop is how a gateway ends.
+    if (signal.aborted && error === signal.reason) return;
+    if (error instanceof GatewayError) throw Object.assign(error, { hint: GATEWAY_ERRORS[error.code].hint });
+    throw error;
+  }
+}
+
+function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {
+  const { meshId, meshName, state, adminSocket, addresses } = gateway;
+  if (json) {
+    terminal.json({ ready: true, meshId, meshName, state, adminSocket, addresses, pid: process.pid });
+    return;
+  }
+  terminal.done(`mesh "${meshName}" (${meshId})`);
+  terminal.note(`  nodes dial     ${addresses.join(", ")}`);
+  terminal.note(`  operators use  ${adminSocket}`);
+  terminal.note(`  pair a device with  quaymesh pair   stop with Ctrl-C`);
+}
+
+/** A logger that writes lines for people, or JSON, to stderr. */
+export function loggerTo(terminal: Terminal, options: { readonly json: boolean; readonly log: LogLevel }): Logger {
+  const lowest = LOG_LEVELS.indexOf(options.log);
+  const write =
+    (level: LogLevel) =>
+    (fields: Readonly<Record<string, unknown>>, message: string): void => {
+      if (LOG_LEVELS.indexOf(level) < lowest) return;
+      const time = new Date().toISOString();
+      if (options.json) terminal.note(JSON.stringify({ time, level, message, ...plain(fields) }));
+      else terminal.note(`${time.slice(11, 23)} ${level.padEnd(5)} ${message}${inline(fields)}`);
+    };
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+}
+
+function plain(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      value instanceof Error ? (value.stack ?? value.message) : value,
+    ]),
+  );
+}
+
+function inline(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([name, value]) => `  ${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
+    .join("");
+}

@@ -1,0 +1,97 @@
+import type { GatewayStatus, PairingRequestInfo, PairingWindow } from "@quaymesh/gateway/client";
+import type { QrMatrix } from "../qr/code.ts";
+import { qrRows, QUIET_MODULES, type QrLook } from "../qr/text.ts";
+import { wrap } from "../report.ts";
+import { fit, printable } from "../ui/format.ts";
+import type { Terminal } from "../ui/terminal.ts";
+
+/** What the pairing screen shows besides the code. */
+export interface PairingScreen {
+  readonly status: GatewayStatus;
+  readonly window: PairingWindow;
+  readonly name: string;
+  readonly labels: readonly string[];
+  /** The picture that was written, if any. */
+  readonly png: string | undefined;
+}
+
+/** Columns between the code and the text beside it. */
+const GUTTER = 3;
+/** Narrowest text that reads well beside the code. */
+const NARROWEST_TEXT = 30;
+
+/**
+ * The pairing screen for a ticket: the code with the text beside it where there is room, below it otherwise, then the link. A ticket's code takes 19 to
+ * 21 rows, so that the question still fits a screen of 24.
+ * @returns lines of at most `terminal.columns`, but for the link: a terminal wraps it by itself, and what it wraps can be copied
+ */
+export function ticketLines(
+  terminal: Terminal,
+  screen: PairingScreen,
+  matrix: QrMatrix,
+  look: QrLook,
+): readonly string[] {
+  const rows = qrRows(matrix, look);
+  const width = matrix.size + 2 * QUIET_MODULES;
+  const beside = terminal.columns - width - GUTTER;
+  if (width > terminal.columns) {
+    return [
+      ...textFor(screen, terminal.columns),
+      "",
+      "This terminal is too narrow for the code: use --png FILE, or the link.",
+      screen.window.link,
+    ];
+  }
+  if (beside < NARROWEST_TEXT) return [...textFor(screen, terminal.columns), ...rows, screen.window.link];
+  const text = textFor(screen, beside);
+  const top = Math.max(0, Math.floor((rows.length - text.length) / 2));
+  const lines = rows.map((row, index) => `${row}${" ".repeat(GUTTER)}${text[index - top] ?? ""}`.trimEnd());
+  return [...lines, screen.window.link];
+}
+
+function textFor(screen: PairingScreen, columns: number): readonly string[] {
+  const { name, labels, png } = screen;
+  const as = [name === "" ? "" : `as ${name}`, labels.length === 0 ? "" : `labels ${labels.join(", ")}`].filter(
+    (part) => part !== "",
+  );
+  return [
+    `Pair a device with mesh "${screen.status.meshName}"`,
+    ...(as.length === 0 ? [] : [as.join(", ")]),
+    "",
+    "Scan the code, or on the device run",
+    "  quaymesh node join LINK",
+    "with the link below.",
+    ...(png === undefined
+      ? []
+      : ["", "Or read the picture there:", `  quaymesh node join --png FILE`, ...wrap(`written to ${png}`, columns)]),
+    "",
+    "The code works once. Approve only if",
+    "both screens show the same words.",
+  ].map((line) => fit(line, columns));
+}
+
+/** The pairing screen for a PIN. */
+export function pinLines({ status, window, name }: PairingScreen): readonly string[] {
+  const address = window.addresses[0] ?? "ADDRESS";
+  return [
+    `Pair ${name === "" ? "a device" : name} with mesh "${status.meshName}"`,
+    "",
+    "On the device run",
+    `  quaymesh node join ${address}`,
+    "and type",
+    `  PIN ${window.pin.slice(0, 4)} ${window.pin.slice(4)}`,
+    "",
+  ];
+}
+
+/** Who is asking, and the words to compare. */
+export function requestLines(terminal: Terminal, request: PairingRequestInfo): readonly string[] {
+  const { remoteAddress, platform, words } = request;
+  const who = `${printable(request.name)} is asking, from ${remoteAddress} (${printable(platform)})`;
+  return [fit(who, terminal.columns), wordsLine(terminal, words)];
+}
+
+/** The words, the same on both screens. */
+export function wordsLine(terminal: Terminal, words: readonly string[]): string {
+  return `Both screens must show:   ${terminal.tone("bold", words.map(printable).join("  "))}`;
+}

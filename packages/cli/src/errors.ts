@@ -1,0 +1,153 @@
+import type { CloseInfo } from "@quaymesh/protocol";
+import { closeText, refusalName } from "./close-name.ts";
+import { exitFor } from "./exit-codes.ts";
+
+/**
+ * Codes of {@link CliError}. The person's: `USAGE`, `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`, `TICKET_UNREADABLE`, `INPUT_INVALID`,
+ * `DEFINITIONS_INVALID`, `STATE_MISSING`, `NODE_NOT_PAIRED`; what became of a pairing: `PAIR_*`; a person's decision: `INTERRUPTED`, `DECLINED`; what a
+ * gateway said about this node: the rest.
+ */
+export type CliErrorCode =
+  | "USAGE"
+  | "NOT_FOUND"
+  | "FILE_NOT_FOUND"
+  | "PICTURE_UNREADABLE"
+  | "TICKET_UNREADABLE"
+  | "INPUT_INVALID"
+  | "DEFINITIONS_INVALID"
+  | "STATE_MISSING"
+  | "STATE_PERMISSIONS"
+  | "NODE_NOT_PAIRED"
+  | "PAIR_DENIED"
+  | "PAIR_EXPIRED"
+  | "PAIR_BURNT"
+  | "PAIR_CLOSED"
+  | "TASK_FAILED"
+  | "TASK_CANCELLED"
+  | "TASK_TIMED_OUT"
+  | "TASK_DEAD"
+  | "DEVICE_REVOKED"
+  | "GATEWAY_FULL"
+  | "GATEWAY_UNTRUSTED"
+  | "CERTIFICATE_EXPIRED"
+  | "CERTIFICATE_UNKNOWN"
+  | "ACCESS_DENIED"
+  | "INTERRUPTED"
+  | "DECLINED";
+
+/** A command cannot go on, said so that one can act: what happened, what was seen, what to do. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly code: CliErrorCode;
+  /** What was seen, one fact a line. */
+  readonly seen: readonly string[];
+  /** What to do, one step a line. */
+  readonly hint: string;
+  constructor(
+    code: CliErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly seen?: readonly string[]; readonly hint?: string },
+  ) {
+    super(message, options);
+    this.code = code;
+    this.seen = options?.seen ?? [];
+    this.hint = options?.hint ?? "";
+  }
+}
+
+/** An error as people and programs are told of it. */
+export interface Explanation {
+  readonly code: string;
+  readonly exit: number;
+  readonly message: string;
+  readonly seen: readonly string[];
+  readonly hint: string;
+  /** What a gateway refused the connection with, by the TLS standard's name, such as `certificate_revoked`. */
+  readonly refusedWith?: string;
+}
+
+/** What our error classes carry, each some of it. */
+interface Told extends Error {
+  readonly code?: unknown;
+  readonly seen?: readonly string[];
+  readonly hint?: unknown;
+  readonly close?: CloseInfo | undefined;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Read any thrown value as an {@link Explanation}. A code is kept as it is; one without a code is `UNEXPECTED`. */
+export function explain(error: unknown): Explanation {
+  if (!(error instanceof Error)) return explanation("UNEXPECTED", String(error), [], REPORT_IT);
+  const { code, hint, close } = error as Told;
+  if (typeof code !== "string") return explanation("UNEXPECTED", error.message, causesOf(error), REPORT_IT);
+  const advice = typeof hint === "string" && hint !== "" ? hint : (HINTS.get(code) ?? "");
+  const told = explanation(code, error.message, factsOf(error), advice);
+  const refusedWith = close === undefined ? undefined : refusalName(close);
+  return refusedWith === undefined ? told : { ...told, refusedWith };
+}
+
+const REPORT_IT = "This is a bug in Quaymesh: run again with --debug and report it.";
+
+function explanation(code: string, message: string, seen: readonly string[], hint: string): Explanation {
+  return { code, exit: exitFor(code), message: sentence(message), seen, hint };
+}
+
+/** What was seen, one fact a line, none twice. */
+function factsOf(error: Told): readonly string[] {
+  const own = error.seen ?? [];
+  const details = Object.entries(error.details ?? {}).map(([name, value]) => `${spaced(name)}  ${String(value)}`);
+  const close = error.close === undefined ? [] : [closeText(error.close)];
+  const facts = [...own, ...details, ...close, ...causesOf(error)];
+  return [...new Set(facts)].filter((fact) => fact !== "" && !error.message.includes(fact));
+}
+
+/** What lies below an error, without what the text above it says already. */
+function causesOf(error: Error): readonly string[] {
+  const causes: string[] = [];
+  let said = error.message;
+  for (let cause = error.cause, depth = 0; cause instanceof Error && depth < 4; cause = cause.cause, depth += 1) {
+    if (!said.includes(cause.message)) causes.push(cause.message);
+    said += cause.message;
+  }
+  return causes;
+}
+
+/** `expectedRoot` as people read it: `expected root`. */
+function spaced(name: string): string {
+  return name.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, " ").toLowerCase();
+}
+
+function sentence(message: string): string {
+  const text = message.trim();
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?:]$/u.test(first) ? first : `${first}.`;
+}
+
+/** What to do, for codes whose own error does not say. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["ADDRESS_IN_USE", "Stop what uses that port, or choose another with --listen HOST:PORT."],
+  ["ADDRESS_UNAVAILABLE", "Choose an address of this machine with --listen HOST:PORT."],
+  ["BINDING_UNAVAILABLE", "Use Linux x64 or arm64, macOS or Windows x64, and install without --omit=optional."],
+  ["UNREACHABLE", "Check the address, that the gateway runs, and that UDP passes any firewall."],
+  ["HANDSHAKE_TIMEOUT", "Check the address, that a pairing window is open, and that UDP passes any firewall."],
+  ["PAIR_TIMEOUT", "Check the address, and that the window is still open on the gateway."],
+  ["TICKET_UNREADABLE", "Copy the whole link, from QUAY: to its end, or read the picture with --png FILE."],
+  ["TICKET_MISTYPED", "Compare the link with the other screen; a character differs."],
+  ["TICKET_VERSION", "Update Quaymesh on this machine."],
+  ["TICKET_EXPIRED", "Make a new one on the gateway with:  quaymesh pair"],
+  ["PAIR_CODE_INVALID", "Codes work once and burn after 3 wrong tries: make a new one with:  quaymesh pair"],
+  ["PAIR_CLOSED", "Open a window on the gateway with:  quaymesh pair"],
+  ["PAIR_DENIED", "Ask the operator why; nothing was stored here."],
+  ["PAIR_APPROVAL_TIMEOUT", "Try again while an operator is at the gateway."],
+  [
+    "PAKE_CONFIRM_FAILED",
+    "The PIN is wrong, or someone is in between: make a new code on the gateway, and look where you connect.",
+  ],
+  ["CLOCK_SKEW", "Set this machine's clock, then try again."],
+  ["STORE_KEY_WRONG", "Give the key file or passphrase this state was sealed with."],
+  ["STORE_PERMISSIONS", "Make the directory 0700 and its files 0600, owned by the user who runs this."],
+  ["STORE_TAMPERED", "Restore the state directory from a backup."],
+  ["STORE_MISSING", "Name the state directory with --state DIR."],
+  ["DEVICE_REVOKED", "To use this machine again, pair it again."],
+  ["PIN_INVALID", "A PIN is 8 digits, as shown by:  quaymesh pair --pin"],
+]);

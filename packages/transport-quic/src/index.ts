@@ -1,1 +1,3 @@
-export {};
+export { createQuicTransport } from "./transport.ts";
+export type { QuicTransportOptions } from "./options.ts";
+export { AUTHORIZE_FAULTS } from "./judge.ts";

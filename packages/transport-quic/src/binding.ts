@@ -1,0 +1,172 @@
+/**
+ * The one place that knows which package carries the quiche binding. Nothing else of those packages is loaded: their JavaScript
+ * socket layer can be ended by a single datagram (ADR 0002).
+ */
+import { createRequire } from "node:module";
+import { TransportError } from "@quaymesh/protocol";
+
+/** An IP address and port as the binding takes and gives them. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `quiche::Config`: one TLS context and the transport parameters. Shared by all connections of an endpoint. */
+export interface NativeConfig {
+  grease(on: boolean): void;
+  setApplicationProtos(protocols: string[]): void;
+  setMaxIdleTimeout(milliseconds: number): void;
+  setMaxRecvUdpPayloadSize(bytes: number): void;
+  setMaxSendUdpPayloadSize(bytes: number): void;
+  setInitialMaxData(bytes: number): void;
+  setInitialMaxStreamDataBidiLocal(bytes: number): void;
+  setInitialMaxStreamDataBidiRemote(bytes: number): void;
+  setInitialMaxStreamDataUni(bytes: number): void;
+  setInitialMaxStreamsBidi(streams: number): void;
+  setInitialMaxStreamsUni(streams: number): void;
+  setMaxConnectionWindow(bytes: number): void;
+  setMaxStreamWindow(bytes: number): void;
+  setDisableActiveMigration(on: boolean): void;
+}
+
+/** How quiche says a connection ended. */
+export interface NativeError {
+  readonly isApp: boolean;
+  readonly errorCode: number;
+  readonly reason: Uint8Array;
+}
+
+/** `quiche::PathStats`, as far as it is used here. `rtt` in milliseconds. */
+export interface NativePathStats {
+  readonly peerHost: HostPort;
+  readonly active: boolean;
+  readonly rtt: number;
+  readonly cwnd: number;
+}
+
+/** `quiche::Stats`, as far as it is used here. */
+export interface NativeStats {
+  readonly lost: number;
+  readonly sentBytes: number;
+  readonly recvBytes: number;
+}
+
+/** `quiche::Connection`. Calls that answer `Done` in Rust give `null`; other errors are thrown with the variant's name as the message. */
+export interface NativeConnection {
+  recv(datagram: Uint8Array, info: { readonly from: HostPort; readonly to: HostPort }): number;
+  send(out: Uint8Array): [number, { readonly to: HostPort }] | null;
+  streamRecv(id: number, out: Uint8Array): [number, boolean] | null;
+  streamSend(id: number, bytes: Uint8Array, fin: boolean): number | null;
+  streamPriority(id: number, urgency: number, incremental: boolean): void;
+  streamShutdown(id: number, direction: number, code: number): void | null;
+  readable(): Iterable<number>;
+  isReadable(): boolean;
+  peerStreamsLeftBidi(): number;
+  timeout(): number | null;
+  onTimeout(): void;
+  close(application: boolean, code: number, reason: Uint8Array): void | null;
+  peerCertChain(): Uint8Array[] | null;
+  isEstablished(): boolean;
+  isResumed(): boolean;
+  isDraining(): boolean;
+  isClosed(): boolean;
+  isTimedOut(): boolean;
+  peerError(): NativeError | null;
+  localError(): NativeError | null;
+  stats(): NativeStats;
+  pathStats(): NativePathStats[];
+  sendAckEliciting(): void;
+}
+
+/** A parsed long header. */
+export interface NativeHeader {
+  readonly dcid: Uint8Array;
+  readonly scid: Uint8Array;
+  readonly token?: Uint8Array;
+}
+
+/** The binding's functions that are used here. */
+export interface Binding {
+  readonly Config: {
+    withBoringSslCtx(
+      verifyPeer: boolean,
+      verifyAllowFail: boolean,
+      ca: Uint8Array | undefined,
+      key: Uint8Array[],
+      chain: Uint8Array[],
+      signatureAlgorithms: string,
+    ): NativeConfig;
+  };
+  readonly Connection: {
+    connect(
+      serverName: string,
+      scid: Uint8Array,
+      local: HostPort,
+      remote: HostPort,
+      config: NativeConfig,
+    ): NativeConnection;
+    accept(
+      scid: Uint8Array,
+      originalDcid: Uint8Array | undefined,
+      local: HostPort,
+      remote: HostPort,
+      config: NativeConfig,
+    ): NativeConnection;
+  };
+  readonly Header: { fromSlice(datagram: Uint8Array, dcidBytes: number): NativeHeader };
+  readonly retry: (
+    scid: Uint8Array,
+    dcid: Uint8Array,
+    newScid: Uint8Array,
+    token: Uint8Array,
+    version: number,
+    out: Uint8Array,
+  ) => number;
+}
+
+/** `quiche::Shutdown`. */
+export const SHUTDOWN = { read: 0, write: 1 } as const;
+
+const isBinding = (value: unknown): value is Binding => {
+  if (typeof value !== "object" || value === null) return false;
+  const names = ["Config", "Connection", "Header", "retry"];
+  return names.every((name) => typeof Reflect.get(value, name) === "function");
+};
+
+const fromMatrixAi = async (): Promise<unknown> => {
+  const module: unknown = await import("@matrixai/quic/native/quiche.js");
+  return typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
+};
+
+// Only the platform package: it holds the same native surface and none of the JavaScript.
+const fromInfisical = (): unknown =>
+  createRequire(import.meta.url)(`@infisical/quic-${process.platform}-${process.arch}`);
+
+let loading: Promise<Binding> | undefined;
+
+const load = async (): Promise<Binding> => {
+  const causes: unknown[] = [];
+  for (const source of [fromMatrixAi, fromInfisical]) {
+    try {
+      const candidate = await source();
+      if (isBinding(candidate)) return candidate;
+      causes.push(new TypeError("the module loaded but is not a quiche binding"));
+    } catch (cause) {
+      causes.push(cause);
+    }
+  }
+  throw new TransportError(
+    "BINDING_UNAVAILABLE",
+    `no QUIC binding for ${process.platform}-${process.arch}; install @matrixai/quic (x64, macOS, Windows) or its @infisical/quic platform package (Linux arm)`,
+    { cause: new AggregateError(causes) },
+  );
+};
+
+/**
+ * Load the binding, once per process.
+ * @throws {TransportError} `BINDING_UNAVAILABLE` where no package has a build for this platform
+ */
+export function loadBinding(): Promise<Binding> {
+  loading ??= load();
+  return loading;
+}

@@ -1,0 +1,98 @@
+import { X509Certificate, createPrivateKey } from "node:crypto";
+import { TransportError } from "@quaymesh/protocol";
+import type { Credentials, PeerTrust } from "@quaymesh/protocol";
+import type { Binding, NativeConfig } from "./binding.ts";
+
+/** What a TLS context and its transport parameters are made of. */
+export interface ConfigInput {
+  readonly protocol: string;
+  readonly credentials: Credentials;
+  readonly trust: PeerTrust;
+  readonly idleTimeoutMs: number;
+  readonly maxStreams: number;
+  readonly datagramBytes: number;
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+}
+
+/** Never SHA-1, never RSA PKCS #1. ECDSA P-256 first: it is what devices have. */
+const SIGNATURE_ALGORITHMS = "ecdsa_secp256r1_sha256:ed25519:rsa_pss_rsae_sha256:ecdsa_secp384r1_sha384";
+const MAX_RECEIVE_BYTES = 65_527;
+
+const invalid = (message: string, cause?: unknown): TransportError =>
+  new TransportError("CREDENTIALS_INVALID", message, { cause });
+
+// BoringSSL takes a key that is not the certificate's and fails in every handshake instead; say so here.
+const checkCredentials = (credentials: Credentials): void => {
+  let matches: boolean;
+  try {
+    const leaf = new X509Certificate(credentials.chainPem);
+    matches = leaf.checkPrivateKey(createPrivateKey(credentials.keyPem));
+  } catch (cause) {
+    throw invalid("the certificate chain or the private key is not readable PEM", cause);
+  }
+  if (!matches) throw invalid("the private key does not belong to the first certificate");
+};
+
+/**
+ * Build the native configuration: TLS 1.3 with a required peer certificate, no resumption use, no 0-RTT, no unidirectional streams.
+ * @throws {TransportError} `CREDENTIALS_INVALID`
+ */
+export function buildConfig(binding: Binding, input: ConfigInput): NativeConfig {
+  checkCredentials(input.credentials);
+  const config = tlsConfig(binding, input);
+  config.grease(true);
+  config.setApplicationProtos([input.protocol]);
+  config.setMaxIdleTimeout(input.idleTimeoutMs);
+  config.setMaxRecvUdpPayloadSize(MAX_RECEIVE_BYTES);
+  config.setMaxSendUdpPayloadSize(input.datagramBytes);
+  config.setInitialMaxData(input.connectionWindowBytes);
+  config.setMaxConnectionWindow(input.connectionWindowBytes);
+  config.setInitialMaxStreamDataBidiLocal(input.streamWindowBytes);
+  config.setInitialMaxStreamDataBidiRemote(input.streamWindowBytes);
+  config.setMaxStreamWindow(input.streamWindowBytes);
+  config.setInitialMaxStreamDataUni(0);
+  config.setInitialMaxStreamsBidi(input.maxStreams);
+  config.setInitialMaxStreamsUni(0);
+  config.setDisableActiveMigration(true);
+  return config;
+}
+
+function tlsConfig(binding: Binding, input: ConfigInput): NativeConfig {
+  const anchored = input.trust.kind === "anchored";
+  const anchors = input.trust.kind === "anchored" ? Buffer.from(input.trust.anchorsPem) : undefined;
+  try {
+    return binding.Config.withBoringSslCtx(
+      true,
+      !anchored,
+      anchors,
+      [Buffer.from(input.credentials.keyPem)],
+      [Buffer.from(input.credentials.chainPem)],
+      SIGNATURE_ALGORITHMS,
+    );
+  } catch (cause) {
+    throw invalid("TLS does not take these credentials or trust anchors", cause);
+  }
+}
+
+const MAX_CACHED = 8;
+
+/** Reuses configurations, so that repeated dials with one credential share one TLS context. Least recently used goes first. */
+export class ConfigCache {
+  readonly #entries = new Map<string, NativeConfig>();
+
+  /** The configuration for `input`, built at most once. @throws {TransportError} `CREDENTIALS_INVALID` */
+  get(binding: Binding, input: ConfigInput): NativeConfig {
+    const anchors = input.trust.kind === "anchored" ? input.trust.anchorsPem : "";
+    const { credentials, trust: _trust, ...rest } = input;
+    const key = JSON.stringify([input.trust.kind, anchors, credentials.keyPem, credentials.chainPem, rest]);
+    const config = this.#entries.get(key) ?? buildConfig(binding, input);
+    this.#entries.delete(key);
+    this.#entries.set(key, config);
+    if (this.#entries.size > MAX_CACHED) {
+      const [oldest] = this.#entries.keys();
+      if (oldest !== undefined) this.#entries.delete(oldest);
+    }
+    return config;
+  }
+}

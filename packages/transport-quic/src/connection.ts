@@ -1,0 +1,157 @@
+import { CLOSE_CODES } from "@quaymesh/protocol";
+import type {
+  ByteStream,
+  CloseInfo,
+  Connection,
+  ConnectionStats,
+  PeerIdentity,
+  SocketAddress,
+} from "@quaymesh/protocol";
+import { unmapped } from "./address.ts";
+import type { NativeConnection } from "./binding.ts";
+import { connectionClosed } from "./errors.ts";
+import type { Link, LinkOwner } from "./link.ts";
+import type { CorkPool, ReadSlab } from "./slabs.ts";
+import { StreamTable } from "./stream-table.ts";
+import type { StreamParent } from "./stream.ts";
+import type { StreamWriter } from "./stream-writer.ts";
+
+/** What a connection shares with the others of its endpoint. */
+export interface SharedMemory {
+  readonly reads: ReadSlab;
+  readonly corks: CorkPool;
+}
+
+/** Options of {@link QuicConnection}. */
+export interface ConnectionOptions {
+  readonly peer: PeerIdentity;
+  readonly isDialer: boolean;
+  /** Close with `timeout` where the peer opens no stream for this long; `Infinity`: wait for ever. */
+  readonly firstByteTimeoutMs: number;
+  /** Awaited by disposal: whatever the connection alone used is given back. */
+  readonly release?: () => Promise<void>;
+}
+
+const MAX_REASON_BYTES = 128;
+
+/** An authenticated QUIC connection. */
+export class QuicConnection implements Connection, LinkOwner, StreamParent {
+  readonly peer: PeerIdentity;
+  readonly native: NativeConnection;
+  readonly reads: ReadSlab;
+  readonly corks: CorkPool;
+  readonly #link: Link;
+  readonly #streams: StreamTable;
+  readonly #over = Promise.withResolvers<CloseInfo>();
+  readonly #release: (() => Promise<void>) | undefined;
+  #awaitingFirstStream: boolean;
+  #lastAddress: SocketAddress = { host: "", port: 0 };
+
+  constructor(link: Link, memory: SharedMemory, options: ConnectionOptions) {
+    this.peer = options.peer;
+    this.native = link.native;
+    this.reads = memory.reads;
+    this.corks = memory.corks;
+    this.#link = link;
+    this.#release = options.release;
+    this.#streams = new StreamTable(this, options.isDialer);
+    this.#awaitingFirstStream = !options.isDialer && options.firstByteTimeoutMs !== Infinity;
+    link.adopt(this);
+    link.expireAt(this.#awaitingFirstStream ? performance.now() + options.firstByteTimeoutMs : Infinity);
+  }
+
+  get closed(): Promise<CloseInfo> {
+    return this.#over.promise;
+  }
+
+  get incomingStreams(): AsyncIterable<ByteStream> {
+    return this.#streams.incoming;
+  }
+
+  // The path quiche validated and uses; the source of the latest datagram may be anybody's.
+  get remoteAddress(): SocketAddress {
+    const active = this.native.pathStats().find((path) => path.active);
+    if (active !== undefined) {
+      this.#lastAddress = { host: unmapped(active.peerHost.host), port: active.peerHost.port };
+    }
+    return this.#lastAddress;
+  }
+
+  openStream(options?: { readonly signal?: AbortSignal }): Promise<ByteStream> {
+    return this.#streams.open(options?.signal);
+  }
+
+  close(code: number, reason = ""): void {
+    const text = cutToBytes(reason, MAX_REASON_BYTES);
+    const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
+    this.#link.close(true, code, Buffer.from(text), info);
+  }
+
+  stats(): ConnectionStats {
+    const { sentBytes, recvBytes, lost } = this.native.stats();
+    const active = this.native.pathStats().find((path) => path.active);
+    return {
+      rttMs: active?.rtt ?? 0,
+      bytesSent: sentBytes,
+      bytesReceived: recvBytes,
+      packetsLost: lost,
+      congestionWindowBytes: active?.cwnd ?? 0,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close(CLOSE_CODES.ok);
+    await this.closed;
+    await this.#release?.();
+  }
+
+  // LinkOwner
+
+  process(): void {
+    this.#streams.process();
+    if (this.#awaitingFirstStream && this.#streams.peerHasSpoken) {
+      this.#awaitingFirstStream = false;
+      this.#link.expireAt(Infinity);
+    }
+  }
+
+  uncork(): void {
+    this.#streams.uncork();
+  }
+
+  expired(): void {
+    if (this.#awaitingFirstStream) this.close(CLOSE_CODES.timeout, "no stream was opened");
+  }
+
+  ended(info: CloseInfo): void {
+    const byUs = (info.kind === "application" && !info.byPeer) || info.kind === "local";
+    this.#streams.fail(connectionClosed(info), !byUs);
+    this.#over.resolve(info);
+  }
+
+  // StreamParent
+
+  wake(): void {
+    this.#link.wake();
+  }
+
+  corked(writer: StreamWriter): void {
+    this.#streams.addCorked(writer);
+    this.#link.wake();
+  }
+
+  blocked(writer: StreamWriter): void {
+    this.#streams.addBlocked(writer);
+  }
+
+  finished(id: number): void {
+    this.#streams.remove(id);
+  }
+}
+
+/** The longest prefix of `text` that is whole characters and at most `maxBytes` of UTF-8. */
+export function cutToBytes(text: string, maxBytes: number): string {
+  const out = new Uint8Array(maxBytes);
+  const { read } = new TextEncoder().encodeInto(text, out);
+  return text.slice(0, read);
+}

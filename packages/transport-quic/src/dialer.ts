@@ -1,0 +1,178 @@
+import { randomBytes } from "node:crypto";
+import { REFUSAL_CODES, TransportError } from "@quaymesh/protocol";
+import type { CloseInfo, PeerTrust } from "@quaymesh/protocol";
+import { printAddress } from "./address.ts";
+import type { IpAddress } from "./address.ts";
+import type { Binding, NativeConfig } from "./binding.ts";
+import { QuicConnection } from "./connection.ts";
+import { CONNECTION_ID_BYTES } from "./datagram-shape.ts";
+import { Endpoint } from "./endpoint.ts";
+import type { EndpointOwner } from "./endpoint.ts";
+import { connectionClosed, unreachable } from "./errors.ts";
+import { judge } from "./judge.ts";
+import { Link } from "./link.ts";
+import type { LinkOwner } from "./link.ts";
+import { UdpSocket } from "./udp-socket.ts";
+
+/** What one attempt to reach one address is made of. */
+export interface DialAttempt {
+  readonly binding: Binding;
+  readonly config: NativeConfig;
+  readonly address: IpAddress;
+  readonly serverName: string;
+  readonly trust: PeerTrust;
+  readonly handshakeTimeoutMs: number;
+  readonly keepAliveMs: number;
+  readonly datagramBytes: number;
+  readonly sendBufferBytes: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** RFC 9001 section 4.8: crypto errors are 0x100 plus a TLS alert. */
+const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
+const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
+
+/**
+ * Try one address: a socket of its own, connected, released with the connection.
+ * @throws {TransportError} as {@link Transport.dial} says; rethrows `signal.reason`
+ */
+export async function dialAddress(attempt: DialAttempt): Promise<QuicConnection> {
+  attempt.signal?.throwIfAborted();
+  let socket: UdpSocket;
+  try {
+    socket = await UdpSocket.connect(attempt.address);
+  } catch (cause) {
+    throw unreachable(cause, printAddress(attempt.address));
+  }
+  const dialer = new Dialer(attempt, socket);
+  const abort = (): void => dialer.abort(attempt.signal?.reason);
+  attempt.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    if (attempt.signal?.aborted === true) abort();
+    return await dialer.connected;
+  } catch (error) {
+    await dialer.release();
+    throw error;
+  } finally {
+    attempt.signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** Owns the endpoint of one dialed connection, and its link until TLS is complete. */
+class Dialer implements EndpointOwner, LinkOwner {
+  readonly #attempt: DialAttempt;
+  readonly #endpoint: Endpoint;
+  readonly #link: Link;
+  readonly #outcome = Promise.withResolvers<QuicConnection>();
+  #state: "handshake" | "open" | "failed" = "handshake";
+  #keepAlive: NodeJS.Timeout | undefined;
+  #releasing: Promise<void> | undefined;
+
+  constructor(attempt: DialAttempt, socket: UdpSocket) {
+    const { binding, address, serverName, config } = attempt;
+    this.#attempt = attempt;
+    this.#endpoint = new Endpoint(socket, attempt, this);
+    const scid = randomBytes(CONNECTION_ID_BYTES);
+    const remote = { host: address.host, port: address.port };
+    const native = binding.Connection.connect(serverName, scid, socket.local, remote, config);
+    this.#link = new Link(native, this.#endpoint, remote, this);
+    this.#endpoint.add(this.#link, [scid]);
+    this.#link.expireAt(performance.now() + attempt.handshakeTimeoutMs);
+    this.#link.wake();
+  }
+
+  get connected(): Promise<QuicConnection> {
+    return this.#outcome.promise;
+  }
+
+  /** Give up, and tell the peer. */
+  abort(reason: unknown): void {
+    if (this.#state !== "handshake") return;
+    this.#fail(reason);
+    this.#link.close(false, 0, new Uint8Array(0), { kind: "local" });
+  }
+
+  /** Stop the timers and release the socket. */
+  release(): Promise<void> {
+    clearInterval(this.#keepAlive);
+    this.#releasing ??= this.#endpoint.close();
+    return this.#releasing;
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#state !== "handshake") return;
+    this.#state = "failed";
+    this.#outcome.reject(reason);
+  }
+
+  // EndpointOwner
+
+  stray(): void {
+    // A connected socket hears one peer only; what is not for our connection is late or noise.
+  }
+
+  released(): void {
+    void this.release();
+  }
+
+  fault(code: string): void {
+    if (this.#state !== "handshake" || !FATAL_FAULTS.has(code)) return;
+    this.#fail(unreachable(Object.assign(new Error(code), { code }), printAddress(this.#attempt.address)));
+    this.#link.abandon({ kind: "local" });
+  }
+
+  // LinkOwner, until the connection adopts the link
+
+  process(): void {
+    if (this.#state !== "handshake" || !this.#link.native.isEstablished()) return;
+    const judgement = judge(this.#link.native, this.#attempt.trust);
+    if (judgement.kind === "refuse") {
+      const code = REFUSAL_CODES[judgement.reason];
+      const close: CloseInfo = { kind: "transport", code, reason: judgement.reason, byPeer: false };
+      this.#fail(new TransportError("PEER_REFUSED", `we refused the peer: ${judgement.reason}`, { close }));
+      this.#link.close(false, code, Buffer.from(judgement.reason), close);
+      return;
+    }
+    this.#state = "open";
+    const connection = new QuicConnection(this.#link, this.#endpoint, {
+      peer: judgement.peer,
+      isDialer: true,
+      firstByteTimeoutMs: Infinity,
+      release: () => this.release(),
+    });
+    this.#startKeepAlive();
+    // The peer needs no answer from us once the connection is over, so the port need not outlive it.
+    void connection.closed.then(() => this.release());
+    this.#outcome.resolve(connection);
+  }
+
+  uncork(): void {
+    // Nothing is written before the peer is judged.
+  }
+
+  expired(): void {
+    const where = printAddress(this.#attempt.address);
+    const message = `no handshake with ${where} within ${this.#attempt.handshakeTimeoutMs} ms`;
+    this.#fail(new TransportError("HANDSHAKE_TIMEOUT", message));
+    this.#link.close(false, 0, new Uint8Array(0), { kind: "local" });
+  }
+
+  ended(close: CloseInfo): void {
+    const isOurs = close.kind === "transport" && !close.byPeer && isCryptoError(close.code);
+    if (isOurs) this.#fail(new TransportError("PEER_REFUSED", "the peer's certificate was refused", { close }));
+    else this.#fail(connectionClosed(close));
+  }
+
+  // Only the dialer pings: it is the one behind the NAT, and a gateway with ten thousand sessions need not send as many pings.
+  #startKeepAlive(): void {
+    let seen = -1;
+    this.#keepAlive = setInterval(() => {
+      const { datagrams } = this.#link;
+      if (datagrams === seen && this.#link.isLive) {
+        this.#link.native.sendAckEliciting();
+        this.#link.wake();
+      }
+      seen = datagrams;
+    }, this.#attempt.keepAliveMs);
+  }
+}

@@ -1,0 +1,222 @@
+import { QUIC_ERRORS } from "@quaymesh/protocol";
+import type { CloseInfo } from "@quaymesh/protocol";
+import type { HostPort, NativeConnection } from "./binding.ts";
+import type { SendSlab } from "./slabs.ts";
+import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
+
+/** What a link needs of the endpoint it lives in. */
+export interface LinkHost {
+  readonly socket: UdpSocket;
+  readonly slab: SendSlab;
+  /** Have `process` and `flush` called in the next turn. */
+  schedule(link: Link): void;
+  /** quiche is through with the connection: forget it. */
+  release(link: Link): void;
+}
+
+/** Who is told what happens on a link: a handshake first, then a connection. */
+export interface LinkOwner {
+  /** Datagrams came in or a timer fired: look for data, room and credit. Called once a turn. */
+  process(): void;
+  /** Hand gathered writes to quiche, just before datagrams are made. */
+  uncork(): void;
+  /** A time set with {@link Link.expireAt} has come. */
+  expired(): void;
+  /** The connection is over. Called once. */
+  ended(info: CloseInfo): void;
+}
+
+/** Timers fire this early without harm. */
+const TIMER_SLACK_MS = 1;
+const NO_REASON = new Uint8Array(0);
+
+/** Drives one quiche connection: datagrams in and out, its timer, its end. Knows nothing of streams or certificates. */
+export class Link {
+  readonly native: NativeConnection;
+  readonly #host: LinkHost;
+  #owner: LinkOwner;
+  #info: { readonly from: HostPort; readonly to: HostPort };
+  #timer: NodeJS.Timeout | undefined;
+  #armedFor = Infinity;
+  #nativeDeadline = Infinity;
+  #ownDeadline = Infinity;
+  #state: "live" | "closed" | "gone" = "live";
+  /** Whether the endpoint has this link on its list for the next turn. */
+  scheduled = false;
+  /** Grows with each datagram received or sent; keep-alive looks at it. */
+  datagrams = 0;
+
+  constructor(native: NativeConnection, host: LinkHost, remote: HostPort, owner: LinkOwner) {
+    this.native = native;
+    this.#host = host;
+    this.#owner = owner;
+    this.#info = { from: remote, to: host.socket.local };
+  }
+
+  /** From now on `owner` is told. */
+  adopt(owner: LinkOwner): void {
+    this.#owner = owner;
+  }
+
+  /** Whether data can still be sent. */
+  get isLive(): boolean {
+    return this.#state === "live";
+  }
+
+  /** Have the owner told at `deadline` (of `performance.now()`); `Infinity`: never. */
+  expireAt(deadline: number): void {
+    this.#ownDeadline = deadline;
+    this.#arm();
+  }
+
+  /** Something was handed to quiche: see to it that it is sent this turn. */
+  wake(): void {
+    if (!this.scheduled && this.#state !== "gone") this.#host.schedule(this);
+  }
+
+  /** A datagram for this connection. */
+  receive(datagram: Uint8Array, from: DatagramSource): void {
+    if (this.#state === "gone") return;
+    if (from.port !== this.#info.from.port || from.address !== this.#info.from.host) {
+      // The real source: quiche validates the new path before it uses it.
+      this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };
+    }
+    this.datagrams += 1;
+    try {
+      this.native.recv(datagram, this.#info);
+    } catch {
+      // A datagram that does not decrypt says nothing about the peer; one that breaks the protocol shows as localError.
+    }
+    this.wake();
+  }
+
+  /** First half of a turn. */
+  process(): void {
+    if (this.#state === "live") this.#owner.process();
+    // Last, so that what came before a CONNECTION_CLOSE is delivered.
+    if (this.#state === "live") this.#checkOver();
+  }
+
+  /** Second half of a turn: everything quiche wants to send leaves now. */
+  flush(): void {
+    if (this.#state === "gone") return;
+    if (this.#state === "live") this.#owner.uncork();
+    const { socket, slab } = this.#host;
+    const { native } = this;
+    for (;;) {
+      const slot = slab.slot();
+      const sent = native.send(slot);
+      if (sent === null) break;
+      slab.take(sent[0]);
+      this.datagrams += 1;
+      socket.send(slot, sent[0], sent[1].to);
+    }
+    this.#rearm();
+  }
+
+  /**
+   * Close towards the peer and tell the owner.
+   * @param info what the owner is told; quiche is not asked
+   */
+  close(application: boolean, code: number, reason: Uint8Array, info: CloseInfo): void {
+    if (this.#state !== "live") return;
+    // What was written before must leave before: quiche sends nothing after a close but the close.
+    this.flush();
+    try {
+      this.native.close(application, code, reason);
+    } catch {
+      // `Done`: it is closing already.
+    }
+    this.#over(info);
+    this.wake();
+  }
+
+  /** Something of ours failed within this link; it must not take the endpoint along. */
+  fault(): void {
+    const code = 0x01;
+    this.close(false, code, NO_REASON, { kind: "transport", code, reason: "internal error", byPeer: false });
+    this.#gone();
+  }
+
+  /** Forget the connection without a word to the peer. */
+  abandon(info: CloseInfo): void {
+    this.#over(info);
+    this.#gone();
+  }
+
+  #rearm(): void {
+    const timeout = this.native.timeout();
+    if (timeout === null) {
+      this.#nativeDeadline = Infinity;
+      if (this.native.isClosed()) {
+        this.#checkOver();
+        this.#gone();
+        return;
+      }
+    } else {
+      this.#nativeDeadline = performance.now() + timeout + TIMER_SLACK_MS;
+    }
+    this.#arm();
+  }
+
+  // Re-armed only when it moves earlier: most packets push the deadline out, and a timer that fires early costs less than one set per packet.
+  #arm(): void {
+    if (this.#state === "gone") return;
+    const deadline = Math.min(this.#nativeDeadline, this.#ownDeadline);
+    if (deadline >= this.#armedFor - TIMER_SLACK_MS) return;
+    clearTimeout(this.#timer);
+    this.#armedFor = deadline;
+    this.#timer = setTimeout(this.#fire, Math.max(0, deadline - performance.now()));
+  }
+
+  readonly #fire = (): void => {
+    this.#timer = undefined;
+    this.#armedFor = Infinity;
+    if (this.#state === "gone") return;
+    const now = performance.now() + TIMER_SLACK_MS;
+    if (this.#ownDeadline <= now) {
+      this.#ownDeadline = Infinity;
+      if (this.#state === "live") this.#owner.expired();
+    }
+    if (this.#nativeDeadline <= now) {
+      this.#nativeDeadline = Infinity;
+      this.native.onTimeout();
+      this.wake();
+    }
+    this.#arm();
+  };
+
+  #checkOver(): void {
+    if (this.#state !== "live") return;
+    const info = endOf(this.native);
+    if (info !== undefined) this.#over(info);
+  }
+
+  #over(info: CloseInfo): void {
+    if (this.#state !== "live") return;
+    this.#state = "closed";
+    this.#ownDeadline = Infinity;
+    this.#owner.ended(info);
+  }
+
+  #gone(): void {
+    if (this.#state === "gone") return;
+    this.#state = "gone";
+    clearTimeout(this.#timer);
+    this.#host.release(this);
+  }
+}
+
+// `undefined` while the connection lives.
+const endOf = (native: NativeConnection): CloseInfo | undefined => {
+  const theirs = native.peerError();
+  const error = theirs ?? native.localError();
+  if (error !== null) {
+    const reason = Buffer.from(error.reason).toString("utf8");
+    const kind = error.isApp ? "application" : "transport";
+    return { kind, code: error.errorCode, reason, byPeer: theirs !== null };
+  }
+  if (native.isTimedOut()) return { kind: "idle" };
+  if (!native.isClosed()) return undefined;
+  return { kind: "transport", code: QUIC_ERRORS.noError, reason: "", byPeer: true };
+};

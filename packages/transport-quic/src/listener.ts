@@ -1,0 +1,211 @@
+import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
+import type {
+  CloseInfo,
+  Connection,
+  Listener,
+  ListenerStats,
+  ListenLimits,
+  PeerTrust,
+  SocketAddress,
+} from "@quaymesh/protocol";
+import { Admission } from "./admission.ts";
+import type { Admitted } from "./admission.ts";
+import { AsyncQueue } from "./async-queue.ts";
+import type { Binding, NativeConfig } from "./binding.ts";
+import { QuicConnection } from "./connection.ts";
+import { RefusalCounters } from "./counters.ts";
+import { Endpoint } from "./endpoint.ts";
+import type { EndpointOwner } from "./endpoint.ts";
+import { judge } from "./judge.ts";
+import { Link } from "./link.ts";
+import type { LinkOwner } from "./link.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
+
+/** What a listener is made of. */
+export interface ListenerParts {
+  readonly binding: Binding;
+  readonly socket: UdpSocket;
+  readonly options: ResolvedOptions;
+  readonly limits: ListenLimits;
+  readonly trust: PeerTrust;
+  /** The largest datagram any of the configurations sends. */
+  readonly datagramBytes: number;
+  /** The configuration for a client at this address. */
+  readonly configFor: (host: string) => NativeConfig;
+}
+
+/** A listening endpoint. */
+export class QuicListener implements Listener, EndpointOwner {
+  readonly #parts: ListenerParts;
+  readonly #endpoint: Endpoint;
+  readonly #admission: Admission;
+  readonly #refused = new RefusalCounters();
+  readonly #accepted = new AsyncQueue<Connection>();
+  readonly #handshakes = new Set<Link>();
+  #acceptedCount = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: ListenerParts) {
+    const { binding, socket, options, limits } = parts;
+    this.#parts = parts;
+    this.#endpoint = new Endpoint(
+      socket,
+      { datagramBytes: parts.datagramBytes, sendBufferBytes: options.sendBufferBytes },
+      this,
+    );
+    this.#admission = new Admission({
+      binding,
+      refused: this.#refused,
+      maxConnections: limits.maxConnections,
+      retry: options.retry,
+      handshakeBudget: options.handshakeBudget,
+      reply: (packet, to) => socket.send(packet, packet.length, { host: to.address, port: to.port }),
+    });
+  }
+
+  get address(): SocketAddress {
+    return this.#parts.socket.local;
+  }
+
+  stats(): ListenerStats {
+    const { socket } = this.#parts;
+    return {
+      connections: this.#endpoint.size,
+      accepted: this.#acceptedCount,
+      refused: this.#refused.snapshot(),
+      datagramsReceived: socket.received,
+      datagramsSent: socket.sent,
+      sendErrors: socket.sendErrors,
+    };
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Connection, undefined> {
+    return this.#accepted[Symbol.asyncIterator]();
+  }
+
+  close(code: number = CLOSE_CODES.ok, reason = ""): Promise<void> {
+    this.#closing ??= this.#shut(code, reason);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // EndpointOwner
+
+  stray(datagram: Buffer, from: DatagramSource): void {
+    if (this.#closing !== undefined) return;
+    const load = { halfOpen: this.#handshakes.size, connections: this.#endpoint.size };
+    const admitted = this.#admission.admit(datagram, from, load, performance.now());
+    if (admitted !== undefined) this.#begin(admitted, datagram, from);
+  }
+
+  released(link: Link): void {
+    this.#handshakes.delete(link);
+  }
+
+  fault(): void {
+    // Counted by the socket; a listener has nothing to give up for it.
+  }
+
+  async #shut(code: number, reason: string): Promise<void> {
+    this.#accepted.end();
+    const text = Buffer.from(reason);
+    for (const link of this.#endpoint.links()) link.close(true, code, text, { kind: "local" });
+    await this.#endpoint.close();
+  }
+
+  #begin(admitted: Admitted, datagram: Buffer, from: DatagramSource): void {
+    const { binding, socket, configFor, limits } = this.#parts;
+    const remote = { host: from.address, port: from.port };
+    const { scid, dcid, originalDcid } = admitted;
+    let link: Link;
+    try {
+      const native = binding.Connection.accept(scid, originalDcid, socket.local, remote, configFor(from.address));
+      link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
+    } catch {
+      this.#refused.add("handshake");
+      return;
+    }
+    this.#handshakes.add(link);
+    this.#endpoint.add(link, [scid, dcid]);
+    link.expireAt(performance.now() + limits.handshakeTimeoutMs);
+    link.receive(datagram, from);
+  }
+
+  readonly #outcome: HandshakeOutcome = {
+    established: (link) => {
+      this.#handshakes.delete(link);
+      const judgement = judge(link.native, this.#parts.trust);
+      if (judgement.kind === "refuse") {
+        this.#refused.add(judgement.reason);
+        refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);
+        return;
+      }
+      const { firstByteTimeoutMs } = this.#parts.limits;
+      const connection = new QuicConnection(link, this.#endpoint, {
+        peer: judgement.peer,
+        isDialer: false,
+        firstByteTimeoutMs,
+      });
+      this.#acceptedCount += 1;
+      this.#accepted.push(connection);
+      connection.process();
+    },
+    failed: (link, reason) => {
+      this.#handshakes.delete(link);
+      this.#refused.add(reason);
+    },
+  };
+}
+
+interface HandshakeOutcome {
+  established(link: Link): void;
+  failed(link: Link, reason: "handshake" | "timeout"): void;
+}
+
+const refuse = (link: Link, code: number, reason: string): void => {
+  link.close(false, code, Buffer.from(reason), { kind: "transport", code, reason, byPeer: false });
+};
+
+/** Owns a link until TLS is complete. */
+class ServerHandshake implements LinkOwner {
+  readonly #link: () => Link;
+  readonly #outcome: HandshakeOutcome;
+  #isOver = false;
+
+  constructor(link: () => Link, outcome: HandshakeOutcome) {
+    this.#link = link;
+    this.#outcome = outcome;
+  }
+
+  process(): void {
+    const link = this.#link();
+    if (!link.native.isEstablished()) return;
+    this.#isOver = true;
+    link.expireAt(Infinity);
+    this.#outcome.established(link);
+  }
+
+  uncork(): void {
+    // Nothing is written before the peer is judged.
+  }
+
+  expired(): void {
+    this.#fail("timeout");
+    // Not a word: the address may be forged.
+    this.#link().abandon({ kind: "idle" });
+  }
+
+  ended(info: CloseInfo): void {
+    this.#fail(info.kind === "idle" ? "timeout" : "handshake");
+  }
+
+  #fail(reason: "handshake" | "timeout"): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#outcome.failed(this.#link(), reason);
+  }
+}

@@ -1,0 +1,81 @@
+import type { ListenLimits } from "@quaymesh/protocol";
+
+/** Options of {@link createQuicTransport}. All have defaults. */
+export interface QuicTransportOptions {
+  /**
+   * UDP payload bytes per datagram, 1200 to 65507. `auto`: 16384 when both ends are on this machine, 1350 otherwise (the binding cannot
+   * discover the path's MTU). Set it for jumbo-frame networks.
+   */
+  readonly datagramBytes?: "auto" | number;
+  /** Address validation by Retry: `auto` once more than 64 handshakes are half open, or `always` (a round trip more per handshake). */
+  readonly retry?: "auto" | "always";
+  /** Small writes of one stream are gathered in a buffer of this many bytes, and sent when it is full or the turn ends. Default 16384. */
+  readonly sendBufferBytes?: number;
+  /** Unread bytes a peer may have in flight on one stream. Default 3 MiB; above the socket's 4-MiB buffer datagrams would be dropped. */
+  readonly streamWindowBytes?: number;
+  /** The same for all streams of a connection. Default 3 MiB. */
+  readonly connectionWindowBytes?: number;
+  /** Handshakes one source prefix (IPv4 /32, IPv6 /64) may start; loopback is exempt. Default 64 a second, 256 at once. */
+  readonly handshakeBudget?: { readonly perSecond: number; readonly burst: number };
+  /** How long a dialer lets a connection be silent before it pings. Default a third of the idle timeout. */
+  readonly keepAliveMs?: number;
+}
+
+/** {@link QuicTransportOptions} with every default filled in, except where the default depends on other values. */
+export interface ResolvedOptions {
+  readonly datagramBytes: "auto" | number;
+  readonly retry: "auto" | "always";
+  readonly sendBufferBytes: number;
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  readonly handshakeBudget: { readonly perSecond: number; readonly burst: number };
+  readonly keepAliveMs: number | undefined;
+}
+
+/** Off the machine: fits an Ethernet path with room for tunnels. */
+export const DEFAULT_DATAGRAM_BYTES = 1350;
+/** On loopback, whose MTU is 65536. */
+export const LOOPBACK_DATAGRAM_BYTES = 16_384;
+/** RFC 9000 section 14.1: no path may carry less. */
+export const MIN_DATAGRAM_BYTES = 1200;
+/** 65535 less the IPv4 and UDP headers. */
+export const MAX_DATAGRAM_BYTES = 65_507;
+
+const MIB = 1 << 20;
+
+/** Fill in defaults. @throws {RangeError} for a value outside its range */
+export function resolveOptions(options: QuicTransportOptions): ResolvedOptions {
+  const bytes = options.datagramBytes ?? "auto";
+  if (bytes !== "auto" && !(bytes >= MIN_DATAGRAM_BYTES && bytes <= MAX_DATAGRAM_BYTES)) {
+    throw new RangeError(`datagramBytes must be ${MIN_DATAGRAM_BYTES} to ${MAX_DATAGRAM_BYTES}, got ${bytes}`);
+  }
+  const sendBufferBytes = options.sendBufferBytes ?? 16_384;
+  if (!(sendBufferBytes >= 1024 && sendBufferBytes <= MIB)) {
+    throw new RangeError(`sendBufferBytes must be 1024 to ${MIB}, got ${sendBufferBytes}`);
+  }
+  return {
+    datagramBytes: bytes,
+    retry: options.retry ?? "auto",
+    sendBufferBytes,
+    streamWindowBytes: options.streamWindowBytes ?? 3 * MIB,
+    connectionWindowBytes: options.connectionWindowBytes ?? 3 * MIB,
+    handshakeBudget: options.handshakeBudget ?? { perSecond: 64, burst: 256 },
+    keepAliveMs: options.keepAliveMs,
+  };
+}
+
+const DEFAULT_LIMITS: ListenLimits = {
+  maxConnections: 256,
+  maxStreams: 1000,
+  handshakeTimeoutMs: 3000,
+  firstByteTimeoutMs: 2000,
+  idleTimeoutMs: 30_000,
+};
+
+/** A listener's bounds with their defaults. */
+export function resolveLimits(limits: Partial<ListenLimits> | undefined): ListenLimits {
+  return { ...DEFAULT_LIMITS, ...limits };
+}
+
+/** Defaults of a dialer. */
+export const DIAL_DEFAULTS = { idleTimeoutMs: 30_000, handshakeTimeoutMs: 5000, maxStreams: 1000 } as const;

@@ -1,0 +1,178 @@
+import { CLOSE_CODES } from "@quaymesh/protocol";
+import type { ByteStream, TransportError } from "@quaymesh/protocol";
+import { AsyncQueue } from "./async-queue.ts";
+import { QuicStream } from "./stream.ts";
+import type { StreamParent } from "./stream.ts";
+import type { StreamWriter } from "./stream-writer.ts";
+
+/** RFC 9000 section 2.1: the two low bits give initiator and direction. */
+const ID_STEP = 4;
+/** quiche's default priority; setting it again changes nothing but makes quiche create the stream. */
+const DEFAULT_URGENCY = 127;
+
+interface Opener {
+  readonly settle: PromiseWithResolvers<QuicStream>;
+  isWaiting: boolean;
+}
+
+/** The streams of one connection: ids, credit to open more, and those the peer opened. */
+export class StreamTable {
+  readonly #parent: StreamParent;
+  readonly #isDialer: boolean;
+  readonly #streams = new Map<number, QuicStream>();
+  readonly #incoming = new AsyncQueue<ByteStream>(() => this.#refuseIncoming());
+  readonly #blocked = new Set<StreamWriter>();
+  #corked: StreamWriter[] = [];
+  #openers: Opener[] = [];
+  #nextOwnId: number;
+  #nextPeerId: number;
+  /** Ids below `#nextPeerId` that have not been seen: datagrams arrive in any order. */
+  readonly #skipped = new Set<number>();
+  #credit = 0;
+  #error: TransportError | undefined;
+
+  constructor(parent: StreamParent, isDialer: boolean) {
+    this.#parent = parent;
+    this.#isDialer = isDialer;
+    this.#nextOwnId = isDialer ? 0 : 1;
+    this.#nextPeerId = isDialer ? 1 : 0;
+  }
+
+  /** Streams the peer opened. */
+  get incoming(): AsyncIterable<ByteStream> {
+    return this.#incoming;
+  }
+
+  /** A new stream, as soon as the peer allows one. */
+  async open(signal: AbortSignal | undefined): Promise<QuicStream> {
+    signal?.throwIfAborted();
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#openers.length === 0 && this.#hasCredit()) return this.#create();
+    const opener: Opener = { settle: Promise.withResolvers<QuicStream>(), isWaiting: true };
+    this.#openers.push(opener);
+    const abort = (): void => {
+      opener.isWaiting = false;
+      opener.settle.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await opener.settle.promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Deliver what arrived, resume writers, grant streams. */
+  process(): void {
+    const { native } = this.#parent;
+    if (native.isReadable()) this.#deliver(native.readable());
+    if (this.#blocked.size > 0) this.#resume();
+    if (this.#openers.length > 0) this.#grant();
+  }
+
+  /** Hand gathered writes to quiche. */
+  uncork(): void {
+    if (this.#corked.length === 0) return;
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const writer of corked) writer.uncork();
+  }
+
+  addCorked(writer: StreamWriter): void {
+    this.#corked.push(writer);
+  }
+
+  addBlocked(writer: StreamWriter): void {
+    this.#blocked.add(writer);
+  }
+
+  /** Whether a stream of the peer's was ever seen. */
+  get peerHasSpoken(): boolean {
+    return this.#nextPeerId >= ID_STEP;
+  }
+
+  remove(id: number): void {
+    this.#streams.delete(id);
+  }
+
+  /** The connection is over. @param readOut whether bytes that arrived before may still be read */
+  fail(error: TransportError, readOut: boolean): void {
+    this.#error = error;
+    this.#incoming.end();
+    for (const stream of this.#streams.values()) stream.connectionClosed(error, readOut);
+    this.#streams.clear();
+    this.#blocked.clear();
+    this.#corked = [];
+    const openers = this.#openers;
+    this.#openers = [];
+    for (const opener of openers) opener.settle.reject(error);
+  }
+
+  #deliver(ids: Iterable<number>): void {
+    let fresh: number[] | undefined;
+    for (const id of ids) {
+      const stream = this.#streams.get(id);
+      if (stream !== undefined) stream.readable();
+      else if (this.#isNew(id)) (fresh ??= []).push(id);
+    }
+    // quiche lists streams by arrival; the port promises the order they were opened in.
+    for (const id of fresh?.sort((a, b) => a - b) ?? []) this.#admit(id);
+  }
+
+  #isNew(id: number): boolean {
+    const isPeers = (id & 1) === (this.#isDialer ? 1 : 0);
+    return isPeers && (id >= this.#nextPeerId || this.#skipped.has(id));
+  }
+
+  #admit(id: number): void {
+    this.#skipped.delete(id);
+    for (; this.#nextPeerId < id; this.#nextPeerId += ID_STEP) this.#skipped.add(this.#nextPeerId);
+    this.#nextPeerId = Math.max(this.#nextPeerId, id + ID_STEP);
+    const stream = new QuicStream(id, this.#parent);
+    this.#streams.set(id, stream);
+    if (!this.#incoming.push(stream)) stream.reset(CLOSE_CODES.ok);
+  }
+
+  #refuseIncoming(): void {
+    for (const stream of this.#incoming.abandon()) stream.reset(CLOSE_CODES.ok);
+  }
+
+  // Streams blocked longest go first; one that got some room goes to the back.
+  #resume(): void {
+    const waiting = Array.from(this.#blocked);
+    for (const writer of waiting) {
+      this.#blocked.delete(writer);
+      if (writer.resume()) this.#blocked.add(writer);
+    }
+  }
+
+  #grant(): void {
+    this.#openers = this.#openers.filter((opener) => opener.isWaiting);
+    while (this.#openers.length > 0 && this.#hasCredit()) this.#openers.shift()?.settle.resolve(this.#create());
+  }
+
+  #hasCredit(): boolean {
+    if (this.#credit > 0) return true;
+    const { native } = this.#parent;
+    const last = this.#nextOwnId - ID_STEP;
+    if (last >= 0) {
+      // quiche counts from the highest stream it knows, and it knows a stream from its first write on.
+      try {
+        native.streamPriority(last, DEFAULT_URGENCY, true);
+      } catch {
+        // Finished already, so it was counted.
+      }
+    }
+    this.#credit = native.peerStreamsLeftBidi();
+    return this.#credit > 0;
+  }
+
+  #create(): QuicStream {
+    this.#credit -= 1;
+    const id = this.#nextOwnId;
+    this.#nextOwnId += ID_STEP;
+    const stream = new QuicStream(id, this.#parent);
+    this.#streams.set(id, stream);
+    return stream;
+  }
+}

@@ -1,0 +1,97 @@
+import { CLOSE_CODES } from "@quaymesh/protocol";
+import type { ByteStream, TransportError } from "@quaymesh/protocol";
+import type { NativeConnection } from "./binding.ts";
+import type { CorkPool, ReadSlab } from "./slabs.ts";
+import { StreamReader } from "./stream-reader.ts";
+import { StreamWriter } from "./stream-writer.ts";
+
+/** What the two halves of a stream need of their connection. */
+export interface StreamHost {
+  readonly native: NativeConnection;
+  readonly reads: ReadSlab;
+  readonly corks: CorkPool;
+  /** Have datagrams made this turn. */
+  wake(): void;
+  /** `writer` gathered bytes: uncork it when the turn ends. */
+  corked(writer: StreamWriter): void;
+  /** `writer` waits for room. */
+  blocked(writer: StreamWriter): void;
+  /** A half ended or failed. */
+  settled(): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamParent extends Omit<StreamHost, "settled"> {
+  /** Both halves are done. */
+  finished(id: number): void;
+}
+
+/** A bidirectional QUIC stream. */
+export class QuicStream implements ByteStream {
+  readonly id: number;
+  readonly #reader: StreamReader;
+  readonly #writer: StreamWriter;
+
+  constructor(id: number, parent: StreamParent) {
+    this.id = id;
+    const settled = (): void => {
+      if (this.#reader.isDone && this.#writer.isDone) parent.finished(id);
+    };
+    const host: StreamHost = {
+      native: parent.native,
+      reads: parent.reads,
+      corks: parent.corks,
+      wake: () => parent.wake(),
+      corked: (writer) => parent.corked(writer),
+      blocked: (writer) => parent.blocked(writer),
+      settled,
+    };
+    this.#reader = new StreamReader(id, host);
+    this.#writer = new StreamWriter(id, host);
+  }
+
+  read(): Promise<Uint8Array | null> {
+    return this.#reader.read();
+  }
+
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    return this.#writer.write(bytes);
+  }
+
+  end(bytes?: Uint8Array): Promise<void> | undefined {
+    return this.#writer.end(bytes);
+  }
+
+  reset(code: number): void {
+    this.#writer.reset(code);
+    this.#reader.stop(code);
+  }
+
+  /** quiche says the stream is readable. */
+  readable(): void {
+    this.#reader.readable();
+  }
+
+  /** The connection is over. @param readOut whether what arrived before may still be read */
+  connectionClosed(error: TransportError, readOut: boolean): void {
+    this.#writer.fail(error);
+    if (readOut) this.#reader.drain(error);
+    else this.#reader.fail(error);
+  }
+
+  /** Leaving the loop tells the peer to stop sending. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (let chunk = await this.read(); chunk !== null; chunk = await this.read()) yield chunk;
+    } finally {
+      this.#reader.stop(CLOSE_CODES.ok);
+    }
+  }
+
+  /** Releases the stream: an unfinished write side is reset, an unread read side stopped. */
+  [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#writer.isEnded) this.#writer.reset(CLOSE_CODES.ok);
+    this.#reader.stop(CLOSE_CODES.ok);
+    return Promise.resolve();
+  }
+}

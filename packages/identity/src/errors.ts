@@ -38,17 +38,13 @@ export type PairingCode =
   | "PAIR_KEY_MISMATCH"
   | "PAIR_DENIED"
   | "PAIR_APPROVAL_TIMEOUT"
+  | "PAIR_TIMEOUT"
   | "PAIR_UNAVAILABLE"
   | "DEVICE_REVOKED"
   | "RENEW_TOO_LATE";
 
 /** What a node finds out by itself while pairing. */
-export type NodePairingCode =
-  | "GATEWAY_PIN_MISMATCH"
-  | "PAKE_CONFIRM_FAILED"
-  | "CLOCK_SKEW"
-  | "PAIR_TIMEOUT"
-  | "PAIR_PROTOCOL";
+export type NodePairingCode = "GATEWAY_PIN_MISMATCH" | "PAKE_CONFIRM_FAILED" | "CLOCK_SKEW" | "PAIR_PROTOCOL";
 
 /** Something about keys, certificates, trust, tickets or pairing is not as it must be. Decide by `code`. */
 export class IdentityError extends Error {

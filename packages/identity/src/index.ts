@@ -43,3 +43,36 @@ export { codeIdOf, formatTicket, parseTicket, TICKET_PREFIX, TICKET_SECRET_BYTES
 export type { Ticket } from "./ticket/ticket.ts";
 export type { TicketAddress } from "./ticket/addresses.ts";
 export { formatPin, generatePin, parsePin } from "./ticket/pin.ts";
+
+export { startNodePairing, stepNode, nodePairingDeadline } from "./pairing/node.ts";
+export type {
+  NodeCode,
+  NodePairing,
+  NodePairingEffect,
+  NodePairingInput,
+  NodePairingSetup,
+  NodePairingStep,
+} from "./pairing/node.ts";
+export { gatewayPairingDeadline, isPairingOpen, stepGateway } from "./pairing/gateway/step.ts";
+export type { GatewayPairingStep } from "./pairing/gateway/step.ts";
+export { createGatewayPairing } from "./pairing/gateway/state.ts";
+export type {
+  CodeSecret,
+  GatewayPairing,
+  PairingPeer,
+  PairingRequest,
+  RequestStatus,
+} from "./pairing/gateway/state.ts";
+export type {
+  AttemptEntropy,
+  CodeEnd,
+  CsrFinding,
+  GatewayPairingEffect,
+  GatewayPairingInput,
+  RequestEnd,
+} from "./pairing/gateway/port.ts";
+export { PAIRING_LIMITS } from "./pairing/limits.ts";
+export type { PairingLimits } from "./pairing/limits.ts";
+export type { PairingChannel } from "./pairing/transcript.ts";
+export type { PairingWords } from "./pairing/words.ts";
+export { drawAttemptEntropy, drawNodeEntropy, sourcePrefix } from "./entropy.ts";

@@ -10,10 +10,11 @@
  *
  * Where two forms could say the same, the shorter one is the only one accepted.
  */
-import { isIPv4, isIPv6, SocketAddress } from "node:net";
+import { isIPv4, SocketAddress } from "node:net";
 import type { SocketAddress as Address } from "@quaymesh/protocol";
 import { concatBytes, utf8 } from "../bytes.ts";
 import { IdentityError } from "../errors.ts";
+import { ipBytes } from "../ip.ts";
 
 /** Where a pairing endpoint may be reached. `host` is an IP address in its usual spelling or a host name, `port` 1 to 65535. */
 export type TicketAddress = Address;
@@ -73,9 +74,9 @@ function readPort(bytes: Uint8Array, at: number): number | undefined {
 }
 
 function encodeHost(host: string): { kind: number; bytes: Uint8Array } {
-  if (isIPv4(host)) return { kind: IPV4, bytes: Uint8Array.from(host.split("."), Number) };
   // A zone names an interface of this machine and means nothing on another.
-  if (isIPv6(host) && !host.includes("%")) return { kind: IPV6, bytes: ipv6Bytes(host) };
+  const address = host.includes("%") ? undefined : ipBytes(host);
+  if (address !== undefined) return { kind: address.length === 4 ? IPV4 : IPV6, bytes: address };
   const name = host.toLowerCase();
   if (HOST_NAME.test(name)) return { kind: NAME, bytes: concatBytes(Uint8Array.of(name.length), utf8(name)) };
   throw new IdentityError("VALUE_INVALID", `${JSON.stringify(host)} is neither an IP address nor a host name`);
@@ -87,26 +88,6 @@ function decodeHost(kind: number, bytes: Uint8Array): string | undefined {
   if (kind !== NAME || bytes.length === 0) return undefined;
   const name = String.fromCharCode(...bytes);
   return HOST_NAME.test(name) && !isIPv4(name) ? name : undefined;
-}
-
-/** Expand an address that `isIPv6` accepts. */
-function ipv6Bytes(host: string): Uint8Array {
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(host);
-  const groups = dotted === null ? host : `${dotted[1]}${pair(dotted[2], dotted[3])}:${pair(dotted[4], dotted[5])}`;
-  const [front = "", back] = groups.split("::");
-  const before = front === "" ? [] : front.split(":");
-  const after = back === undefined || back === "" ? [] : back.split(":");
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0");
-  return Uint8Array.from(
-    [...before, ...zeros, ...after].flatMap((group) => {
-      const value = Number.parseInt(group, 16);
-      return [value >>> 8, value & 0xff];
-    }),
-  );
-}
-
-function pair(high: string | undefined, low: string | undefined): string {
-  return ((Number(high) << 8) | Number(low)).toString(16);
 }
 
 /** The usual spelling, RFC 5952, as the system writes it. */

@@ -1,0 +1,107 @@
+import type { GatewayPairingInput } from "./port.ts";
+import type { Turn } from "./turn.ts";
+
+type Input<K extends GatewayPairingInput["kind"]> = Extract<GatewayPairingInput, { kind: K }>;
+
+/** An operator opens a window. */
+export function onOpen(turn: Turn, { windowId, code, expiresAt }: Input<"open">): void {
+  const reject = (reason: "exists" | "pin-window-open" | "expired"): void => {
+    turn.effects.push({ kind: "rejected", input: "open", id: windowId, reason });
+  };
+  if (turn.codes.has(windowId)) return reject("exists");
+  if (turn.now >= expiresAt) return reject("expired");
+  // A PIN has no name on the wire, so there can be one at a time.
+  const otherPin = code.kind === "pin" && [...turn.codes.values()].some(({ secret }) => secret.kind === "pin");
+  if (otherPin) return reject("pin-window-open");
+  turn.codes.set(windowId, { windowId, secret: code, expiresAt, failures: 0, status: { kind: "open" } });
+}
+
+/** An operator lets a device in. Only what is pending can be approved, and only once. */
+export function onApprove(turn: Turn, { requestId, deviceId: offered }: Input<"approve">): void {
+  const request = turn.requests.get(requestId);
+  if (request?.status.kind !== "pending") {
+    const reason = request === undefined ? "unknown" : "decided";
+    turn.effects.push({ kind: "rejected", input: "approve", id: requestId, reason });
+    return;
+  }
+  const deviceId = request.enrolledAs ?? offered;
+  const expiresAt = turn.now + turn.config.limits.approvalMs;
+  turn.requests.set(requestId, { ...request, status: { kind: "approved", deviceId }, expiresAt });
+  const { csr, spkiSha256, name, windowId } = request;
+  turn.effects.push({ kind: "issue", requestId, deviceId, name, csr, spkiSha256, windowId });
+}
+
+/** An operator does not. */
+export function onDeny(turn: Turn, { requestId }: Input<"deny">): void {
+  const request = turn.requests.get(requestId);
+  if (request?.status.kind !== "pending") {
+    const reason = request === undefined ? "unknown" : "decided";
+    turn.effects.push({ kind: "rejected", input: "deny", id: requestId, reason });
+    return;
+  }
+  turn.endRequest(request, "denied", { code: "PAIR_DENIED", message: "the operator denied this device" });
+  turn.endCode(request.windowId, "denied");
+}
+
+/** The certificate is committed: hand it over now, or when the device comes back. */
+export function onIssued(turn: Turn, { requestId, issued }: Input<"issued">): void {
+  const request = turn.requests.get(requestId);
+  if (request?.status.kind !== "approved") return;
+  const expiresAt = turn.now + turn.config.limits.approvalMs;
+  turn.requests.set(requestId, { ...request, status: { kind: "issued", issued }, expiresAt });
+  if (request.attemptId === undefined) return;
+  turn.effects.push({ kind: "send", attemptId: request.attemptId, message: issued });
+}
+
+/** It could not be issued. The device may try again with the same code. */
+export function onIssueFailed(turn: Turn, { requestId }: Input<"issue-failed">): void {
+  const request = turn.requests.get(requestId);
+  if (request?.status.kind !== "approved") return;
+  turn.endRequest(request, "failed", {
+    code: "PAIR_UNAVAILABLE",
+    message: "the gateway could not issue a certificate",
+  });
+  const code = turn.codes.get(request.windowId);
+  if (code === undefined) return;
+  if (turn.now >= code.expiresAt) turn.endCode(code.windowId, "expired");
+  else turn.codes.set(code.windowId, { ...code, status: { kind: "open" } });
+}
+
+/** The node has stored its certificate: the code has served. */
+export function onDone(turn: Turn, attemptId: string): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt?.kind !== "waiting") return;
+  const request = turn.requests.get(attempt.requestId);
+  // A node that says it is done before it got anything is not believed.
+  if (request?.status.kind !== "issued") return;
+  turn.attempts.delete(attemptId);
+  turn.requests.set(request.requestId, { ...request, attemptId: undefined });
+  turn.endCode(request.windowId, "paired");
+}
+
+/** The device has its first session. */
+export function onActivated(turn: Turn, deviceId: string): void {
+  for (const request of turn.requests.values()) {
+    if (request.status.kind !== "issued" || request.status.issued.deviceId !== deviceId) continue;
+    turn.endRequest(request, "active");
+    turn.endCode(request.windowId, "paired");
+  }
+}
+
+/** A stream ended by itself. */
+export function onGone(turn: Turn, attemptId: string): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt === undefined) return;
+  if (attempt.kind === "persisting") {
+    // Its guess is on its way to disk and stays one: leaving early must not make it free.
+    turn.attempts.set(attemptId, { ...attempt, gone: true });
+    return;
+  }
+  turn.attempts.delete(attemptId);
+  if (attempt.kind === "waiting") {
+    const request = turn.requests.get(attempt.requestId);
+    if (request !== undefined) turn.requests.set(request.requestId, { ...request, attemptId: undefined });
+  } else {
+    turn.releaseCode(attemptId, attempt.windowId);
+  }
+}

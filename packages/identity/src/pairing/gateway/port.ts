@@ -1,0 +1,112 @@
+/** What goes into the gateway's pairing machine and what it asks for. Times are Unix milliseconds. */
+import type { PairHello, PairIssued, PairProve, PairToNode } from "@quaymesh/protocol";
+import type { PairingCode } from "../../errors.ts";
+import type { CodeSecret, PairingPeer, PairingRequest } from "./state.ts";
+
+/** Chance for one attempt, all of it fresh. */
+export interface AttemptEntropy {
+  /** 16 bytes. */
+  readonly nonce: Uint8Array;
+  /** 32 bytes. */
+  readonly scalar: Uint8Array;
+  /** 16 bytes: the secret of a run whose code is not valid. */
+  readonly decoy: Uint8Array;
+  /** The id of the request, should it come to one; unguessable, at most 64 characters. */
+  readonly requestId: string;
+}
+
+/** What the shell found out about a CSR, with `parseCsr` and its store. */
+export type CsrFinding =
+  | { readonly kind: "invalid"; readonly detail: string }
+  | {
+      readonly kind: "valid";
+      readonly spkiSha256: Uint8Array;
+      /** What the key is already. */
+      readonly enrolment:
+        | { readonly kind: "none" | "revoked" }
+        | { readonly kind: "device"; readonly deviceId: string };
+    };
+
+/** What happens. Every input carries the time; deadlines that have passed are applied before it. */
+export type GatewayPairingInput = { readonly now: number } & (
+  | { readonly kind: "open"; readonly windowId: string; readonly code: CodeSecret; readonly expiresAt: number }
+  | { readonly kind: "close"; readonly windowId: string }
+  | {
+      readonly kind: "hello";
+      readonly attemptId: string;
+      readonly hello: PairHello;
+      readonly peer: PairingPeer;
+      readonly entropy: AttemptEntropy;
+    }
+  | { readonly kind: "prove"; readonly attemptId: string; readonly prove: PairProve }
+  /** The `persist` effect is on disk. */
+  | { readonly kind: "persisted"; readonly attemptId: string }
+  /** It is not, and will not be: the attempt must not be judged. */
+  | { readonly kind: "persist-failed"; readonly attemptId: string }
+  | { readonly kind: "csr-inspected"; readonly attemptId: string; readonly finding: CsrFinding }
+  /** `deviceId`: a new ULID, or the device this one is to be; a key that is enrolled keeps its own. */
+  | { readonly kind: "approve"; readonly requestId: string; readonly deviceId: string }
+  | { readonly kind: "deny"; readonly requestId: string }
+  /** The `issue` effect is committed. */
+  | { readonly kind: "issued"; readonly requestId: string; readonly issued: PairIssued }
+  | { readonly kind: "issue-failed"; readonly requestId: string }
+  /** The node's last message. */
+  | { readonly kind: "done"; readonly attemptId: string }
+  /** The stream or the connection ended. */
+  | { readonly kind: "gone"; readonly attemptId: string }
+  /** The device has its first session on the mesh endpoint. */
+  | { readonly kind: "activated"; readonly deviceId: string }
+  | { readonly kind: "tick" }
+);
+
+/** Why a window is over. `paired` also when the device was denied: a code serves one device. */
+export type CodeEnd = "paired" | "denied" | "burnt" | "expired" | "closed";
+
+/** How a request ended. */
+export type RequestEnd = "active" | "denied" | "expired" | "failed";
+
+/** What the shell is asked to do, in this order. */
+export type GatewayPairingEffect =
+  | { readonly kind: "send"; readonly attemptId: string; readonly message: PairToNode }
+  /** Answer with an error frame and end the stream. */
+  | {
+      readonly kind: "fail";
+      readonly attemptId: string;
+      readonly code: PairingCode;
+      readonly message: string;
+      readonly retryAfterMs: number | undefined;
+    }
+  /** Record durably that a guess is about to be judged; answer `persisted` or `persist-failed`. It counts as failed until `settle`. */
+  | {
+      readonly kind: "persist";
+      readonly attemptId: string;
+      readonly windowId: string | undefined;
+      readonly source: string;
+      readonly at: number;
+    }
+  /** What became of it. `proved`: the record no longer counts. */
+  | { readonly kind: "settle"; readonly attemptId: string; readonly outcome: "proved" | "failed" }
+  /** Parse and look up; answer `csr-inspected`. */
+  | { readonly kind: "inspect-csr"; readonly attemptId: string; readonly csr: Uint8Array }
+  /** Show to the operator, or show anew: a device that came back has new words. */
+  | { readonly kind: "ask"; readonly request: PairingRequest }
+  /** Issue and commit, idempotent by request and key; answer `issued` or `issue-failed`. */
+  | {
+      readonly kind: "issue";
+      readonly requestId: string;
+      readonly deviceId: string;
+      readonly name: string;
+      readonly csr: Uint8Array;
+      readonly spkiSha256: Uint8Array;
+      readonly windowId: string;
+    }
+  | { readonly kind: "request-ended"; readonly requestId: string; readonly outcome: RequestEnd }
+  /** Erase the secret. */
+  | { readonly kind: "code-ended"; readonly windowId: string; readonly reason: CodeEnd; readonly code: CodeSecret }
+  /** An input from the operator changed nothing. */
+  | {
+      readonly kind: "rejected";
+      readonly input: "open" | "approve" | "deny";
+      readonly id: string;
+      readonly reason: "unknown" | "decided" | "exists" | "pin-window-open" | "expired";
+    };

@@ -1,0 +1,153 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import type { PairProve } from "@quaymesh/protocol";
+import { timingSafeEqualBytes } from "../../bytes.ts";
+import type { PairingCode } from "../../errors.ts";
+import { gatewayMac, nodeMac } from "../transcript.ts";
+import { pairingWords } from "../words.ts";
+import { chargeFailure, refundFailure, refundSource } from "./budget.ts";
+import { countPending } from "./hello.ts";
+import type { CsrFinding } from "./port.ts";
+import type { Attempt, Code, PairingRequest } from "./state.ts";
+import type { Turn } from "./turn.ts";
+
+type Inspecting = Extract<Attempt, { kind: "inspecting" }>;
+type Persisting = Extract<Attempt, { kind: "persisting" }>;
+
+/** A proof arrives: it goes to disk as a guess before anybody looks at it, so that no crash makes a guess free. */
+export function onProve(turn: Turn, attemptId: string, prove: PairProve): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt?.kind !== "proving") return;
+  turn.budget = chargeFailure(turn.budget, turn.now);
+  const deadline = turn.now + turn.config.limits.proofMs;
+  turn.attempts.set(attemptId, { ...attempt, kind: "persisting", prove, gone: false, deadline, chargedAt: turn.now });
+  const { windowId, peer } = attempt;
+  turn.effects.push({ kind: "persist", attemptId, windowId, source: peer.source, at: turn.now });
+}
+
+/** The guess is on disk: judge it. */
+export function onPersisted(turn: Turn, attemptId: string): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt?.kind !== "persisting") return;
+  const proved = timingSafeEqualBytes(nodeMac(attempt.keys), attempt.prove.mac);
+  if (!proved || attempt.windowId === undefined || attempt.gone || !turn.codes.has(attempt.windowId)) {
+    judgeWrong(turn, attempt);
+    return;
+  }
+  turn.budget = refundFailure(turn.budget, attempt.chargedAt);
+  turn.budget = refundSource(turn.budget, turn.config.limits, attempt.peer.source, turn.now);
+  turn.effects.push({ kind: "settle", attemptId, outcome: "proved" });
+  if (!timingSafeEqualBytes(sha256(attempt.prove.csr), attempt.hello.csrHash)) {
+    refuse(turn, attempt, "PAIR_CSR_INVALID", "the request is not the one that was announced");
+    return;
+  }
+  const { gone: _gone, chargedAt: _chargedAt, ...base } = attempt;
+  turn.attempts.set(attemptId, { ...base, kind: "inspecting" });
+  turn.effects.push({ kind: "inspect-csr", attemptId, csr: attempt.prove.csr });
+}
+
+/** The guess could not be recorded: it is not judged, so nothing is learned from it, and the code is free again. */
+export function onPersistFailed(turn: Turn, attemptId: string): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt?.kind !== "persisting") return;
+  refuse(turn, attempt, "PAIR_UNAVAILABLE", "the gateway cannot record this attempt");
+}
+
+/** The shell has looked at the CSR of a node that proved itself. */
+export function onCsrInspected(turn: Turn, attemptId: string, finding: CsrFinding): void {
+  const attempt = turn.attempts.get(attemptId);
+  if (attempt?.kind !== "inspecting") return;
+  if (finding.kind === "invalid") {
+    refuse(turn, attempt, "PAIR_CSR_INVALID", finding.detail);
+  } else if (!timingSafeEqualBytes(finding.spkiSha256, attempt.peer.nodeSpkiSha256)) {
+    refuse(turn, attempt, "PAIR_KEY_MISMATCH", "the request is for another key than the connection's");
+  } else if (finding.enrolment.kind === "revoked") {
+    refuse(turn, attempt, "DEVICE_REVOKED", "this key belongs to a device that was revoked");
+  } else {
+    attach(turn, attempt, finding.enrolment.kind === "device" ? finding.enrolment.deviceId : undefined);
+  }
+}
+
+/** A wrong code, an unknown one, a used one: one answer. */
+function judgeWrong(turn: Turn, attempt: Persisting): void {
+  const { attemptId, windowId } = attempt;
+  turn.effects.push({ kind: "settle", attemptId, outcome: "failed" });
+  const code = windowId === undefined ? undefined : turn.codes.get(windowId);
+  if (code !== undefined) {
+    const failures = code.failures + 1;
+    turn.codes.set(code.windowId, { ...code, failures });
+    if (failures >= turn.config.limits.failuresPerCode) turn.endCode(code.windowId, "burnt");
+    else turn.releaseCode(attemptId, windowId);
+  }
+  if (attempt.gone) turn.attempts.delete(attemptId);
+  else turn.failAttempt(attemptId, "PAIR_CODE_INVALID", "the code is not valid");
+}
+
+function refuse(turn: Turn, attempt: Inspecting | Persisting, code: PairingCode, message: string): void {
+  turn.releaseCode(attempt.attemptId, attempt.windowId);
+  if (attempt.kind === "persisting" && attempt.gone) turn.attempts.delete(attempt.attemptId);
+  else turn.failAttempt(attempt.attemptId, code, message);
+}
+
+/** Bind a stream that proved itself to its request: a new one, or the one it had before it was cut off. */
+function attach(turn: Turn, attempt: Inspecting, enrolledAs: string | undefined): void {
+  const code = heldCode(turn, attempt);
+  if (code === undefined) {
+    turn.failAttempt(attempt.attemptId, "PAIR_CODE_INVALID", "the code is not valid");
+    return;
+  }
+  const known = code.status.kind === "proved" ? turn.requests.get(code.status.requestId) : undefined;
+  if (known === undefined && countPending(turn) >= turn.config.limits.pending) {
+    turn.releaseCode(attempt.attemptId, attempt.windowId);
+    const { proofMs } = turn.config.limits;
+    turn.failAttempt(attempt.attemptId, "PAIR_RATE_LIMITED", "too many devices wait for approval", proofMs);
+    return;
+  }
+  const request =
+    known === undefined ? newRequest(turn, attempt, code.windowId, enrolledAs) : rejoin(turn, attempt, known);
+  const { requestId } = request;
+  turn.requests.set(requestId, request);
+  turn.codes.set(code.windowId, { ...code, status: { kind: "proved", requestId } });
+  turn.attempts.set(attempt.attemptId, { kind: "waiting", attemptId: attempt.attemptId, requestId });
+  const { root, meshId: mesh } = turn.config;
+  const mac = gatewayMac(attempt.keys, { root, mesh, requestId });
+  const { attemptId } = attempt;
+  turn.effects.push({ kind: "send", attemptId, message: { type: "proved", mac, root, mesh, requestId } });
+  if (request.status.kind === "pending") turn.effects.push({ kind: "ask", request });
+  if (request.status.kind === "issued") turn.effects.push({ kind: "send", attemptId, message: request.status.issued });
+}
+
+/** The code of an attempt, if it still is its own: claimed by it, or proved by the same key. A window may have closed or changed hands meanwhile. */
+function heldCode(turn: Turn, { attemptId, windowId, peer }: Inspecting): Code | undefined {
+  const code = windowId === undefined ? undefined : turn.codes.get(windowId);
+  if (code?.status.kind === "claimed") return code.status.attemptId === attemptId ? code : undefined;
+  if (code?.status.kind !== "proved") return undefined;
+  const request = turn.requests.get(code.status.requestId);
+  return request !== undefined && timingSafeEqualBytes(request.spkiSha256, peer.nodeSpkiSha256) ? code : undefined;
+}
+
+function newRequest(turn: Turn, attempt: Inspecting, windowId: string, enrolledAs: string | undefined): PairingRequest {
+  const { peer, hello, prove, keys, requestId, attemptId } = attempt;
+  return {
+    requestId,
+    windowId,
+    name: hello.name,
+    platform: hello.platform,
+    source: peer.source,
+    spkiSha256: peer.nodeSpkiSha256,
+    csr: prove.csr,
+    words: pairingWords(keys.transcript, prove.csr),
+    enrolledAs,
+    status: { kind: "pending" },
+    attemptId,
+    expiresAt: turn.now + turn.config.limits.approvalMs,
+  };
+}
+
+function rejoin(turn: Turn, attempt: Inspecting, known: PairingRequest): PairingRequest {
+  const { attemptId, prove, keys } = attempt;
+  if (known.attemptId !== undefined) {
+    turn.failAttempt(known.attemptId, "PAIR_UNAVAILABLE", "this device has come back on another connection");
+  }
+  if (known.status.kind !== "pending") return { ...known, attemptId };
+  return { ...known, attemptId, csr: prove.csr, words: pairingWords(keys.transcript, prove.csr) };
+}

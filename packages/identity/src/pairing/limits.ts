@@ -1,0 +1,46 @@
+/** Bounds of pairing on a gateway. DESIGN section 5, "Budgets". */
+export interface PairingLimits {
+  /** Wrong proofs that end a code. */
+  readonly failuresPerCode: number;
+  /** Wrong proofs in an hour, over all codes. */
+  readonly failuresPerHour: number;
+  /** Wrong proofs in a day, over all codes. */
+  readonly failuresPerDay: number;
+  /** Attempts one source prefix may make in a burst that do not end in a proof. */
+  readonly sourceBurst: number;
+  /** How long until a source prefix gets one of them back. */
+  readonly sourceRefillMs: number;
+  /** Attempts between hello and judgement, at once. */
+  readonly halfOpen: number;
+  /** Requests that wait for an operator, at once. */
+  readonly pending: number;
+  /** From hello to proof. */
+  readonly proofMs: number;
+  /** From proof to the operator's decision, and again from issuing to the device's first session. */
+  readonly approvalMs: number;
+}
+
+const MINUTE_MS = 60_000;
+
+/** An hour, in milliseconds. */
+export const HOUR_MS = 60 * MINUTE_MS;
+/** A day, in milliseconds. */
+export const DAY_MS = 24 * HOUR_MS;
+
+/** The limits a gateway starts with. One source cannot use up the hour: 3 + 4 < 10. */
+export const PAIRING_LIMITS: PairingLimits = {
+  failuresPerCode: 3,
+  failuresPerHour: 10,
+  failuresPerDay: 50,
+  sourceBurst: 3,
+  sourceRefillMs: 15 * MINUTE_MS,
+  halfOpen: 8,
+  pending: 16,
+  proofMs: 20_000,
+  approvalMs: 5 * MINUTE_MS,
+};
+
+/** How long a node waits for an answer that no person has to give. */
+export const NODE_ANSWER_MS = 20_000;
+/** How long a node waits for the operator; longer than the gateway does, so that the gateway is the one to say no. */
+export const NODE_APPROVAL_MS = 6 * MINUTE_MS;

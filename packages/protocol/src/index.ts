@@ -146,3 +146,16 @@ export type {
   SubscriberLink,
   SubscriberOptions,
 } from "./events/subscriber.ts";
+export { isLeased, isTerminal, queueTask, TASK_LIMITS } from "./task/task-state.ts";
+export type {
+  AttemptOutcome,
+  Lease,
+  LeasedTask,
+  Task,
+  TaskCommon,
+  TaskEndReason,
+  TaskLimits,
+  TerminalTask,
+} from "./task/task-state.ts";
+export { stepTask } from "./task/lease.ts";
+export type { CompletionVerdict, TaskEffect, TaskInput, TaskStep } from "./task/task-step.ts";

@@ -171,6 +171,7 @@ function onReady(state: Publisher, ackedSeq: number, now: number): PublisherStep
       kind: "up",
       inFlight: [],
       sent: ackedSeq,
+      furthest: ackedSeq,
       sending: undefined,
       pausedUntil: undefined,
       rewoundTo: undefined,

@@ -1,0 +1,179 @@
+/**
+ * The task table: QUEUED -> LEASED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED | TIMED_OUT, with UNKNOWN, RETRY_WAIT and DEAD. Each input is one
+ * transaction of the ledger: read the task, step, write it back where it has not changed meanwhile. docs/wire.md, "Tasks".
+ */
+import { completeTask } from "./completion.ts";
+import { endAttempt } from "./retry.ts";
+import type { TaskEffect, TaskInput, TaskStep } from "./task-step.ts";
+import {
+  commonOf,
+  isLeased,
+  isTerminal,
+  TASK_LIMITS,
+  type LeasedTask,
+  type Task,
+  type TaskLimits,
+} from "./task-state.ts";
+
+/** Advance a task. */
+export function stepTask(task: Task, input: TaskInput, limits: TaskLimits = TASK_LIMITS): TaskStep {
+  switch (input.kind) {
+    case "lease":
+      return lease(task, input.device, input.now, limits);
+    case "accepted":
+      return accept(task, input.token);
+    case "rejected":
+      return reject(task, input.token, input.now, limits);
+    case "renew":
+      return renew(task, input.token, input.device, input.now, limits);
+    case "node-lost":
+      return nodeLost(task, input.now);
+    case "node-back-without":
+      return nodeBackWithout(task, input.now);
+    case "result":
+      return completeTask(task, input, limits);
+    case "cancel":
+      return cancel(task, input.now);
+    case "fence":
+      return fence(task, input.now, limits);
+    case "tick":
+      return tick(task, input.now, limits);
+    default:
+      return input satisfies never;
+  }
+}
+
+function lease(task: Task, device: string, now: number, limits: TaskLimits): TaskStep {
+  if (task.kind !== "queued") return unchanged(task);
+  const token = task.token + 1;
+  const attempts = task.attempts + 1;
+  const leaseEndsAt = now + limits.leaseMs;
+  const deadlineAt = now + task.timeoutMs;
+  return {
+    state: {
+      ...commonOf(task),
+      kind: "leased",
+      token,
+      holder: device,
+      attempts,
+      device,
+      leaseEndsAt,
+      deadlineAt,
+      cancelRequested: false,
+    },
+    effects: [
+      { kind: "send", device, token, attempt: attempts, leaseMs: limits.leaseMs, timeoutMs: task.timeoutMs },
+      { kind: "schedule", at: Math.min(leaseEndsAt, deadlineAt) },
+    ],
+  };
+}
+
+function accept(task: Task, token: number): TaskStep {
+  if (!isLeased(task) || token !== task.token) return fencedOrLate(task, token);
+  if (task.kind === "leased") return { state: { ...leaseOf(task), kind: "running" }, effects: [] };
+  if (task.kind === "unknown") return { state: { ...task, accepted: true }, effects: [] };
+  return unchanged(task);
+}
+
+function reject(task: Task, token: number, now: number, limits: TaskLimits): TaskStep {
+  if (!isLeased(task) || token !== task.token) return unchanged(task);
+  // It may have been accepted before the answer got lost, but the node itself says that nothing was done: the attempt does not count.
+  const back = { ...commonOf(task), attempts: task.attempts - 1 };
+  if (task.cancelRequested) return { state: { ...back, kind: "cancelled", at: now }, effects: [] };
+  const until = now + limits.retryBaseMs;
+  return { state: { ...back, kind: "retry-wait", until }, effects: [{ kind: "schedule", at: until }] };
+}
+
+function renew(task: Task, token: number, device: string, now: number, limits: TaskLimits): TaskStep {
+  if (!isLeased(task) || token !== task.token || device !== task.device) {
+    return { state: task, effects: [{ kind: "fenced", token }] };
+  }
+  const leaseEndsAt = now + limits.leaseMs;
+  const state: Task = { ...leaseOf(task), kind: "running", leaseEndsAt };
+  const effects: TaskEffect[] = [
+    { kind: "renewed", token, leaseEndsAt },
+    { kind: "schedule", at: Math.min(leaseEndsAt, task.deadlineAt) },
+  ];
+  // Asked while the node was out of reach, or the message got lost: say it again for as long as the attempt lives.
+  if (task.cancelRequested) effects.push({ kind: "cancel-attempt", device, token });
+  return { state, effects };
+}
+
+function nodeLost(task: Task, now: number): TaskStep {
+  if (task.kind !== "leased" && task.kind !== "running") return unchanged(task);
+  return {
+    state: { ...leaseOf(task), kind: "unknown", since: now, gone: false, accepted: task.kind === "running" },
+    effects: [],
+  };
+}
+
+function nodeBackWithout(task: Task, now: number): TaskStep {
+  if (!isLeased(task)) return unchanged(task);
+  // Its result may be in the outbox that is only now being sent: judged when the lease ends, not here.
+  if (task.kind === "unknown") return { state: { ...task, gone: true }, effects: [] };
+  return {
+    state: { ...leaseOf(task), kind: "unknown", since: now, gone: true, accepted: task.kind === "running" },
+    effects: [],
+  };
+}
+
+function cancel(task: Task, now: number): TaskStep {
+  if (isTerminal(task)) return { state: task, effects: [{ kind: "cancel-too-late" }] };
+  // Nobody works on it: the cancel is the first terminal state, and wins.
+  if (!isLeased(task)) return { state: { ...commonOf(task), kind: "cancelled", at: now }, effects: [] };
+  return {
+    state: { ...task, cancelRequested: true },
+    effects: [{ kind: "cancel-attempt", device: task.device, token: task.token }],
+  };
+}
+
+function fence(task: Task, now: number, limits: TaskLimits): TaskStep {
+  const fenced: Task = { ...task, holder: undefined };
+  return isLeased(fenced) ? endAttempt(fenced, "lost", now, limits) : unchanged(fenced);
+}
+
+function tick(task: Task, now: number, limits: TaskLimits): TaskStep {
+  if (task.kind === "retry-wait") {
+    if (now < task.until) return { state: task, effects: [{ kind: "schedule", at: task.until }] };
+    return { state: { ...commonOf(task), kind: "queued" }, effects: [] };
+  }
+  if (!isLeased(task)) return unchanged(task);
+  // The node stops itself at its deadline and says so; a lease longer than that is for its word to arrive.
+  const overdueAt = task.deadlineAt + limits.leaseMs;
+  if (now >= overdueAt)
+    return {
+      state: { ...commonOf(task), kind: "timed-out", at: now },
+      effects: [{ kind: "cancel-attempt", device: task.device, token: task.token }],
+    };
+  if (now < task.leaseEndsAt)
+    return { state: task, effects: [{ kind: "schedule", at: Math.min(task.leaseEndsAt, overdueAt) }] };
+  return leaseEnded(task, now, limits, overdueAt);
+}
+
+function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits, overdueAt: number): TaskStep {
+  const wasGone = task.kind === "unknown" && task.gone;
+  // Work that must not run twice is not started elsewhere while its node may yet deliver; only a node that came back without it settles that.
+  if (!task.idempotent && !wasGone) {
+    const unknown: Task =
+      task.kind === "unknown"
+        ? task
+        : { ...leaseOf(task), kind: "unknown", since: now, gone: false, accepted: task.kind === "running" };
+    return { state: unknown, effects: [{ kind: "schedule", at: overdueAt }] };
+  }
+  return endAttempt(task, wasGone ? "kills" : "lost", now, limits);
+}
+
+function fencedOrLate(task: Task, token: number): TaskStep {
+  return token < task.token || isTerminal(task)
+    ? { state: task, effects: [{ kind: "fenced", token }] }
+    : unchanged(task);
+}
+
+function leaseOf(task: LeasedTask) {
+  const { device, leaseEndsAt, deadlineAt, cancelRequested } = task;
+  return { ...commonOf(task), device, leaseEndsAt, deadlineAt, cancelRequested };
+}
+
+function unchanged(task: Task): TaskStep {
+  return { state: task, effects: [] };
+}

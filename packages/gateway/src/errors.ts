@@ -55,7 +55,6 @@ export const GATEWAY_ERRORS = {
   DEVICE_NOT_FOUND: { connect: "not_found", hint: "List the devices with: quaymesh device list" },
   DEVICE_AMBIGUOUS: { connect: "failed_precondition", hint: "Give more of the device id." },
   DEVICE_REVOKED: { connect: "failed_precondition", hint: "The device is revoked: pair it again to use it." },
-  DEVICE_NAME_TAKEN: { connect: "already_exists", hint: "Choose another name for the device." },
   DEVICE_KEY_KNOWN: {
     connect: "already_exists",
     hint: "That key already belongs to another device: make a new key on the device and pair again.",

@@ -46,7 +46,7 @@ export interface DeviceService {
   revoke(device: string, options?: { readonly reason?: string }): Promise<ReceiptRow>;
   /**
    * Create the device, or pair a known one anew, with its first certificate and its request's new state in one transaction, and then trust it.
-   * @throws {GatewayError} `DEVICE_NAME_TAKEN`, `DEVICE_KEY_KNOWN`, `REQUEST_NOT_PENDING`
+   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `REQUEST_NOT_PENDING`
    */
   enroll(input: EnrollInput): Promise<EnrollResult>;
   /** Add a renewed certificate of an enrolled device, and then trust it. @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` */

@@ -1,4 +1,5 @@
-import type { CertificateRow, DeviceRow, ReceiptRow } from "./rows.ts";
+import type { TrustSnapshot } from "@quaymesh/identity";
+import type { CertificateRow, DeviceRow, ReceiptRow, TaskRow } from "./rows.ts";
 
 /** Devices, their certificates, and revocation. Part of the Store port. */
 export interface DeviceStore {
@@ -7,8 +8,10 @@ export interface DeviceStore {
   get(deviceId: string): Promise<DeviceRow | undefined>;
   /** Devices whose id is or begins with `text`, or whose name is `text`; at most 10. */
   find(text: string): Promise<readonly DeviceRow[]>;
-  /** Certificates in state `active`, of every device: what the trust index is loaded from. */
-  activeCertificates(): Promise<readonly CertificateRow[]>;
+  /** The device that has this key, revoked or not: who pairs again. */
+  findByKey(spkiSha256: string): Promise<DeviceRow | undefined>;
+  /** Every device with its active certificates, in the order of issue: what the trust index is loaded from. */
+  trustSnapshot(): Promise<TrustSnapshot>;
   certificates(deviceId: string): Promise<readonly CertificateRow[]>;
   /** 0 before the first revocation. */
   revocationEpoch(): Promise<number>;
@@ -16,8 +19,8 @@ export interface DeviceStore {
 
   /**
    * Create a device, or pair a known one anew, with a certificate, and move its pairing request; one transaction.
-   * A repeat with the same serial changes nothing and answers the same.
-   * @throws {GatewayError} `DEVICE_NAME_TAKEN`, `DEVICE_KEY_KNOWN`, `REQUEST_NOT_PENDING`
+   * A repeat with the same serial changes nothing and answers the same. A revoked device stays revoked: it comes back as another device, with another key.
+   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `REQUEST_NOT_PENDING`
    */
   enroll(input: EnrollInput): Promise<EnrollResult>;
   /**
@@ -25,8 +28,8 @@ export interface DeviceStore {
    * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`
    */
   addCertificate(certificate: CertificateRow): Promise<void>;
-  /** `serial` has been used: retire the device's older active certificates. @returns the serials retired */
-  useCertificate(input: { readonly deviceId: string; readonly serial: string }): Promise<readonly string[]>;
+  /** A newer certificate has been used: these are done with. */
+  retireCertificates(input: { readonly deviceId: string; readonly serials: readonly string[] }): Promise<void>;
 
   /**
    * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The receipt is
@@ -62,10 +65,12 @@ export interface EnrollInput {
   };
 }
 
-/** `repaired`: the device existed (revoked or not) and has a new key or certificate now. */
+/** `repaired`: the device existed and has a new certificate now, perhaps of a new key. */
 export interface EnrollResult {
   readonly kind: "created" | "repaired" | "repeated";
   readonly device: DeviceRow;
+  /** Serials that are no longer good. */
+  readonly retired: readonly string[];
 }
 
 /** See {@link DeviceStore.revoke}. */
@@ -80,6 +85,6 @@ export interface RevokeInput {
 export interface RevokeResult {
   readonly receipt: ReceiptRow;
   readonly repeated: boolean;
-  /** Tasks whose row changed. */
-  readonly tasks: readonly string[];
+  /** Tasks whose row changed, as they are now. */
+  readonly tasks: readonly TaskRow[];
 }

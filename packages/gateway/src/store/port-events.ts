@@ -1,5 +1,5 @@
-import type { CapabilityRow, EventRow } from "./rows.ts";
-import type { TaskReport } from "./port-tasks.ts";
+import type { TaskEvent } from "@quaymesh/protocol";
+import type { CapabilityRow, EventRow, TaskRow } from "./rows.ts";
 
 /** Sessions of devices: the epochs that fence an old one. Part of the Store port. */
 export interface SessionStore {
@@ -57,7 +57,7 @@ export interface AppendEvent {
   readonly kind: string;
   readonly time: number;
   readonly data: Uint8Array;
-  readonly report?: TaskReport;
+  readonly report?: TaskEvent;
 }
 
 /** See {@link EventStore.append}. */
@@ -71,26 +71,21 @@ export interface AppendInput {
 }
 
 /**
- * `stored`: everything up to `ackedSeq` is committed. `expected`: a gap, nothing was stored, send from `seq`. `conflict`: what is stored as `seq` has another body; it is
- * quarantined, events before it in the batch are committed up to `ackedSeq`.
+ * `stored`: everything up to `ackedSeq` is committed. Each of `conflicts` is a sequence that was stored before with another body: what came now is in quarantine.
+ * `expected`: a gap, nothing was stored, send from `seq`.
  */
 export type AppendResult =
   | {
       readonly kind: "stored";
       readonly ackedSeq: number;
+      /** Offset of the newest event in the log. */
       readonly lastOffset: number;
       readonly inserted: number;
-      readonly tasks: readonly string[];
+      readonly conflicts: readonly number[];
+      /** Tasks whose row, log or output changed, as they are now. */
+      readonly tasks: readonly TaskRow[];
     }
-  | { readonly kind: "expected"; readonly seq: number }
-  | {
-      readonly kind: "conflict";
-      readonly seq: number;
-      readonly ackedSeq: number;
-      readonly lastOffset: number;
-      readonly inserted: number;
-      readonly tasks: readonly string[];
-    };
+  | { readonly kind: "expected"; readonly seq: number };
 
 /** See {@link EventStore.record}. */
 export interface RecordInput {

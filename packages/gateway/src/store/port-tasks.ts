@@ -1,4 +1,4 @@
-import type { CapabilityRow, TaskFailure, TaskLogRow, TaskRow, TaskTarget } from "./rows.ts";
+import type { TaskFailure, TaskLogRow, TaskRow, TaskTarget } from "./rows.ts";
 
 /** Tasks, attempts, log lines and outputs. Part of the Store port. Rows change by compare-and-set on (task, token, not terminal). */
 export interface TaskStore {
@@ -18,16 +18,23 @@ export interface TaskStore {
   start(input: { readonly taskId: string; readonly token: number; readonly now: number }): Promise<TaskRow | undefined>;
   /** The attempt never ran (rejected, or its stream could not be opened): back to the queue, or dead. */
   giveBack(input: GiveBack): Promise<TaskRow | undefined>;
-  /** Renew the leases a node reports; `fenced` are no longer that node's. A task in `unknown` is running again. */
+  /** Renew the leases a node reports; `fenced` are no longer that node's. A task in `unknown` runs again. */
   renew(input: RenewLeases): Promise<RenewResult>;
-  /** Everything that is due at `now`: leases, attempt deadlines, queue deadlines, retries. @returns tasks that changed */
-  expire(input: ExpireTasks): Promise<readonly TaskRow[]>;
-  /** Ask a task to stop. A task that waits ends at once. @returns undefined where it had ended already */
-  cancel(input: {
-    readonly taskId: string;
-    readonly reason: string;
-    readonly now: number;
-  }): Promise<TaskRow | undefined>;
+  /** {@link renew} for a node that is back; attempts it does not report get until `leaseUntil`, for their result may wait in its outbox. */
+  resume(input: RenewLeases): Promise<RenewResult>;
+  /** The device's session is over: its attempts are in `unknown`. */
+  disconnect(input: { readonly deviceId: string; readonly now: number }): Promise<readonly TaskRow[]>;
+  /** The gateway starts: every attempt is in `unknown`, and its node has until `leaseUntil` to come back. */
+  adopt(input: { readonly leaseUntil: number; readonly now: number }): Promise<readonly TaskRow[]>;
+  /** Tasks to which something happens by itself at `now` or before. */
+  due(input: { readonly now: number; readonly limit: number }): Promise<readonly TaskRow[]>;
+  /** Let it happen to one task. `nodeBack`: its node is online, so it runs what it reports and nothing else. */
+  settleDue(input: SettleDue): Promise<TaskRow | undefined>;
+  /**
+   * Ask a task to stop. One that waits ends at once; so does one whose node is not `reachable`: it is fenced.
+   * @returns undefined where it had ended already
+   */
+  cancel(input: CancelTask): Promise<TaskRow | undefined>;
 
   /** A piece of the input, 256 KiB but for the last; undefined past the end. */
   readInput(input: { readonly taskId: string; readonly index: number }): Promise<Uint8Array | undefined>;
@@ -87,6 +94,16 @@ export interface GiveBack {
   readonly error: TaskFailure;
   /** Earliest next attempt. */
   readonly retryAt: number;
+  /** Whether it counts as an attempt; one that was never sent does not. */
+  readonly counted: boolean;
+  readonly now: number;
+}
+
+/** See {@link TaskStore.cancel}. */
+export interface CancelTask {
+  readonly taskId: string;
+  readonly reason: string;
+  readonly reachable: boolean;
   readonly now: number;
 }
 
@@ -104,49 +121,10 @@ export interface RenewResult {
   readonly fenced: readonly { readonly taskId: string; readonly token: number }[];
 }
 
-/** See {@link TaskStore.expire}. */
-export interface ExpireTasks {
+/** See {@link TaskStore.settleDue}. */
+export interface SettleDue {
+  readonly taskId: string;
+  readonly token: number;
+  readonly nodeBack: boolean;
   readonly now: number;
-  /** How long a lost attempt's retry waits. */
-  readonly retryDelayMs: number;
-}
-
-/** What a `task.*` event says, parsed. Applied in the transaction that inserts the event. */
-export type TaskReport =
-  | {
-      readonly kind: "progress";
-      readonly taskId: string;
-      readonly token: number;
-      readonly fraction: number;
-      readonly message: string;
-    }
-  | {
-      readonly kind: "log";
-      readonly taskId: string;
-      readonly token: number;
-      readonly level: string;
-      readonly message: string;
-    }
-  | {
-      readonly kind: "output";
-      readonly taskId: string;
-      readonly token: number;
-      readonly index: number;
-      readonly bytes: Uint8Array;
-    }
-  | {
-      readonly kind: "result";
-      readonly taskId: string;
-      readonly token: number;
-      readonly outcome: "succeeded" | "failed" | "cancelled" | "timed-out" | "lease-lost";
-      readonly outputChunks: number;
-      readonly outputBytes: number;
-      readonly error: (TaskFailure & { readonly retryable: boolean }) | undefined;
-    };
-
-/** What a node can run, as the dispatcher sees it. */
-export interface NodeOffer {
-  readonly deviceId: string;
-  readonly labels: readonly string[];
-  readonly capabilities: readonly CapabilityRow[];
 }

@@ -35,7 +35,7 @@ export interface MetaStore {
 
 /** Counters of a store since it was opened. */
 export interface StoreStats {
-  readonly commits: number;
+  /** Writes answered. */
   readonly units: number;
   /** Writes that wait for their commit. */
   readonly queued: number;

@@ -9,7 +9,9 @@ export interface SqliteStoreOptions {
    * Absent: rollbacks are not noticed.
    */
   readonly generationPath?: string;
-  /** Writes that may wait for their commit before callers wait. Default 4096. */
+  /** Most bytes the database file may take; beyond it writes are refused as on a full disk. Default: no bound but the disk. */
+  readonly maxBytes?: number;
+  /** Writes that may wait for their commit; more are refused `STORE_OVERLOADED`. Default 16384. */
   readonly maxQueuedWrites?: number;
   readonly logger?: Logger;
   readonly signal?: AbortSignal;

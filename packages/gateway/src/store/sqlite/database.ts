@@ -1,0 +1,67 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+
+/** A row as node:sqlite gives it, before it is parsed. */
+export type RawRow = Readonly<Record<string, unknown>>;
+
+/** A SQLite connection with its prepared statements: `sql` text is the key, so it must not carry values. */
+export class Database {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(path: string, options?: { readonly readOnly?: boolean; readonly busyTimeoutMs?: number }) {
+    this.#db = new DatabaseSync(path, {
+      readOnly: options?.readOnly ?? false,
+      timeout: options?.busyTimeoutMs ?? 5000,
+      enableForeignKeyConstraints: true,
+    });
+  }
+
+  /** Whether a transaction is open; SQLite may have ended it by itself. */
+  get inTransaction(): boolean {
+    return this.#db.isTransaction;
+  }
+
+  /** Statements without values or rows. */
+  exec(sql: string): void {
+    this.#db.exec(sql);
+  }
+
+  /** @returns rows changed */
+  run(sql: string, ...values: readonly SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes);
+  }
+
+  get(sql: string, ...values: readonly SQLInputValue[]): RawRow | undefined {
+    return this.#prepare(sql).get(...values);
+  }
+
+  all(sql: string, ...values: readonly SQLInputValue[]): readonly RawRow[] {
+    return this.#prepare(sql).all(...values);
+  }
+
+  /** Rows as they are stepped through: leaving early reads no further. */
+  each(sql: string, ...values: readonly SQLInputValue[]): Iterable<RawRow> {
+    return this.#prepare(sql).iterate(...values);
+  }
+
+  /** One number out of one row, 0 where there is none or it is NULL. */
+  number(sql: string, ...values: readonly SQLInputValue[]): number {
+    const row = this.get(sql, ...values);
+    const value = row === undefined ? undefined : Object.values(row)[0];
+    return typeof value === "number" ? value : 0;
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}

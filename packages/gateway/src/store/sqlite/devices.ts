@@ -1,0 +1,166 @@
+/** Units of devices and certificates; see DeviceStore for what each promises. */
+import type { DeviceTrust, EnrolledCertificate, TrustSnapshot } from "@quaymesh/identity";
+import { GatewayError } from "../../errors.ts";
+import type { EnrollInput, EnrollResult } from "../port-devices.ts";
+import type { CertificateRow, DeviceRow, ReceiptRow } from "../rows.ts";
+import { encodeChain } from "./chain.ts";
+import { text } from "./columns.ts";
+import type { Database } from "./database.ts";
+import {
+  certificateRow,
+  deviceRow,
+  findDevice,
+  receiptRow,
+  requireDevice,
+  requireTrusted,
+  SELECT_DEVICE,
+} from "./device-rows.ts";
+import { revocationEpoch } from "./meta.ts";
+import { moveRequest } from "./pairing.ts";
+
+export function listDevices(db: Database): readonly DeviceRow[] {
+  return db.all(`${SELECT_DEVICE} ORDER BY d.name, d.device_id`).map(deviceRow);
+}
+
+export function findDevices(db: Database, wanted: string): readonly DeviceRow[] {
+  if (wanted === "") return [];
+  // A range instead of LIKE: ids are upper case, and a prefix must use the primary key.
+  const prefix = wanted.toUpperCase();
+  const rows = db.all(
+    `${SELECT_DEVICE} WHERE d.name = ?1 OR (d.device_id >= ?2 AND d.device_id < ?3) ORDER BY d.device_id LIMIT 10`,
+    wanted,
+    prefix,
+    `${prefix}~`,
+  );
+  return rows.map(deviceRow);
+}
+
+export function findDeviceByKey(db: Database, spkiSha256: string): DeviceRow | undefined {
+  const row = db.get(`${SELECT_DEVICE} WHERE d.spki = ?`, spkiSha256);
+  return row === undefined ? undefined : deviceRow(row);
+}
+
+export function trustSnapshot(db: Database): TrustSnapshot {
+  const devices = new Map<string, EnrolledCertificate[] | "revoked">();
+  for (const row of db.all("SELECT device_id, revoked_at FROM devices")) {
+    devices.set(text(row, "device_id"), row["revoked_at"] === null ? [] : "revoked");
+  }
+  const active = "SELECT device_id, serial, spki FROM certificates WHERE state = 'active' ORDER BY issued_at, serial";
+  for (const row of db.all(active)) {
+    const certificates = devices.get(text(row, "device_id"));
+    // The revoked have no active certificate; should one be found, the revocation wins.
+    if (certificates === undefined || certificates === "revoked") continue;
+    certificates.push({ serial: text(row, "serial"), spkiSha256: Buffer.from(text(row, "spki"), "hex") });
+  }
+  return {
+    revocationEpoch: revocationEpoch(db),
+    devices: [...devices].map(([deviceId, certificates]): DeviceTrust =>
+      certificates === "revoked" ? { kind: "revoked", deviceId } : { kind: "enrolled", deviceId, certificates },
+    ),
+  };
+}
+
+export function deviceCertificates(db: Database, deviceId: string): readonly CertificateRow[] {
+  return db
+    .all("SELECT * FROM certificates WHERE device_id = ? ORDER BY issued_at, serial", deviceId)
+    .map(certificateRow);
+}
+
+export function latestReceipt(db: Database, deviceId: string): ReceiptRow | undefined {
+  const row = db.get("SELECT * FROM receipts WHERE device_id = ? ORDER BY revocation_epoch DESC LIMIT 1", deviceId);
+  return row === undefined ? undefined : receiptRow(row);
+}
+
+export function enroll(db: Database, input: EnrollInput): EnrollResult {
+  const known = db.get("SELECT device_id FROM certificates WHERE serial = ?", input.certificate.serial);
+  if (known !== undefined && text(known, "device_id") === input.deviceId) {
+    return { kind: "repeated", device: requireDevice(db, input.deviceId), retired: [] };
+  }
+  const holder = findDeviceByKey(db, input.certificate.spkiSha256);
+  if (holder !== undefined && holder.deviceId !== input.deviceId) {
+    throw new GatewayError("DEVICE_KEY_KNOWN", `the key belongs to device ${holder.deviceId}`, {
+      metadata: { deviceId: holder.deviceId },
+    });
+  }
+  const before = findDevice(db, input.deviceId);
+  if (before?.revoked === true) throw new GatewayError("DEVICE_REVOKED", `device ${input.deviceId} is revoked`);
+  const retired = before === undefined ? [] : retireAll(db, input.deviceId);
+  writeDevice(db, input, before !== undefined);
+  insertCertificate(db, input.certificate);
+  settleRequest(db, input);
+  return {
+    kind: before === undefined ? "created" : "repaired",
+    device: requireDevice(db, input.deviceId),
+    retired,
+  };
+}
+
+export function addCertificate(db: Database, certificate: CertificateRow): void {
+  requireTrusted(db, certificate.deviceId);
+  insertCertificate(db, certificate);
+}
+
+export function retireCertificates(
+  db: Database,
+  input: { readonly deviceId: string; readonly serials: readonly string[] },
+): void {
+  for (const serial of input.serials) {
+    db.run(
+      "UPDATE certificates SET state = 'retired' WHERE serial = ? AND device_id = ? AND state = 'active'",
+      serial,
+      input.deviceId,
+    );
+  }
+}
+
+function retireAll(db: Database, deviceId: string): readonly string[] {
+  const rows = db.all("SELECT serial FROM certificates WHERE device_id = ? AND state = 'active'", deviceId);
+  db.run("UPDATE certificates SET state = 'retired' WHERE device_id = ? AND state = 'active'", deviceId);
+  return rows.map((row) => text(row, "serial"));
+}
+
+function writeDevice(db: Database, input: EnrollInput, exists: boolean): void {
+  const values = [
+    input.name,
+    JSON.stringify(input.labels),
+    input.purpose,
+    input.platform,
+    input.certificate.spkiSha256,
+    input.now,
+    input.deviceId,
+  ];
+  const sql = exists
+    ? "UPDATE devices SET name = ?, labels = ?, purpose = ?, platform = ?, spki = ?, paired_at = ? WHERE device_id = ?"
+    : "INSERT INTO devices (name, labels, purpose, platform, spki, paired_at, device_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
+  db.run(sql, ...values);
+}
+
+function insertCertificate(db: Database, certificate: CertificateRow): void {
+  db.run(
+    "INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    certificate.serial,
+    certificate.deviceId,
+    certificate.spkiSha256,
+    certificate.notBefore,
+    certificate.notAfter,
+    certificate.issuedAt,
+    certificate.state,
+    encodeChain(certificate.chain),
+  );
+}
+
+function settleRequest(db: Database, input: EnrollInput): void {
+  const { request } = input;
+  if (request === undefined) return;
+  const moved = moveRequest(db, {
+    requestId: request.requestId,
+    from: [request.from],
+    to: request.to,
+    body: request.body,
+    deviceId: input.deviceId,
+    now: input.now,
+  });
+  if (moved === undefined) {
+    throw new GatewayError("REQUEST_NOT_PENDING", `pairing request ${request.requestId} is no longer ${request.from}`);
+  }
+}

@@ -1,0 +1,31 @@
+import { optionalText } from "./columns.ts";
+import type { Database } from "./database.ts";
+
+/** A fact about the store, by key. */
+export function getMeta(db: Database, key: string): string | undefined {
+  const row = db.get("SELECT value FROM meta WHERE key = ?", key);
+  return row === undefined ? undefined : optionalText(row, "value");
+}
+
+/** Set a fact about the store. */
+export function putMeta(db: Database, input: { readonly key: string; readonly value: string }): void {
+  db.run(
+    "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    input.key,
+    input.value,
+  );
+}
+
+const REVOCATION_EPOCH = "revocation-epoch";
+
+/** 0 before the first revocation. */
+export function revocationEpoch(db: Database): number {
+  return Number(getMeta(db, REVOCATION_EPOCH) ?? 0);
+}
+
+/** One more revocation. @returns its epoch */
+export function nextRevocationEpoch(db: Database): number {
+  const epoch = revocationEpoch(db) + 1;
+  putMeta(db, { key: REVOCATION_EPOCH, value: String(epoch) });
+  return epoch;
+}

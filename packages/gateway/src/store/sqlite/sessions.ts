@@ -1,0 +1,65 @@
+/** Units of sessions and outboxes; see SessionStore for what each promises. */
+import type { OpenedSession, OpenSession } from "../port-events.ts";
+import type { CapabilityRow } from "../rows.ts";
+import { number, strings } from "./columns.ts";
+import type { Database } from "./database.ts";
+import { requireTrusted } from "./device-rows.ts";
+import { GatewayError } from "../../errors.ts";
+
+/** Where a device's sequence stands in one outbox epoch. */
+export interface Outbox {
+  readonly outbox: number;
+  readonly ackedSeq: number;
+}
+
+/** The outbox, made if it is new. */
+export function registerOutbox(db: Database, deviceId: string, epoch: Uint8Array): Outbox {
+  const found = findOutbox(db, deviceId, epoch);
+  if (found !== undefined) return found;
+  db.run("INSERT INTO outboxes (device_id, epoch, acked_seq) VALUES (?, ?, 0)", deviceId, epoch);
+  const made = findOutbox(db, deviceId, epoch);
+  if (made === undefined) throw new GatewayError("STORE_FAILED", "an outbox just made is not there");
+  return made;
+}
+
+export function findOutbox(db: Database, deviceId: string, epoch: Uint8Array): Outbox | undefined {
+  const row = db.get("SELECT outbox, acked_seq FROM outboxes WHERE device_id = ? AND epoch = ?", deviceId, epoch);
+  return row === undefined ? undefined : { outbox: number(row, "outbox"), ackedSeq: number(row, "acked_seq") };
+}
+
+export function openSession(db: Database, input: OpenSession): OpenedSession {
+  requireTrusted(db, input.deviceId);
+  const { outbox, ackedSeq } = registerOutbox(db, input.deviceId, input.outboxEpoch);
+  const row = db.get(
+    `UPDATE devices SET session_epoch = session_epoch + 1, outbox = ?, last_seen_at = ?, remote_address = ?, software = ?,
+       platform = ?, capabilities = ? WHERE device_id = ? RETURNING session_epoch, labels`,
+    outbox,
+    input.now,
+    input.remoteAddress,
+    input.software,
+    input.platform,
+    JSON.stringify(input.capabilities),
+    input.deviceId,
+  );
+  if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${input.deviceId}`);
+  return { sessionEpoch: number(row, "session_epoch"), ackedSeq, labels: strings(row, "labels") };
+}
+
+export function closeSession(
+  db: Database,
+  input: { readonly deviceId: string; readonly sessionEpoch: number; readonly now: number },
+): void {
+  db.run(
+    "UPDATE devices SET last_seen_at = ? WHERE device_id = ? AND session_epoch = ?",
+    input.now,
+    input.deviceId,
+    input.sessionEpoch,
+  );
+}
+
+export function setCapabilities(
+  db: Database,
+  input: { readonly deviceId: string; readonly capabilities: readonly CapabilityRow[] },
+): void {
+  db.run("UPDATE devices SET capabilities = ? WHERE device_id = ?", JSON.stringify(input.capabilities), input.deviceId);
+}

@@ -1,0 +1,160 @@
+import type { DeviceStore } from "../port-devices.ts";
+import type { EventStore, SessionStore } from "../port-events.ts";
+import type { PairingStore } from "../port-pairing.ts";
+import type { TaskStore } from "../port-tasks.ts";
+import type { MetaStore, Store, StoreStats } from "../port.ts";
+import { readGeneration, writeGeneration } from "./generation.ts";
+import type { SqliteStoreOptions } from "./options.ts";
+import type { Reply } from "./wire.ts";
+import { WorkerClient } from "./worker-client.ts";
+
+const DEFAULT_MAX_QUEUED_WRITES = 16_384;
+const MAX_QUEUED_READS = 65_536;
+
+/**
+ * Open the store in one SQLite file, made if it is not there. Writes run in one worker thread, reads in another.
+ * @throws {GatewayError} `STORE_IN_USE`, `STORE_CORRUPT`, `STORE_NEWER`, `STORE_ROLLED_BACK`, `STORE_FULL`, `STORE_FAILED`; rethrows `signal.reason`
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  options.signal?.throwIfAborted();
+  const { path, generationPath } = options;
+  const seenGeneration = generationPath === undefined ? 0 : await readGeneration(generationPath);
+  const health = new Health();
+  const writer = await WorkerClient.open({
+    role: { kind: "write", file: { path, seenGeneration, maxBytes: options.maxBytes ?? 0 } },
+    maxPending: options.maxQueuedWrites ?? DEFAULT_MAX_QUEUED_WRITES,
+    onReply: (reply) => health.note(reply, options),
+  });
+  try {
+    if (generationPath !== undefined) await writeGeneration(generationPath, writer.generation);
+    const reader = await WorkerClient.open({ role: { kind: "read", path }, maxPending: MAX_QUEUED_READS });
+    return assemble(writer, reader, health);
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
+}
+
+/** Whether the last write that was tried found room. */
+class Health {
+  units = 0;
+  full = false;
+
+  note(reply: Reply, { logger }: SqliteStoreOptions): void {
+    this.units += 1;
+    const full = !reply.ok && reply.error.code === "STORE_FULL";
+    if (full && !this.full)
+      logger?.error({ code: "STORE_FULL" }, "the store is full: nothing is acknowledged until there is room");
+    if (this.full && reply.ok) logger?.info({}, "the store has room again");
+    if (full || reply.ok) this.full = full;
+  }
+}
+
+function assemble(writer: WorkerClient, reader: WorkerClient, health: Health): Store {
+  const close = async () => {
+    await writer.close();
+    await reader.close();
+  };
+  return {
+    meta: metaStore(writer, reader),
+    devices: deviceStore(writer, reader),
+    pairing: pairingStore(writer, reader),
+    sessions: sessionStore(writer),
+    events: eventStore(writer, reader),
+    tasks: taskStore(writer, reader),
+    stats: (): StoreStats => ({
+      units: health.units,
+      queued: writer.pending,
+      state: writer.closed ? "closed" : health.full ? "full" : "ok",
+    }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function metaStore(writer: WorkerClient, reader: WorkerClient): MetaStore {
+  return {
+    logId: writer.logId,
+    generation: writer.generation,
+    get: (key) => reader.call("meta.get", key),
+    put: (key, value) => writer.call("meta.put", { key, value }),
+  };
+}
+
+function deviceStore(writer: WorkerClient, reader: WorkerClient): DeviceStore {
+  return {
+    list: () => reader.call("devices.list", undefined),
+    get: (deviceId) => reader.call("devices.get", deviceId),
+    find: (wanted) => reader.call("devices.find", wanted),
+    findByKey: (spki) => reader.call("devices.find-by-key", spki),
+    trustSnapshot: () => reader.call("devices.trust", undefined),
+    certificates: (deviceId) => reader.call("devices.certificates", deviceId),
+    revocationEpoch: () => reader.call("devices.revocation-epoch", undefined),
+    receipt: (deviceId) => reader.call("devices.receipt", deviceId),
+    revocationImpact: (deviceId) => reader.call("devices.revocation-impact", deviceId),
+    enroll: (input) => writer.call("devices.enroll", input),
+    addCertificate: (certificate) => writer.call("devices.add-certificate", certificate),
+    retireCertificates: (input) => writer.call("devices.retire-certificates", input),
+    revoke: (input) => writer.call("devices.revoke", input),
+    finishRevocation: (input) => writer.call("devices.finish-revocation", input),
+  };
+}
+
+function pairingStore(writer: WorkerClient, reader: WorkerClient): PairingStore {
+  return {
+    putWindow: (row) => writer.call("pairing.put-window", row),
+    window: (windowId) => reader.call("pairing.window", windowId),
+    windowByCode: (codeId) => reader.call("pairing.window-by-code", codeId),
+    windows: (states) => reader.call("pairing.windows", states),
+    moveWindow: (input) => writer.call("pairing.move-window", input),
+    recordAttempt: (input) => writer.call("pairing.record-attempt", input),
+    recordFailure: (input) => writer.call("pairing.record-failure", input),
+    countFailures: (input) => reader.call("pairing.count-failures", input),
+    putRequest: (row) => writer.call("pairing.put-request", row),
+    request: (requestId) => reader.call("pairing.request", requestId),
+    requests: (states) => reader.call("pairing.requests", states),
+    moveRequest: (input) => writer.call("pairing.move-request", input),
+  };
+}
+
+function sessionStore(writer: WorkerClient): SessionStore {
+  return {
+    open: (input) => writer.call("sessions.open", input),
+    close: (input) => writer.call("sessions.close", input),
+    setCapabilities: (input) => writer.call("sessions.set-capabilities", input),
+  };
+}
+
+function eventStore(writer: WorkerClient, reader: WorkerClient): EventStore {
+  return {
+    append: (input) => writer.call("events.append", input),
+    record: (input) => writer.call("events.record", input),
+    watermark: (input) => reader.call("events.watermark", input),
+    read: (input) => reader.call("events.read", input),
+    bounds: () => reader.call("events.bounds", undefined),
+    compact: (input) => writer.call("events.compact", input),
+  };
+}
+
+function taskStore(writer: WorkerClient, reader: WorkerClient): TaskStore {
+  return {
+    submit: (input) => writer.call("tasks.submit", input),
+    get: (taskId) => reader.call("tasks.get", taskId),
+    find: (wanted) => reader.call("tasks.find", wanted),
+    list: (input) => reader.call("tasks.list", input),
+    unfinished: (input) => reader.call("tasks.unfinished", input),
+    due: (input) => reader.call("tasks.due", input),
+    lease: (input) => writer.call("tasks.lease", input),
+    start: (input) => writer.call("tasks.start", input),
+    giveBack: (input) => writer.call("tasks.give-back", input),
+    renew: (input) => writer.call("tasks.renew", input),
+    resume: (input) => writer.call("tasks.resume", input),
+    disconnect: (input) => writer.call("tasks.disconnect", input),
+    adopt: (input) => writer.call("tasks.adopt", input),
+    settleDue: (input) => writer.call("tasks.settle-due", input),
+    cancel: (input) => writer.call("tasks.cancel", input),
+    readInput: (input) => reader.call("tasks.read-input", input),
+    readOutput: (input) => reader.call("tasks.read-output", input),
+    readLog: (input) => reader.call("tasks.read-log", input),
+  };
+}

@@ -1,0 +1,111 @@
+/** What a `task.*` event does to the tasks, inside the transaction that inserts the event. */
+import type { TaskEvent, TaskLogData, TaskOutputData, TaskProgressData, TaskResultData } from "@quaymesh/protocol";
+import { finish, isWithNode, type AttemptResult } from "../../tasks/transitions.ts";
+import type { TaskRow } from "../rows.ts";
+import { number } from "./columns.ts";
+import type { Database } from "./database.ts";
+import { findTask, saveChange, saveTask } from "./task-rows.ts";
+
+/** Largest output of one attempt, bytes. */
+export const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/** Who reports, and when. */
+interface Reporter {
+  readonly deviceId: string;
+  /** The event's own time, the node's clock. */
+  readonly time: number;
+  /** The gateway's clock. */
+  readonly now: number;
+}
+
+/** @returns whether the task changed; a report with a stale token, of a stranger, or after the end changes nothing */
+export function applyReport(db: Database, report: TaskEvent, reporter: Reporter): boolean {
+  const task = findTask(db, report.data.taskId);
+  // Fenced: an older lease than the current one, or a device the task was never leased to.
+  if (task === undefined || task.token !== report.data.token || task.deviceId !== reporter.deviceId) return false;
+  switch (report.kind) {
+    case "task.progress":
+      return applyProgress(db, task, report.data);
+    case "task.log":
+      return applyLog(db, task, report.data, reporter);
+    case "task.output":
+      return applyOutput(db, task, report.data);
+    case "task.result":
+      return applyResult(db, task, report.data, reporter);
+    default:
+      return report satisfies never;
+  }
+}
+
+function applyProgress(db: Database, task: TaskRow, data: TaskProgressData): boolean {
+  if (!isWithNode(task)) return false;
+  saveTask(db, { ...task, progress: data.fraction, progressMessage: data.message ?? "" });
+  return true;
+}
+
+function applyLog(db: Database, task: TaskRow, data: TaskLogData, { time }: Reporter): boolean {
+  if (!takesReports(task)) return false;
+  const line = task.logLines + 1;
+  db.run(
+    "INSERT INTO task_logs VALUES (?, ?, ?, ?, ?, ?)",
+    task.taskId,
+    line,
+    task.attempt,
+    data.level,
+    data.message,
+    time,
+  );
+  db.run("UPDATE tasks SET log_lines = ? WHERE task_id = ?", line, task.taskId);
+  return true;
+}
+
+function applyOutput(db: Database, task: TaskRow, data: TaskOutputData): boolean {
+  if (!takesReports(task) || task.outputBytes + data.bytes.length > MAX_OUTPUT_BYTES) return false;
+  const added = db.run(
+    "INSERT INTO task_outputs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    task.taskId,
+    task.token,
+    data.index,
+    data.bytes,
+  );
+  if (added === 0) return false;
+  db.run("UPDATE tasks SET output_bytes = output_bytes + ? WHERE task_id = ?", data.bytes.length, task.taskId);
+  return true;
+}
+
+function applyResult(db: Database, task: TaskRow, data: TaskResultData, reporter: Reporter): boolean {
+  const attempt = db.get("SELECT outcome FROM task_attempts WHERE task_id = ? AND token = ?", task.taskId, task.token);
+  // One result per attempt: only an attempt that was given up for lost may still surprise us.
+  const outcome = attempt?.["outcome"];
+  if (outcome !== null && outcome !== "lost") return false;
+  const result = judgeOutput(db, task, data, reporter.now);
+  return saveChange(db, task, finish(task, result), reporter.now) !== undefined;
+}
+
+/** A success whose output did not arrive whole is none. */
+function judgeOutput(db: Database, task: TaskRow, data: TaskResultData, now: number): AttemptResult {
+  const { token, outcome } = data;
+  const error = data.error;
+  if (outcome !== "succeeded") return { token, outcome, outputBytes: task.outputBytes, error, now };
+  const row = db.get(
+    "SELECT count(*) AS pieces, coalesce(max(piece), -1) AS last FROM task_outputs WHERE task_id = ? AND token = ?",
+    task.taskId,
+    token,
+  );
+  const pieces = row === undefined ? 0 : number(row, "pieces");
+  const whole =
+    pieces === data.outputChunks &&
+    (row === undefined || number(row, "last") === pieces - 1) &&
+    task.outputBytes === data.outputBytes;
+  if (whole) return { token, outcome, outputBytes: data.outputBytes, error, now };
+  const problem =
+    data.outputBytes > MAX_OUTPUT_BYTES
+      ? { code: "OUTPUT_TOO_LARGE", message: `the output is larger than ${MAX_OUTPUT_BYTES} bytes`, retryable: false }
+      : { code: "OUTPUT_INCOMPLETE", message: "pieces of the output are missing", retryable: false };
+  return { token, outcome: "failed", outputBytes: task.outputBytes, error: problem, now };
+}
+
+/** A lost attempt of a task that waits for its next may still speak, until that next one is leased. */
+function takesReports(task: TaskRow): boolean {
+  return isWithNode(task) || task.state === "retry-wait";
+}

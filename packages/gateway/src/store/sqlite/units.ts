@@ -1,0 +1,88 @@
+/** Every unit by name: what the worker runs, and the types by which the store calls it. A write unit is atomic; see group-commit.ts. */
+import { appendEvents, recordEvent } from "./append.ts";
+import type { Database } from "./database.ts";
+import { findDevice } from "./device-rows.ts";
+import * as devices from "./devices.ts";
+import * as events from "./events.ts";
+import * as meta from "./meta.ts";
+import * as pairing from "./pairing.ts";
+import * as revocation from "./revocation.ts";
+import * as sessions from "./sessions.ts";
+import * as changes from "./task-changes.ts";
+import { findTask } from "./task-rows.ts";
+import * as tasks from "./tasks.ts";
+
+/** Units that write. */
+export const WRITES = {
+  "meta.put": meta.putMeta,
+  "devices.enroll": devices.enroll,
+  "devices.add-certificate": devices.addCertificate,
+  "devices.retire-certificates": devices.retireCertificates,
+  "devices.revoke": revocation.revokeDevice,
+  "devices.finish-revocation": revocation.finishRevocation,
+  "pairing.put-window": pairing.putWindow,
+  "pairing.move-window": pairing.moveWindow,
+  "pairing.record-attempt": pairing.recordAttempt,
+  "pairing.record-failure": pairing.recordFailure,
+  "pairing.put-request": pairing.putRequest,
+  "pairing.move-request": pairing.moveRequest,
+  "sessions.open": sessions.openSession,
+  "sessions.close": sessions.closeSession,
+  "sessions.set-capabilities": sessions.setCapabilities,
+  "events.append": appendEvents,
+  "events.record": recordEvent,
+  "events.compact": events.compact,
+  "tasks.submit": tasks.submitTask,
+  "tasks.lease": changes.leaseTask,
+  "tasks.start": changes.startTask,
+  "tasks.give-back": changes.giveBackTask,
+  "tasks.renew": changes.renewLeases,
+  "tasks.resume": changes.resumeAttempts,
+  "tasks.disconnect": changes.disconnectDevice,
+  "tasks.adopt": changes.adoptAttempts,
+  "tasks.settle-due": changes.settleDueTask,
+  "tasks.cancel": changes.cancelTask,
+} as const;
+
+/** Units that only read. */
+export const READS = {
+  "meta.get": meta.getMeta,
+  "devices.list": devices.listDevices,
+  "devices.get": findDevice,
+  "devices.find": devices.findDevices,
+  "devices.find-by-key": devices.findDeviceByKey,
+  "devices.trust": (db: Database, _input: undefined) => devices.trustSnapshot(db),
+  "devices.certificates": devices.deviceCertificates,
+  "devices.revocation-epoch": (db: Database, _input: undefined) => meta.revocationEpoch(db),
+  "devices.receipt": devices.latestReceipt,
+  "devices.revocation-impact": revocation.revocationImpact,
+  "pairing.window": pairing.getWindow,
+  "pairing.window-by-code": pairing.windowByCode,
+  "pairing.windows": pairing.listWindows,
+  "pairing.count-failures": pairing.countFailures,
+  "pairing.request": pairing.getRequest,
+  "pairing.requests": pairing.listRequests,
+  "events.watermark": events.readWatermark,
+  "events.read": events.readEvents,
+  "events.bounds": (db: Database, _input: undefined) => events.logBounds(db),
+  "tasks.get": findTask,
+  "tasks.find": tasks.findTasks,
+  "tasks.list": tasks.listTasks,
+  "tasks.unfinished": tasks.unfinishedTasks,
+  "tasks.due": tasks.dueTasks,
+  "tasks.read-input": tasks.readInput,
+  "tasks.read-output": tasks.readOutput,
+  "tasks.read-log": tasks.readLog,
+} as const;
+
+/** Names of write units. */
+export type WriteName = keyof typeof WRITES;
+/** Names of read units. */
+export type ReadName = keyof typeof READS;
+type Units = typeof WRITES & typeof READS;
+/** Names of units. */
+export type UnitName = keyof Units;
+/** What a unit takes. */
+export type UnitInput<N extends UnitName> = Parameters<Units[N]>[1];
+/** What a unit gives. */
+export type UnitOutput<N extends UnitName> = ReturnType<Units[N]>;

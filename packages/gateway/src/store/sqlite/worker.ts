@@ -1,0 +1,78 @@
+/** The thread that holds a database connection: no disk access ever blocks the event loop of the gateway. */
+import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import type { Database } from "./database.ts";
+import { toPlain } from "./errors.ts";
+import { commitGroup, runRead } from "./group-commit.ts";
+import { openForReading, openForWriting } from "./open.ts";
+import type { FromWorker, Job, ToWorker, WorkerRole } from "./wire.ts";
+
+/** Units in one transaction: bounds how long the first of a group waits for the last. */
+const MAX_GROUP = 2048;
+
+function serve(port: MessagePort, role: WorkerRole): void {
+  switch (role.kind) {
+    case "write": {
+      const open = openForWriting(role.file);
+      send(port, { kind: "opened", logId: open.logId, generation: open.generation });
+      serveWrites(port, open.db, () => open[Symbol.dispose]());
+      return;
+    }
+    case "read": {
+      const db = openForReading(role.path);
+      send(port, { kind: "opened", logId: "", generation: 0 });
+      serveReads(port, db);
+      return;
+    }
+    default:
+      role satisfies never;
+  }
+}
+
+function serveWrites(port: MessagePort, db: Database, close: () => void): void {
+  let queue: Job[] = [];
+  let scheduled = false;
+  const flush = () => {
+    scheduled = false;
+    while (queue.length > 0) {
+      const group = queue.slice(0, MAX_GROUP);
+      queue = queue.slice(MAX_GROUP);
+      send(port, { kind: "replies", replies: commitGroup(db, group) });
+    }
+  };
+  port.on("message", (message: ToWorker) => {
+    if (message.kind === "close") {
+      flush();
+      close();
+      port.close();
+      return;
+    }
+    queue.push(...message.jobs);
+    if (scheduled) return;
+    scheduled = true;
+    // After every message that is already here: what came during the last commit shares the next one.
+    setImmediate(flush);
+  });
+}
+
+function serveReads(port: MessagePort, db: Database): void {
+  port.on("message", (message: ToWorker) => {
+    if (message.kind === "close") {
+      db.close();
+      port.close();
+      return;
+    }
+    for (const job of message.jobs) send(port, { kind: "replies", replies: [runRead(db, job)] });
+  });
+}
+
+function send(port: MessagePort, message: FromWorker): void {
+  port.postMessage(message);
+}
+
+if (parentPort !== null) {
+  try {
+    serve(parentPort, workerData as WorkerRole);
+  } catch (error) {
+    send(parentPort, { kind: "refused", error: toPlain(error) });
+  }
+}

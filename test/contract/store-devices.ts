@@ -1,0 +1,149 @@
+import { describe, expect, test } from "vitest";
+import type { StoreUnderTest } from "./store.ts";
+import { certificateOf, deviceIdOf, enrollInput, sessionInput, submitInput, T0 } from "./store-fixtures.ts";
+
+const A = deviceIdOf("A");
+const B = deviceIdOf("B");
+const TASK = deviceIdOf("T");
+
+/** Devices, certificates, sessions and revocation. */
+export function deviceContract(open: () => Promise<StoreUnderTest>): void {
+  describe("devices", () => {
+    test("an enrolled device is found by id, by prefix, by name and by key, after a restart too", async () => {
+      await using under = await open();
+      const { device, kind } = await under.store.devices.enroll(enrollInput(A));
+      expect(kind).toBe("created");
+      const store = await under.reopen();
+      for (const wanted of [A, A.slice(0, 6).toLowerCase(), "name-A"]) {
+        expect((await store.devices.find(wanted)).map(({ deviceId }) => deviceId)).toEqual([A]);
+      }
+      expect((await store.devices.findByKey(device.spkiSha256))?.deviceId).toBe(A);
+      expect(await store.devices.list()).toEqual([device]);
+      expect((await store.devices.certificates(A))[0]).toEqual(certificateOf(A, `serial-${A}`));
+    });
+
+    test("enrolling twice with one certificate is one enrolment", async () => {
+      await using under = await open();
+      const first = await under.store.devices.enroll(enrollInput(A));
+      const second = await under.store.devices.enroll(enrollInput(A));
+      expect(second).toEqual({ ...first, kind: "repeated" });
+      expect(await under.store.devices.list()).toHaveLength(1);
+    });
+
+    test("a new certificate of a known device retires those before it", async () => {
+      await using under = await open();
+      await under.store.devices.enroll(enrollInput(A, "one"));
+      const again = await under.store.devices.enroll(enrollInput(A, "two"));
+      expect(again.kind).toBe("repaired");
+      expect(again.retired).toEqual(["one"]);
+      const { devices } = await under.store.devices.trustSnapshot();
+      expect(devices).toMatchObject([{ kind: "enrolled", deviceId: A, certificates: [{ serial: "two" }] }]);
+    });
+
+    test("a key that belongs to a device is refused for another", async () => {
+      await using under = await open();
+      await under.store.devices.enroll(enrollInput(A));
+      const stolen = { ...enrollInput(B), certificate: { ...certificateOf(B, "other"), ...keyOf(A) } };
+      await expect(under.store.devices.enroll(stolen)).rejects.toMatchObject({ code: "DEVICE_KEY_KNOWN" });
+      expect(await under.store.devices.get(B)).toBeUndefined();
+    });
+
+    test("enrolling moves its pairing request, or does not happen", async () => {
+      await using under = await open();
+      const { pairing, devices } = under.store;
+      const request = {
+        requestId: "r",
+        windowId: "w",
+        requestedAt: T0,
+        updatedAt: T0,
+        deviceId: undefined,
+        body: "{}",
+      };
+      await pairing.putRequest({ ...request, state: "approved" });
+      const move = { requestId: "r", from: "approved", to: "issued", body: "{1}" };
+      await devices.enroll({ ...enrollInput(A), request: move });
+      expect(await pairing.request("r")).toMatchObject({ state: "issued", deviceId: A, body: "{1}" });
+      const late = { ...enrollInput(B), request: move };
+      await expect(devices.enroll(late)).rejects.toMatchObject({ code: "REQUEST_NOT_PENDING" });
+      expect(await devices.get(B)).toBeUndefined();
+    });
+
+    test("each session of a device has an epoch above the last", async () => {
+      await using under = await open();
+      await under.store.devices.enroll(enrollInput(A));
+      const first = await under.store.sessions.open(sessionInput(A));
+      const store = await under.reopen();
+      const second = await store.sessions.open({ ...sessionInput(A), now: T0 + 5 });
+      expect([first.sessionEpoch, second.sessionEpoch]).toEqual([1, 2]);
+      // The first session's end says nothing of the second.
+      await store.sessions.close({ deviceId: A, sessionEpoch: 1, now: T0 + 99 });
+      expect((await store.devices.get(A))?.lastSeenAt).toBe(T0 + 5);
+      await expect(store.sessions.open(sessionInput(B))).rejects.toMatchObject({ code: "DEVICE_NOT_FOUND" });
+    });
+  });
+
+  describe("revocation", () => {
+    test("a revocation has the next epoch and a receipt, and a repeat has the same one", async () => {
+      await using under = await open();
+      const { devices } = under.store;
+      await devices.enroll(enrollInput(A));
+      await devices.enroll(enrollInput(B));
+      const revoked = await devices.revoke({ deviceId: A, receiptId: "one", reason: "sold", now: T0 });
+      expect(revoked).toMatchObject({ repeated: false, receipt: { revocationEpoch: 1, reason: "sold" } });
+      const finished = await devices.finishRevocation({ receiptId: "one", sessionsClosed: 1, closedMs: 2.5 });
+      const store = await under.reopen();
+      const again = await store.devices.revoke({ deviceId: A, receiptId: "two", reason: "again", now: T0 + 9 });
+      expect(again).toEqual({ receipt: finished, repeated: true, tasks: [] });
+      expect(await store.devices.revocationEpoch()).toBe(1);
+      const other = await store.devices.revoke({ deviceId: B, receiptId: "three", reason: "", now: T0 });
+      expect(other.receipt.revocationEpoch).toBe(2);
+    });
+
+    test("a revoked device opens no session, gets no certificate and cannot be enrolled again", async () => {
+      await using under = await open();
+      const { devices, sessions } = under.store;
+      await devices.enroll(enrollInput(A));
+      await devices.revoke({ deviceId: A, receiptId: "one", reason: "", now: T0 });
+      await expect(sessions.open(sessionInput(A))).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+      await expect(devices.addCertificate(certificateOf(A, "new"))).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+      await expect(devices.enroll(enrollInput(A, "new"))).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+      expect((await devices.trustSnapshot()).devices).toEqual([{ kind: "revoked", deviceId: A }]);
+    });
+
+    test("its running work is fenced: moved where it may run elsewhere, failed where not", async () => {
+      await using under = await open();
+      const { devices, tasks } = under.store;
+      await devices.enroll(enrollInput(A));
+      const ids = [deviceIdOf("P"), deviceIdOf("Q"), deviceIdOf("R")] as const;
+      await tasks.submit(submitInput(ids[0], { idempotent: true }));
+      await tasks.submit(submitInput(ids[1]));
+      await tasks.submit(submitInput(ids[2], { target: { kind: "device", deviceId: A } }));
+      for (const taskId of ids.slice(0, 2)) {
+        await tasks.lease({ taskId, deviceId: A, leaseUntil: T0 + 30_000, now: T0 });
+        await tasks.start({ taskId, token: 1, now: T0 });
+      }
+      expect(await devices.revocationImpact(A)).toEqual({ runningTasks: 2, queuedTasks: 1 });
+      const { receipt } = await devices.revoke({ deviceId: A, receiptId: "one", reason: "", now: T0 });
+      expect(receipt).toMatchObject({ attemptsFenced: 2, tasksRequeued: 1 });
+      const states = await Promise.all(ids.map(async (id) => (await tasks.get(id))?.state));
+      expect(states).toEqual(["retry-wait", "failed", "failed"]);
+      // The old token is worth nothing, wherever it comes from.
+      expect(await tasks.start({ taskId: ids[0], token: 1, now: T0 })).toBeUndefined();
+      await expect(tasks.lease({ taskId: ids[0], deviceId: A, leaseUntil: T0 + 1, now: T0 })).rejects.toMatchObject({
+        code: "DEVICE_REVOKED",
+      });
+    });
+
+    test("revoking an unknown device is refused", async () => {
+      await using under = await open();
+      const revoke = under.store.devices.revoke({ deviceId: TASK, receiptId: "one", reason: "", now: T0 });
+      await expect(revoke).rejects.toMatchObject({ code: "DEVICE_NOT_FOUND" });
+      expect(await under.store.devices.revocationEpoch()).toBe(0);
+    });
+  });
+}
+
+function keyOf(deviceId: string) {
+  const { spkiSha256 } = certificateOf(deviceId, "");
+  return { spkiSha256 };
+}

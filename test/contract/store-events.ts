@@ -1,0 +1,159 @@
+import { encodeValue } from "@quaymesh/protocol";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { StoreUnderTest } from "./store.ts";
+import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";
+
+const A = deviceIdOf("A");
+const B = deviceIdOf("B");
+const ALL = { after: 0, limit: 10_000, maxBytes: 1 << 30, filter: {} };
+
+async function ready(under: StoreUnderTest): Promise<void> {
+  for (const device of [A, B]) {
+    await under.store.devices.enroll(enrollInput(device));
+    await under.store.sessions.open(sessionInput(device));
+  }
+}
+
+const batch = (first: number, count: number, deviceId = A) => ({
+  deviceId,
+  outboxEpoch: epochOf(1),
+  first,
+  events: eventsOf(first, count),
+  now: T0,
+});
+
+/** The event log. */
+export function eventContract(open: () => Promise<StoreUnderTest>): void {
+  describe("the event log", () => {
+    test("a replayed batch is acknowledged but not stored twice, after a restart too", async () => {
+      await using under = await open();
+      await ready(under);
+      expect(await under.store.events.append(batch(1, 3))).toMatchObject({ ackedSeq: 3, inserted: 3, lastOffset: 3 });
+      const store = await under.reopen();
+      expect(await store.events.append(batch(1, 5))).toMatchObject({ ackedSeq: 5, inserted: 2, conflicts: [] });
+      const { events } = await store.events.read(ALL);
+      expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+      expect(await store.events.watermark({ deviceId: A, outboxEpoch: epochOf(1) })).toBe(5);
+    });
+
+    test("a gap is answered with the sequence expected, and nothing of it is stored", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append(batch(1, 2));
+      expect(await under.store.events.append(batch(4, 2))).toEqual({ kind: "expected", seq: 3 });
+      expect(await under.store.events.bounds()).toEqual({ earliest: 1, latest: 2 });
+    });
+
+    test("a sequence with another body is a conflict, and the first body stays", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append(batch(1, 2));
+      const forged = [{ kind: "test.tick", time: T0 + 1, data: encodeValue("forged") }, ...eventsOf(2, 2)];
+      const answer = await under.store.events.append({ ...batch(1, 0), events: forged });
+      expect(answer).toMatchObject({ kind: "stored", conflicts: [1], inserted: 1, ackedSeq: 3 });
+      const { events } = await under.store.events.read(ALL);
+      expect(events.map(({ data }) => data)).toEqual([1, 2, 3].map((value) => encodeValue(value)));
+    });
+
+    test("another outbox epoch of a device is another sequence", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append(batch(1, 2));
+      const opened = await under.store.sessions.open(sessionInput(A, epochOf(2)));
+      expect(opened.ackedSeq).toBe(0);
+      const answer = await under.store.events.append({ ...batch(1, 1), outboxEpoch: epochOf(2) });
+      expect(answer).toMatchObject({ ackedSeq: 1, inserted: 1, lastOffset: 3 });
+    });
+
+    test("events of a revoked device are dropped", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.devices.revoke({ deviceId: A, receiptId: "r", reason: "", now: T0 });
+      await expect(under.store.events.append(batch(1, 1))).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+      expect(await under.store.events.append(batch(1, 1, B))).toMatchObject({ inserted: 1 });
+    });
+
+    test("a unit that fails takes nothing with it of those that share its commit", async () => {
+      await using under = await open();
+      await ready(under);
+      const { events, devices } = under.store;
+      const answers = await Promise.allSettled([
+        events.append(batch(1, 2)),
+        devices.revoke({ deviceId: deviceIdOf("Z"), receiptId: "r", reason: "", now: T0 }),
+        events.append(batch(1, 2, B)),
+      ]);
+      expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+      expect((await events.read(ALL)).events).toHaveLength(4);
+    });
+
+    test("what the gateway records of a device has its place in the log", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append(batch(1, 1));
+      const record = { deviceId: A, kind: "mesh.note", data: encodeValue(null), now: T0 };
+      expect(await under.store.events.record(record)).toBe(2);
+      expect(await under.store.events.record(record)).toBe(3);
+      expect(await under.store.events.append(batch(2, 1))).toMatchObject({ ackedSeq: 2, lastOffset: 4 });
+    });
+
+    test("pages follow each other without a gap, by count and by bytes, with a filter or none", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append({ ...batch(1, 0), events: eventsOf(1, 30) });
+      await under.store.events.append({ ...batch(1, 0, B), events: eventsOf(1, 30, "other.tick") });
+      const page = fc.record({
+        limit: fc.integer({ min: 1, max: 20 }),
+        maxBytes: fc.integer({ min: 1, max: 60 }),
+        filter: fc.constantFrom(
+          {},
+          { devices: [B] },
+          { kinds: ["test.*"] },
+          { kinds: ["other.tick", "none"] },
+          { kinds: ["o*"] },
+        ),
+      });
+      await fc.assert(
+        fc.asyncProperty(page, async (input) => {
+          const offsets: number[] = [];
+          let after = 0;
+          for (let turn = 0; turn < 200 && after < 60; turn++) {
+            const { events, scannedTo } = await under.store.events.read({ ...input, after });
+            expect(scannedTo).toBeGreaterThan(after);
+            offsets.push(...events.map(({ offset }) => offset));
+            after = scannedTo;
+          }
+          const half = Array.from({ length: 30 }, (_, index) => index + 1);
+          const { devices, kinds } = input.filter as { devices?: string[]; kinds?: string[] };
+          const mine = devices === undefined && (kinds === undefined || kinds[0] === "test.*") ? half : [];
+          const other = kinds?.[0] === "test.*" ? [] : half.map((offset) => offset + 30);
+          expect(offsets).toEqual([...mine, ...other]);
+        }),
+        { numRuns: 30 },
+      );
+    });
+
+    test("compaction moves the beginning and never an offset", async () => {
+      await using under = await open();
+      await ready(under);
+      await under.store.events.append(batch(1, 5));
+      expect(await under.store.events.compact({ upTo: 3 })).toBe(3);
+      const store = await under.reopen();
+      expect(await store.events.bounds()).toEqual({ earliest: 4, latest: 5 });
+      expect(await store.events.compact({ upTo: 99 })).toBe(2);
+      expect(await store.events.bounds()).toEqual({ earliest: 6, latest: 5 });
+      // What is gone is still known as committed: a replay is no news, and no conflict.
+      expect(await store.events.append(batch(4, 3))).toMatchObject({ inserted: 1, lastOffset: 6, conflicts: [] });
+    });
+
+    test("the log keeps its name over restarts, and each opening counts", async () => {
+      await using under = await open();
+      const { logId, generation } = under.store.meta;
+      await under.store.meta.put("mesh", "harbor");
+      const store = await under.reopen();
+      expect(store.meta.logId).toBe(logId);
+      expect(store.meta.generation).toBe(generation + 1);
+      expect(await store.meta.get("mesh")).toBe("harbor");
+    });
+  });
+}

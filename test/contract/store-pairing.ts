@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import type { StoreUnderTest } from "./store.ts";
+import { T0 } from "./store-fixtures.ts";
+
+const WINDOW = {
+  windowId: "w1",
+  codeId: "0102030405060708",
+  state: "open",
+  openedAt: T0,
+  expiresAt: T0 + 300_000,
+  failures: 0,
+  body: '{"secret":"s"}',
+};
+
+/** Pairing rows: compare-and-set and counts that survive. */
+export function pairingContract(open: () => Promise<StoreUnderTest>): void {
+  describe("pairing", () => {
+    test("of two claims of one code only the first succeeds", async () => {
+      await using under = await open();
+      const { pairing } = under.store;
+      await pairing.putWindow(WINDOW);
+      const claim = { windowId: "w1", from: ["open"], to: "claimed" };
+      const answers = await Promise.all([pairing.moveWindow(claim), pairing.moveWindow(claim)]);
+      expect(answers.map((row) => row?.state)).toEqual(["claimed", undefined]);
+      expect(await pairing.windowByCode(WINDOW.codeId)).toMatchObject({ state: "claimed", body: WINDOW.body });
+    });
+
+    test("a used secret can be erased with the move that uses it", async () => {
+      await using under = await open();
+      const { pairing } = under.store;
+      await pairing.putWindow(WINDOW);
+      await pairing.moveWindow({ windowId: "w1", from: ["open", "claimed"], to: "used", body: "{}" });
+      expect(await pairing.windows(["used"])).toMatchObject([{ windowId: "w1", body: "{}" }]);
+      expect(await pairing.windows(["open"])).toEqual([]);
+    });
+
+    test("attempts count before they are judged, and a restart refunds none", async () => {
+      await using under = await open();
+      await under.store.pairing.putWindow(WINDOW);
+      const attempt = (id: string, at: number, prefix: string) => ({
+        attemptId: id,
+        windowId: "w1",
+        prefix,
+        at,
+        hourAgo: at - 3_600_000,
+        dayAgo: at - 86_400_000,
+      });
+      await under.store.pairing.recordAttempt(attempt("a", T0, "192.0.2.1"));
+      const store = await under.reopen();
+      await store.pairing.recordAttempt(attempt("b", T0 + 7_200_000, "192.0.2.2"));
+      const counts = await store.pairing.recordAttempt(attempt("c", T0 + 7_200_001, "192.0.2.2"));
+      expect(counts).toEqual({ hour: 2, day: 3, prefixHour: 2 });
+      expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
+      // The same failure twice is one.
+      expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
+      expect(await store.pairing.countFailures({ hourAgo: T0 + 1, dayAgo: T0 })).toEqual({ hour: 0, day: 1 });
+    });
+
+    test("a request moves only from a state it is in", async () => {
+      await using under = await open();
+      const { pairing } = under.store;
+      const row = {
+        requestId: "r",
+        windowId: "w1",
+        state: "pending",
+        requestedAt: T0,
+        updatedAt: T0,
+        deviceId: undefined,
+        body: "{}",
+      };
+      await pairing.putRequest(row);
+      const deny = await pairing.moveRequest({ requestId: "r", from: ["pending"], to: "denied", now: T0 + 1 });
+      expect(deny).toEqual({ ...row, state: "denied", updatedAt: T0 + 1 });
+      expect(
+        await pairing.moveRequest({ requestId: "r", from: ["pending"], to: "approved", now: T0 + 2 }),
+      ).toBeUndefined();
+      expect(await pairing.requests(["denied"])).toHaveLength(1);
+    });
+  });
+}

@@ -1,0 +1,34 @@
+import type { WriteStream } from "node:tty";
+import type { CellSample } from "./run.ts";
+import { significant } from "./stats.ts";
+
+const BAR = 24;
+
+/** Says on standard error how far a run is: one line that moves on a terminal, one line per cell in a pipe or a log. */
+export class Progress {
+  readonly #out: WriteStream;
+  readonly #cells: number;
+  #done = 0;
+
+  constructor(out: WriteStream, cells: number) {
+    this.#out = out;
+    this.#cells = cells;
+  }
+
+  /** Another cell is measured. */
+  step({ rep, row, system, sample }: CellSample): void {
+    this.#done++;
+    const text = `rep ${String(rep)}  ${row.work}  ${system}  ${String(significant(sample.value, 3))} ${row.unit}`;
+    if (!this.#out.isTTY) {
+      this.#out.write(`[${String(this.#done)}/${String(this.#cells)}] ${text}\n`);
+      return;
+    }
+    const filled = Math.round((this.#done / this.#cells) * BAR);
+    this.#out.write(`\r\u001B[2K${"█".repeat(filled)}${"░".repeat(BAR - filled)}  ${text}`);
+  }
+
+  /** Leave the terminal clean. */
+  end(): void {
+    if (this.#out.isTTY) this.#out.write("\r\u001B[2K");
+  }
+}

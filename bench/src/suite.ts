@@ -1,0 +1,55 @@
+/** What a suite is to the runner: rows to fill, and a rig that fills one cell at a time. */
+
+/** Our side of every comparison; every other system of a row is a peer. */
+export const OURS = "ours";
+
+/** One comparison. `goals` and `ratios` are always ours divided by the peer, whichever way is better. */
+export interface RowSpec {
+  /** Short name, as `--only` takes it. */
+  readonly work: string;
+  readonly unit: string;
+  readonly better: "lower" | "higher";
+  /** One line for people. */
+  readonly about: string;
+  /** Peers of this row, each with the ratio that must be reached or `null` where it is shown for orientation only. */
+  readonly goals: Readonly<Record<string, number | null>>;
+}
+
+/** How long one cell is warmed up and then measured. The same for every system of a run. */
+export interface Budget {
+  readonly warmupMs: number;
+  readonly measureMs: number;
+}
+
+/** One measured cell: the value in the row's unit and further figures of the same run. */
+export interface Sample {
+  readonly value: number;
+  /** Further figures by name and unit, for example `p99 µs`. */
+  readonly extra?: Readonly<Record<string, number>>;
+}
+
+/** Systems set up and waiting to be measured; disposing it ends them. */
+export interface Rig extends AsyncDisposable {
+  /** Rejects when the system fails, answers wrongly or hangs. */
+  measure(work: string, system: string, budget: Budget, signal: AbortSignal): Promise<Sample>;
+}
+
+/** What a rig is made for. */
+export interface RigOptions {
+  /** The systems that will be measured, {@link OURS} among them. */
+  readonly systems: readonly string[];
+  /** Where to write CPU profiles, or `null`. */
+  readonly profileDir: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** A bench suite. Each repetition gets a rig of its own, so no system profits from an earlier repetition. */
+export interface Suite {
+  readonly name: string;
+  readonly about: string;
+  readonly rows: readonly RowSpec[];
+  readonly budget: Budget;
+  /** For `--quick`: a look at whether it works, not a figure to quote. */
+  readonly quickBudget: Budget;
+  open(options: RigOptions): Promise<Rig>;
+}

@@ -1,0 +1,5 @@
+import type { Suite } from "./suite.ts";
+import { transport } from "./transport/suite.ts";
+
+/** Every suite `npm run bench` knows. */
+export const SUITES: readonly Suite[] = [transport];

@@ -1,0 +1,97 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseReply, type Command, type Reply } from "./messages.ts";
+
+const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
+const STOP_MS = 5000;
+
+/** How a worker is started. */
+export interface WorkerOptions {
+  readonly system: string;
+  readonly role: "server" | "client";
+  readonly profileDir: string | null;
+  /** Where its standard error goes; with ours by default. */
+  readonly stderr?: "inherit" | "ignore";
+}
+
+/** The runner's end of a worker process. One command at a time. */
+export class Worker implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  readonly #exited: Promise<void>;
+  #waiting: PromiseWithResolvers<Reply> | null = null;
+
+  private constructor(child: ChildProcess, name: string) {
+    this.#child = child;
+    this.#name = name;
+    this.#exited = new Promise((resolve) => {
+      child.once("exit", (code, signal) => {
+        this.#settle((waiting) => waiting.reject(new Error(`${name} ended: ${String(signal ?? code)}`)));
+        resolve();
+      });
+    });
+    child.on("message", (value) => this.#settle((waiting) => waiting.resolve(parseReply(value))));
+    child.on("error", (cause) => this.#settle((waiting) => waiting.reject(new Error(`${name} failed`, { cause }))));
+  }
+
+  /** Start a worker. */
+  static start({ system, role, profileDir, stderr = "inherit" }: WorkerOptions): Worker {
+    const profile =
+      profileDir === null
+        ? []
+        : [
+            "--cpu-prof",
+            `--cpu-prof-dir=${profileDir}`,
+            `--cpu-prof-name=${system}-${role}-${String(Date.now())}.cpuprofile`,
+          ];
+    const child = fork(WORKER, [system], {
+      execArgv: ["-C", "@quaymesh/source", ...profile],
+      stdio: ["ignore", "inherit", stderr, "ipc"],
+    });
+    return new Worker(child, `the ${role} of ${system}`);
+  }
+
+  /**
+   * Send a command and wait for its reply.
+   * @throws {Error} when the worker says that it failed, ends, or is silent for `timeoutMs`; rethrows `signal.reason`
+   */
+  async ask(command: Command, options: { readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<Reply> {
+    const { timeoutMs, signal } = options;
+    signal.throwIfAborted();
+    const waiting = Promise.withResolvers<Reply>();
+    this.#waiting = waiting;
+    const timer = setTimeout(() => {
+      waiting.reject(new Error(`${this.#name} did not finish "${describe(command)}" within ${String(timeoutMs)} ms`));
+    }, timeoutMs);
+    const abort = () => waiting.reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#child.send(command, (error) => {
+      if (error !== null) waiting.reject(new Error(`${this.#name} cannot be reached`, { cause: error }));
+    });
+    try {
+      const reply = await waiting.promise;
+      if (reply.type === "failed") throw new Error(`${this.#name} failed at "${describe(command)}": ${reply.message}`);
+      return reply;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      this.#waiting = null;
+    }
+  }
+
+  /** Stop the process, by force if it does not in 5 s. Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.connected) this.#child.send({ type: "stop" } satisfies Command, () => {});
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  #settle(how: (waiting: PromiseWithResolvers<Reply>) => void): void {
+    if (this.#waiting !== null) how(this.#waiting);
+  }
+}
+
+function describe(command: Command): string {
+  return command.type === "measure" ? command.work : command.type;
+}

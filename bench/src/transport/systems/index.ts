@@ -1,0 +1,15 @@
+import type { System } from "./system.ts";
+
+/** Each loads one system and nothing of the others: a process measures one. */
+const LOADERS = {
+  ours: async () => (await import("./ours.ts")).ours,
+  grpc: async () => (await import("./grpc.ts")).grpc,
+  http2: async () => (await import("./http2.ts")).http2,
+} as const;
+
+/** Load a system by name. @throws {RangeError} for an unknown one */
+export async function loadSystem(name: string): Promise<System> {
+  const load = Object.entries(LOADERS).find(([known]) => known === name)?.[1];
+  if (load === undefined) throw new RangeError(`no such system: ${name}`);
+  return await load();
+}

@@ -1,0 +1,44 @@
+import type { Rig, RigOptions, RowSpec, Sample, Suite } from "../src/suite.ts";
+
+/** Rows of a suite that measures nothing real: one where less is better, one where more is, each with a peer to reach and one to look at. */
+export const LATENCY: RowSpec = {
+  work: "latency",
+  unit: "µs",
+  better: "lower",
+  about: "how long",
+  goals: { slow: 0.5, fast: null },
+};
+export const THROUGHPUT: RowSpec = {
+  work: "throughput",
+  unit: "req/s",
+  better: "higher",
+  about: "how many",
+  goals: { slow: 2 },
+};
+
+/** A suite whose figures the test makes up; `log` tells what the runner did. */
+export function fakeSuite(figure: (work: string, system: string, rep: number) => Sample): {
+  readonly suite: Suite;
+  readonly log: string[];
+} {
+  const log: string[] = [];
+  let rep = 0;
+  const open = async ({ systems }: RigOptions): Promise<Rig> => {
+    rep++;
+    log.push(`open ${systems.join(" ")}`);
+    return {
+      measure: async (work, system) => {
+        log.push(`${work} ${system}`);
+        return figure(work, system, rep);
+      },
+      [Symbol.asyncDispose]: async () => {
+        log.push("close");
+      },
+    };
+  };
+  const budget = { warmupMs: 1, measureMs: 1 };
+  return {
+    suite: { name: "fake", about: "figures made up", rows: [LATENCY, THROUGHPUT], budget, quickBudget: budget, open },
+    log,
+  };
+}

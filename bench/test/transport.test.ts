@@ -1,0 +1,76 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import type { Result } from "../src/report.ts";
+import { makeCredentials } from "../src/transport/credentials.ts";
+import { Worker } from "../src/transport/process.ts";
+import { ROWS, WORKS } from "../src/transport/rows.ts";
+
+const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const RUN_MS = 120_000;
+
+/** Run the bench as a user does. */
+const bench = async (...args: string[]) =>
+  await promisify(execFile)(process.execPath, ["-C", "@quaymesh/source", MAIN, ...args], { timeout: RUN_MS });
+
+describe("npm run bench -- transport", () => {
+  it(
+    "measures every row on every system and ends with one line of JSON",
+    async () => {
+      const { stdout, stderr } = await bench("transport", "--quick", "--json");
+      const lines = stdout.trimEnd().split("\n");
+      const result = JSON.parse(lines.at(-1) ?? "") as Result;
+      expect(result).toMatchObject({ suite: "transport", reps: 1, quick: true });
+      expect(result.rows.map(({ work }) => work)).toEqual([...WORKS]);
+      for (const [index, row] of result.rows.entries()) {
+        const { grpc = Number.NaN, http2 = Number.NaN } = row.peers;
+        for (const value of [row.ours, grpc, http2]) expect(value).toBeGreaterThan(0);
+        expect(row.ratios["grpc"]).toBeCloseTo(row.ours / grpc, 1);
+        expect(row.ratios["http2"]).toBeCloseTo(row.ours / http2, 1);
+        expect(row.met).toBeTypeOf("boolean");
+        expect(Object.keys(row.ranges)).toEqual(["ours", "grpc", "http2"]);
+        expect(row).toMatchObject({ unit: ROWS[index]?.unit, goal: { grpc: ROWS[index]?.goals["grpc"] } });
+      }
+      expect(result.rows[0]?.extra).toHaveProperty("µs p99.ours");
+      const table = lines.slice(0, -1);
+      expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
+      expect(stderr).toContain("[18/18]");
+    },
+    RUN_MS,
+  );
+
+  it("exits 2 and says what it knows for a row it does not have", async () => {
+    const failed = await bench("transport", "--only", "teleport").catch((error: unknown) => error);
+    expect(failed).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("handshakes; not teleport") });
+  });
+});
+
+describe("a worker process", () => {
+  const signal = new AbortController().signal;
+
+  it("that ends is an error, not a silence", async () => {
+    await using worker = Worker.start({ system: "nothing", role: "client", profileDir: null, stderr: "ignore" });
+    await expect(worker.ask({ type: "stop" }, { timeoutMs: RUN_MS, signal })).rejects.toThrow(
+      "the client of nothing ended: 1",
+    );
+  });
+
+  it("that fails says at what, and why", async () => {
+    const { client } = await makeCredentials();
+    await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
+    const wait = { timeoutMs: RUN_MS, signal };
+    const budget = { warmupMs: 1, measureMs: 1 };
+    await expect(worker.ask({ type: "measure", work: "events", budget }, wait)).rejects.toThrow(
+      /client of http2 failed at "events": .*not prepared/,
+    );
+    // Port 1 of loopback: nothing listens there.
+    await worker.ask({ type: "prepare", tls: client, ports: { default: 1, "1350": 1 } }, wait);
+    await expect(worker.ask({ type: "measure", work: "unary-1", budget }, wait)).rejects.toThrow("ECONNREFUSED");
+  });
+
+  it("that is too slow is an error, and ends all the same", async () => {
+    await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
+    await expect(worker.ask({ type: "stop" }, { timeoutMs: 0, signal })).rejects.toThrow('"stop" within 0 ms');
+  });
+});

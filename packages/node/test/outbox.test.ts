@@ -28,6 +28,13 @@ async function filled(files: CrashingFiles, count: number): Promise<void> {
 class CountingFiles extends CrashingFiles {
   syncs = 0;
   gate: Promise<void> = Promise.resolve();
+  #began = Promise.withResolvers<void>();
+
+  /** Resolves when an fsync has begun after this was asked for. */
+  get syncing(): Promise<void> {
+    this.#began = Promise.withResolvers<void>();
+    return this.#began.promise;
+  }
 
   override async open(path: string, how: "create" | "existing"): Promise<OutboxFile> {
     const file = await super.open(path, how);
@@ -36,6 +43,7 @@ class CountingFiles extends CrashingFiles {
       ...file,
       sync: async () => {
         this.syncs += 1;
+        this.#began.resolve();
         await this.gate;
         await file.sync();
       },
@@ -71,7 +79,7 @@ describe("an outbox", () => {
       await outbox.append(event(`e${index}`, 10));
       resolved += 1;
     });
-    while (files.syncs === 0) await Promise.resolve();
+    await files.syncing;
     expect(resolved).toBe(0);
     expect(outbox.durable).toBe(0);
     gate.resolve();
@@ -181,6 +189,23 @@ describe("an outbox on a failing disk", () => {
     await using outbox = await open(files);
     expect(outbox.repair).toEqual({ file: path, bytesCut: 77 });
     expect(await readAll(outbox)).toHaveLength(3);
+  });
+});
+
+describe("a power cut", () => {
+  it("after segments were removed leaves an outbox that knows why they are gone", async () => {
+    const files = new CrashingFiles();
+    await filled(files, 60);
+    const outbox = await open(files);
+    const before = outbox.bytes;
+    outbox.acknowledge(50);
+    while (outbox.bytes === before) await outbox.changed.wait();
+    const disk = files.snapshotForCrash();
+    await outbox.close();
+    disk.powerCut((what) => what === "entry");
+    await using again = await open(disk);
+    expect(again.acked).toBe(50);
+    expect((await readAll(again)).map(({ seq }) => seq)).toEqual([51, 52, 53, 54, 55, 56, 57, 58, 59, 60]);
   });
 });
 

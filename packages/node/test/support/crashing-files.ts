@@ -75,15 +75,15 @@ export class CrashingFiles implements OutboxFiles {
   }
 
   /** The machine dies. `keep` says for each thing in doubt whether it made it. */
-  powerCut(keep: () => boolean): void {
+  powerCut(keep: (what: "entry" | "content") => boolean): void {
     const after = new Map<string, Inode>();
     for (const path of new Set([...this.#entries.keys(), ...this.#durableEntries.keys()])) {
       const before = this.#durableEntries.get(path);
       const now = this.#entries.get(path);
-      const survivor = before === now || keep() ? now : before;
+      const survivor = before === now || keep("entry") ? now : before;
       if (survivor !== undefined) after.set(path, survivor);
     }
-    for (const inode of after.values()) settle(inode, keep);
+    for (const inode of after.values()) settle(inode, () => keep("content"));
     this.#entries = after;
     this.#durableEntries = new Map(after);
   }

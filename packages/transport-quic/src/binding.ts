@@ -27,6 +27,8 @@ export interface NativeConfig {
   setMaxConnectionWindow(bytes: number): void;
   setMaxStreamWindow(bytes: number): void;
   setDisableActiveMigration(on: boolean): void;
+  /** Taken over by the connections accepted after it. */
+  setStatelessResetToken(token: bigint): void;
 }
 
 /** How quiche says a connection ended. */

@@ -10,6 +10,7 @@ import type {
 import { unmapped } from "./address.ts";
 import type { NativeConnection } from "./binding.ts";
 import { connectionClosed } from "./errors.ts";
+import { LoneFins } from "./lone-fins.ts";
 import type { Link, LinkOwner } from "./link.ts";
 import type { CorkPool, ReadSlab } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -26,6 +27,7 @@ export interface SharedMemory {
 export interface ConnectionOptions {
   readonly peer: PeerIdentity;
   readonly isDialer: boolean;
+  readonly idleTimeoutMs: number;
   /** Close with `timeout` where the peer opens no stream for this long; `Infinity`: wait for ever. */
   readonly firstByteTimeoutMs: number;
   /** Awaited by disposal: whatever the connection alone used is given back. */
@@ -42,9 +44,11 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   readonly corks: CorkPool;
   readonly #link: Link;
   readonly #streams: StreamTable;
+  readonly #loneFins: LoneFins;
   readonly #over = Promise.withResolvers<CloseInfo>();
   readonly #release: (() => Promise<void>) | undefined;
-  #awaitingFirstStream: boolean;
+  /** When a peer that has opened no stream is sent away. */
+  #firstStreamBy: number;
   #lastAddress: SocketAddress = { host: "", port: 0 };
 
   constructor(link: Link, memory: SharedMemory, options: ConnectionOptions) {
@@ -55,9 +59,10 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#link = link;
     this.#release = options.release;
     this.#streams = new StreamTable(this, options.isDialer);
-    this.#awaitingFirstStream = !options.isDialer && options.firstByteTimeoutMs !== Infinity;
+    this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
+    this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
     link.adopt(this);
-    link.expireAt(this.#awaitingFirstStream ? performance.now() + options.firstByteTimeoutMs : Infinity);
+    link.expireAt(this.#firstStreamBy);
   }
 
   get closed(): Promise<CloseInfo> {
@@ -84,6 +89,8 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
+    this.#streams.uncork();
+    this.#loneFins.sendAll();
     this.#link.close(true, code, Buffer.from(text), info);
   }
 
@@ -109,18 +116,23 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
 
   process(): void {
     this.#streams.process();
-    if (this.#awaitingFirstStream && this.#streams.peerHasSpoken) {
-      this.#awaitingFirstStream = false;
-      this.#link.expireAt(Infinity);
-    }
+    if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
+    if (!this.#loneFins.isIdle) this.#stepLoneFins();
   }
 
   uncork(): void {
     this.#streams.uncork();
   }
 
+  #stepLoneFins(): void {
+    const next = this.#loneFins.step(performance.now());
+    this.#link.wake();
+    this.#link.expireAt(Math.min(next, this.#firstStreamBy));
+  }
+
   expired(): void {
-    if (this.#awaitingFirstStream) this.close(CLOSE_CODES.timeout, "no stream was opened");
+    if (performance.now() >= this.#firstStreamBy - 1) this.close(CLOSE_CODES.timeout, "no stream was opened");
+    else this.#stepLoneFins();
   }
 
   ended(info: CloseInfo): void {
@@ -142,6 +154,11 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
 
   blocked(writer: StreamWriter): void {
     this.#streams.addBlocked(writer);
+  }
+
+  endAlone(id: number, peerHasEnded: boolean): void {
+    this.#loneFins.add(id, peerHasEnded, performance.now());
+    this.#stepLoneFins();
   }
 
   finished(id: number): void {

@@ -4,6 +4,7 @@ export type RefusalCounter =
   | "version"
   | "retry"
   | "token"
+  | "reset"
   | "budget"
   | "busy"
   | "handshake"

@@ -12,6 +12,7 @@ import { connectionClosed, unreachable } from "./errors.ts";
 import { judge } from "./judge.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
+import type { DatagramSource } from "./udp-socket.ts";
 import { UdpSocket } from "./udp-socket.ts";
 
 /** What one attempt to reach one address is made of. */
@@ -22,6 +23,7 @@ export interface DialAttempt {
   readonly serverName: string;
   readonly trust: PeerTrust;
   readonly handshakeTimeoutMs: number;
+  readonly idleTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly datagramBytes: number;
   readonly sendBufferBytes: number;
@@ -107,8 +109,9 @@ class Dialer implements EndpointOwner, LinkOwner {
 
   // EndpointOwner
 
-  stray(): void {
-    // A connected socket hears one peer only; what is not for our connection is late or noise.
+  // A connected socket hears one peer only, and a stateless reset carries no id of ours: quiche knows it by its token.
+  stray(datagram: Buffer, from: DatagramSource): void {
+    this.#link.receive(datagram, from);
   }
 
   released(): void {
@@ -137,6 +140,7 @@ class Dialer implements EndpointOwner, LinkOwner {
     const connection = new QuicConnection(this.#link, this.#endpoint, {
       peer: judgement.peer,
       isDialer: true,
+      idleTimeoutMs: this.#attempt.idleTimeoutMs,
       firstByteTimeoutMs: Infinity,
       release: () => this.release(),
     });

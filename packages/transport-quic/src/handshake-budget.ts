@@ -1,40 +1,29 @@
 import { isLoopback, sourcePrefix } from "./address.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import type { BucketRate } from "./token-bucket.ts";
 
 /** Prefixes remembered at once; beyond it the one seen longest ago is forgotten. */
 const MAX_PREFIXES = 4096;
-const MS_PER_SECOND = 1000;
-
-interface Bucket {
-  tokens: number;
-  updatedAt: number;
-}
 
 /** Token buckets, one per source prefix, for the handshakes it may start. Loopback is not limited: it is this machine. */
 export class HandshakeBudget {
-  readonly #perSecond: number;
-  readonly #burst: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #rate: BucketRate;
+  readonly #buckets = new Map<string, TokenBucket>();
 
-  constructor(options: { readonly perSecond: number; readonly burst: number }) {
-    this.#perSecond = options.perSecond;
-    this.#burst = options.burst;
+  constructor(rate: BucketRate) {
+    this.#rate = rate;
   }
 
   /** Spend one handshake of `host`'s prefix. @param now milliseconds @returns `false` where none is left */
   spend(host: string, now: number): boolean {
     if (isLoopback(host)) return true;
     const prefix = sourcePrefix(host);
-    const bucket = this.#buckets.get(prefix) ?? { tokens: this.#burst, updatedAt: now };
+    const bucket = this.#buckets.get(prefix) ?? new TokenBucket(this.#rate, now);
     // Deleted and set again: a Map keeps insertion order, so the first key is the one used longest ago.
     this.#buckets.delete(prefix);
     this.#buckets.set(prefix, bucket);
     if (this.#buckets.size > MAX_PREFIXES) this.#forgetOldest();
-    const earned = ((now - bucket.updatedAt) / MS_PER_SECOND) * this.#perSecond;
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + earned);
-    bucket.updatedAt = now;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens -= 1;
-    return true;
+    return bucket.take(now);
   }
 
   #forgetOldest(): void {

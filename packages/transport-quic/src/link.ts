@@ -218,5 +218,6 @@ const endOf = (native: NativeConnection): CloseInfo | undefined => {
   }
   if (native.isTimedOut()) return { kind: "idle" };
   if (!native.isClosed()) return undefined;
-  return { kind: "transport", code: QUIC_ERRORS.noError, reason: "", byPeer: true };
+  // Closed without a code from either side: the peer's stateless reset.
+  return { kind: "transport", code: QUIC_ERRORS.noError, reason: "stateless reset", byPeer: true };
 };

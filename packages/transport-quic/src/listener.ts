@@ -2,6 +2,7 @@ import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
 import type {
   CloseInfo,
   Connection,
+  Credentials,
   Listener,
   ListenerStats,
   ListenLimits,
@@ -17,6 +18,7 @@ import { RefusalCounters } from "./counters.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { EndpointOwner } from "./endpoint.ts";
 import { judge } from "./judge.ts";
+import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -29,6 +31,7 @@ export interface ListenerParts {
   readonly options: ResolvedOptions;
   readonly limits: ListenLimits;
   readonly trust: PeerTrust;
+  readonly credentials: Credentials;
   /** The largest datagram any of the configurations sends. */
   readonly datagramBytes: number;
   /** The configuration for a client at this address. */
@@ -40,6 +43,7 @@ export class QuicListener implements Listener, EndpointOwner {
   readonly #parts: ListenerParts;
   readonly #endpoint: Endpoint;
   readonly #admission: Admission;
+  readonly #resets: StatelessResets;
   readonly #refused = new RefusalCounters();
   readonly #accepted = new AsyncQueue<Connection>();
   readonly #handshakes = new Set<Link>();
@@ -49,6 +53,7 @@ export class QuicListener implements Listener, EndpointOwner {
   constructor(parts: ListenerParts) {
     const { binding, socket, options, limits } = parts;
     this.#parts = parts;
+    this.#resets = new StatelessResets(parts.credentials.keyPem, performance.now());
     this.#endpoint = new Endpoint(
       socket,
       { datagramBytes: parts.datagramBytes, sendBufferBytes: options.sendBufferBytes },
@@ -60,8 +65,12 @@ export class QuicListener implements Listener, EndpointOwner {
       maxConnections: limits.maxConnections,
       retry: options.retry,
       handshakeBudget: options.handshakeBudget,
-      reply: (packet, to) => socket.send(packet, packet.length, { host: to.address, port: to.port }),
+      reply: (packet, to) => this.#reply(packet, to),
     });
+  }
+
+  #reply(packet: Uint8Array, to: DatagramSource): void {
+    this.#parts.socket.send(packet, packet.length, { host: to.address, port: to.port });
   }
 
   get address(): SocketAddress {
@@ -97,8 +106,15 @@ export class QuicListener implements Listener, EndpointOwner {
 
   stray(datagram: Buffer, from: DatagramSource): void {
     if (this.#closing !== undefined) return;
+    const now = performance.now();
+    const reset = this.#resets.answer(datagram, now);
+    if (reset !== undefined) {
+      this.#refused.add("reset");
+      this.#reply(reset, from);
+      return;
+    }
     const load = { halfOpen: this.#handshakes.size, connections: this.#endpoint.size };
-    const admitted = this.#admission.admit(datagram, from, load, performance.now());
+    const admitted = this.#admission.admit(datagram, from, load, now);
     if (admitted !== undefined) this.#begin(admitted, datagram, from);
   }
 
@@ -123,7 +139,9 @@ export class QuicListener implements Listener, EndpointOwner {
     const { scid, dcid, originalDcid } = admitted;
     let link: Link;
     try {
-      const native = binding.Connection.accept(scid, originalDcid, socket.local, remote, configFor(from.address));
+      const config = configFor(from.address);
+      config.setStatelessResetToken(this.#resets.tokenOf(scid));
+      const native = binding.Connection.accept(scid, originalDcid, socket.local, remote, config);
       link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
     } catch {
       this.#refused.add("handshake");
@@ -144,10 +162,11 @@ export class QuicListener implements Listener, EndpointOwner {
         refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);
         return;
       }
-      const { firstByteTimeoutMs } = this.#parts.limits;
+      const { firstByteTimeoutMs, idleTimeoutMs } = this.#parts.limits;
       const connection = new QuicConnection(link, this.#endpoint, {
         peer: judgement.peer,
         isDialer: false,
+        idleTimeoutMs,
         firstByteTimeoutMs,
       });
       this.#acceptedCount += 1;

@@ -5,7 +5,6 @@ import type { StreamHost } from "./stream.ts";
 
 /** Writes up to this size are gathered; larger ones go to quiche without a copy of ours. */
 const GATHER_BELOW_BYTES = 4096;
-const NOTHING = new Uint8Array(0);
 
 /**
  * `finished`: all is with quiche, FIN included. `failed`: reset, stopped by the peer, or the connection is over.
@@ -66,7 +65,10 @@ export class StreamWriter {
     this.#state = ENDING;
     this.#host.wake();
     if (this.#pending()) this.#push();
-    else this.#sendLoneFin();
+    else {
+      this.#host.endAlone();
+      this.#finish();
+    }
     return this.#pending() ? this.#waitForRoom() : undefined;
   }
 
@@ -210,11 +212,6 @@ export class StreamWriter {
       this.fail(streamReset(streamErrorCode(error) ?? 0));
       return 0;
     }
-  }
-
-  #sendLoneFin(): void {
-    this.#send(NOTHING, true);
-    if (this.#state === ENDING) this.#finish();
   }
 
   #finish(): void {

@@ -18,12 +18,16 @@ export interface StreamHost {
   blocked(writer: StreamWriter): void;
   /** A half ended or failed. */
   settled(): void;
+  /** Nothing is left that could carry the writer's FIN. */
+  endAlone(): void;
 }
 
 /** What a stream needs of its connection. */
-export interface StreamParent extends Omit<StreamHost, "settled"> {
+export interface StreamParent extends Omit<StreamHost, "settled" | "endAlone"> {
   /** Both halves are done. */
   finished(id: number): void;
+  /** End the write side with no data; `peerHasEnded` says whether the read side is over. */
+  endAlone(id: number, peerHasEnded: boolean): void;
 }
 
 /** A bidirectional QUIC stream. */
@@ -45,6 +49,7 @@ export class QuicStream implements ByteStream {
       corked: (writer) => parent.corked(writer),
       blocked: (writer) => parent.blocked(writer),
       settled,
+      endAlone: () => parent.endAlone(id, this.#reader.isDone),
     };
     this.#reader = new StreamReader(id, host);
     this.#writer = new StreamWriter(id, host);

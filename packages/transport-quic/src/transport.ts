@@ -68,6 +68,7 @@ class QuicTransport implements Transport {
         options: this.#options,
         limits,
         trust,
+        credentials,
         datagramBytes: Math.max(near, far),
         configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
       });
@@ -121,6 +122,7 @@ class QuicTransport implements Transport {
       serverName: options.serverName,
       trust,
       handshakeTimeoutMs,
+      idleTimeoutMs,
       keepAliveMs: this.#options.keepAliveMs ?? idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT,
       datagramBytes,
       sendBufferBytes,

@@ -1,0 +1,141 @@
+/** The core's rows and views as operator API messages. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+import {
+  DeviceState,
+  PairingState,
+  TaskState,
+  type DeviceSchema,
+  type EventSchema,
+  type PairingRequestSchema,
+  type RevocationReceiptSchema,
+  type TaskSchema,
+} from "@quaymesh/api";
+import type { DeviceView } from "../devices/service.ts";
+import type { RequestView, WindowUpdate } from "../pairing/service.ts";
+import type { EventRow, ReceiptRow, TaskState as TaskWord } from "../store/rows.ts";
+import type { TaskView } from "../tasks/service.ts";
+
+const DEVICE_STATES: Readonly<Record<DeviceView["state"], DeviceState>> = {
+  new: DeviceState.NEW,
+  online: DeviceState.ONLINE,
+  offline: DeviceState.OFFLINE,
+  revoked: DeviceState.REVOKED,
+};
+
+const TASK_STATES: Readonly<Record<TaskWord, TaskState>> = {
+  queued: TaskState.QUEUED,
+  leased: TaskState.LEASED,
+  running: TaskState.RUNNING,
+  "retry-wait": TaskState.RETRY_WAIT,
+  succeeded: TaskState.SUCCEEDED,
+  failed: TaskState.FAILED,
+  cancelled: TaskState.CANCELLED,
+  "timed-out": TaskState.TIMED_OUT,
+  dead: TaskState.DEAD,
+  unknown: TaskState.UNKNOWN,
+};
+
+const PAIRING_STATES: Readonly<Record<WindowUpdate["state"], PairingState>> = {
+  open: PairingState.OPEN,
+  claimed: PairingState.CLAIMED,
+  pending: PairingState.PENDING,
+  approved: PairingState.APPROVED,
+  issued: PairingState.ISSUED,
+  active: PairingState.ACTIVE,
+  denied: PairingState.DENIED,
+  expired: PairingState.EXPIRED,
+  burnt: PairingState.BURNT,
+  closed: PairingState.CLOSED,
+  "attempt-failed": PairingState.ATTEMPT_FAILED,
+};
+
+/** A time that may be unset. */
+export function timeMessage(time: number | undefined): { readonly time?: Timestamp }["time"] {
+  return time === undefined ? undefined : timestampFromMs(time);
+}
+
+/** @see DeviceView */
+export function deviceMessage(device: DeviceView): MessageInitShape<typeof DeviceSchema> {
+  const { pairedAt, lastSeenAt, certificateNotAfter, revocation, sessionEpoch, lastSeq, ...same } = device;
+  return {
+    ...same,
+    labels: [...device.labels],
+    capabilities: [...device.capabilities],
+    state: DEVICE_STATES[device.state],
+    pairedAt: timestampFromMs(pairedAt),
+    lastSeenAt: timeMessage(lastSeenAt),
+    certificateNotAfter: timeMessage(certificateNotAfter),
+    sessionEpoch: BigInt(sessionEpoch),
+    lastSeq: BigInt(lastSeq),
+    revocation: revocation === undefined ? undefined : receiptMessage(revocation),
+  };
+}
+
+/** @see ReceiptRow */
+export function receiptMessage(receipt: ReceiptRow): MessageInitShape<typeof RevocationReceiptSchema> {
+  return {
+    ...receipt,
+    revocationEpoch: BigInt(receipt.revocationEpoch),
+    lastSeq: BigInt(receipt.lastSeq),
+    revokedAt: timestampFromMs(receipt.revokedAt),
+  };
+}
+
+/** @see TaskView */
+export function taskMessage(task: TaskView): MessageInitShape<typeof TaskSchema> {
+  return {
+    taskId: task.taskId,
+    definition: task.definition,
+    state: TASK_STATES[task.state],
+    createdAt: timestampFromMs(task.createdAt),
+    stateSince: timestampFromMs(task.stateSince),
+    deviceId: task.deviceId ?? "",
+    deviceName: task.deviceName ?? "",
+    attempt: task.attempt,
+    token: BigInt(task.token),
+    progress: task.progress,
+    progressMessage: task.progressMessage,
+    inputBytes: BigInt(task.inputBytes),
+    outputBytes: BigInt(task.outputBytes),
+    error: task.error === undefined ? undefined : { code: task.error.code, message: task.error.message },
+    finishedLate: task.finishedLate,
+    leaseUntil: timeMessage(task.leaseUntil),
+    deadline: timeMessage(task.attemptDeadline ?? (task.attempt === 0 ? task.queueDeadline : undefined)),
+  };
+}
+
+/** @see EventRow */
+export function eventMessage(event: EventRow): MessageInitShape<typeof EventSchema> {
+  return {
+    offset: BigInt(event.offset),
+    deviceId: event.deviceId,
+    outboxEpoch: event.outboxEpoch,
+    seq: BigInt(event.seq),
+    kind: event.kind,
+    time: timestampFromMs(event.time),
+    received: timestampFromMs(event.received),
+    data: event.data,
+  };
+}
+
+/** A pairing state as the API says it. */
+export function pairingState(state: WindowUpdate["state"]): PairingState {
+  return PAIRING_STATES[state];
+}
+
+/** @see RequestView */
+export function pairingRequestMessage(request: RequestView): MessageInitShape<typeof PairingRequestSchema> {
+  return {
+    requestId: request.requestId,
+    windowId: request.windowId,
+    state: pairingState(request.state),
+    name: request.name,
+    platform: request.platform,
+    remoteAddress: request.remoteAddress,
+    words: [...request.words],
+    requestedAt: timestampFromMs(request.requestedAt),
+    deviceId: request.deviceId ?? "",
+    certificateNotAfter: timeMessage(request.certificateNotAfter),
+  };
+}

@@ -1,0 +1,86 @@
+/** HTTP/1.1 and HTTP/2 in clear on one socket, told apart by their first bytes. */
+import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from "node:http";
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { RequestListener } from "./operator-api.ts";
+
+/** RFC 9113 section 3.4: every HTTP/2 connection begins so, and no HTTP/1 method is called PRI. */
+const HTTP2_PREFACE = Buffer.from("PRI ");
+/** From connecting to the first bytes. */
+const FIRST_BYTES_TIMEOUT_MS = 10_000;
+/** Window of a stream: with the default of 64 KiB a large input crosses in a thousand round trips. */
+const HTTP2_WINDOW_BYTES = 4_194_304;
+
+/** Serves requests of both versions on sockets that are handed to it. */
+export class HttpVersions {
+  readonly #http1: Http1Server;
+  readonly #http2: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  /** Calls under way per connection. Node keeps such a list only for servers that listen themselves. */
+  readonly #http1Calls = new Map<Socket, number>();
+  #closing = false;
+
+  constructor(listener: RequestListener) {
+    this.#http1 = createHttp1Server((request, response) => {
+      this.#countHttp1(request.socket, response);
+      listener(request, response);
+    });
+    this.#http2 = createHttp2Server({ settings: { initialWindowSize: HTTP2_WINDOW_BYTES } }, listener);
+    this.#http2.on("session", (session) => {
+      session.setLocalWindowSize(HTTP2_WINDOW_BYTES);
+      this.#sessions.add(session);
+      session.once("close", () => this.#sessions.delete(session));
+    });
+    // A client's broken connection is the client's affair; without listeners it would be the process's.
+    this.#http2.on("sessionError", () => {});
+    this.#http1.on("clientError", (_error, socket) => socket.destroy());
+  }
+
+  /** Take a new socket over. */
+  serve(socket: Socket): void {
+    socket.on("error", () => socket.destroy());
+    socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+    let seen: Buffer = Buffer.alloc(0);
+    const onReadable = () => {
+      const more: Buffer | null = socket.read();
+      if (more === null) return;
+      seen = seen.length === 0 ? more : Buffer.concat([seen, more]);
+      const length = Math.min(seen.length, HTTP2_PREFACE.length);
+      const isHttp2 = seen.subarray(0, length).equals(HTTP2_PREFACE.subarray(0, length));
+      if (isHttp2 && length < HTTP2_PREFACE.length) return;
+      socket.removeListener("readable", onReadable);
+      socket.setTimeout(0);
+      socket.removeAllListeners("timeout");
+      socket.unshift(seen);
+      this.#take(socket, isHttp2);
+    };
+    socket.on("readable", onReadable);
+  }
+
+  /** Stop: connections without a call end now, the others when their calls have. */
+  closeIdle(): void {
+    this.#closing = true;
+    for (const [socket, calls] of this.#http1Calls) if (calls === 0) socket.destroy();
+    for (const session of this.#sessions) session.close();
+  }
+
+  #take(socket: Socket, isHttp2: boolean): void {
+    if (isHttp2) {
+      this.#http2.emit("connection", socket);
+      return;
+    }
+    this.#http1Calls.set(socket, 0);
+    socket.once("close", () => this.#http1Calls.delete(socket));
+    this.#http1.emit("connection", socket);
+  }
+
+  #countHttp1(socket: Socket, response: ServerResponse): void {
+    const add = (calls: number) => {
+      const now = (this.#http1Calls.get(socket) ?? 0) + calls;
+      if (!socket.destroyed) this.#http1Calls.set(socket, now);
+      if (this.#closing && now === 0) socket.end();
+    };
+    add(1);
+    response.once("close", () => add(-1));
+  }
+}

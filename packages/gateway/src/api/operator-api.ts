@@ -1,0 +1,73 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { createContextValues, type ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { DeviceService, EventService, GatewayService, PairingService, TaskService } from "@quaymesh/api";
+import type { DeviceService as Devices } from "../devices/service.ts";
+import type { EventService as Events } from "../events/service.ts";
+import type { Logger } from "../logger.ts";
+import type { PairingService as Pairing } from "../pairing/service.ts";
+import { MAX_TASK_INPUT_BYTES, type TaskService as Tasks } from "../tasks/service.ts";
+import { deviceHandler } from "./device-handler.ts";
+import { translateErrors } from "./errors.ts";
+import { eventHandler } from "./event-handler.ts";
+import { gatewayHandler, type DaemonControl } from "./gateway-handler.ts";
+import { pairingHandler } from "./pairing-handler.ts";
+import { callerKey, enforcePermission, permissionOf, type Caller } from "./permissions.ts";
+import { taskHandler } from "./task-handler.ts";
+
+/** What the operator API stands on. */
+export interface OperatorApiParts {
+  readonly daemon: DaemonControl;
+  readonly devices: Devices;
+  readonly events: Events;
+  readonly pairing: Pairing;
+  readonly tasks: Tasks;
+}
+
+/** Options of {@link operatorApi}. */
+export interface OperatorApiOptions {
+  readonly logger: Logger;
+  /** Who calls through this listener. */
+  readonly caller: Caller;
+  /** Ends every call, streaming ones too, with its reason. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+/** Serves a request of Node's HTTP/1.1 or HTTP/2 server. */
+export type RequestListener = ReturnType<typeof connectNodeAdapter>;
+
+/** Every service of the operator API. */
+export const OPERATOR_SERVICES: readonly DescService[] = [
+  GatewayService,
+  PairingService,
+  DeviceService,
+  TaskService,
+  EventService,
+];
+
+/** The largest task input, as base64 in JSON, and the rest of the message. */
+const MAX_MESSAGE_BYTES = Math.ceil((MAX_TASK_INPUT_BYTES * 4) / 3) + 1_048_576;
+
+/**
+ * The operator API as an HTTP request listener: Connect, gRPC and gRPC-Web.
+ * @throws {GatewayError} `GATEWAY_INTERNAL` where a method names no permission
+ */
+export function operatorApi(parts: OperatorApiParts, options: OperatorApiOptions): RequestListener {
+  for (const service of OPERATOR_SERVICES) service.methods.forEach(permissionOf);
+  return connectNodeAdapter({
+    routes: (router) => routes(router, parts),
+    // Outermost first: what the permission check throws is translated too.
+    interceptors: [translateErrors(options.logger), enforcePermission],
+    contextValues: () => createContextValues().set(callerKey, options.caller),
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    shutdownSignal: options.shutdownSignal,
+  });
+}
+
+function routes(router: ConnectRouter, parts: OperatorApiParts): void {
+  router.service(GatewayService, gatewayHandler(parts.daemon));
+  router.service(PairingService, pairingHandler(parts.pairing));
+  router.service(DeviceService, deviceHandler(parts.devices));
+  router.service(TaskService, taskHandler(parts.tasks));
+  router.service(EventService, eventHandler(parts.events, parts.devices));
+}

@@ -1,0 +1,76 @@
+import type { Secret } from "@quaymesh/identity";
+
+/** Where a pairing window is. `open` and `claimed` are its live states. */
+export type WindowState = "open" | "claimed" | "used" | "burnt" | "expired" | "closed";
+
+/** Where a pairing request is. `pending`, `approved` and `issued` are its live states. */
+export type RequestState = "pending" | "approved" | "issued" | "active" | "denied" | "expired";
+
+/** A device that proved it knows a window's code. Times in Unix milliseconds. */
+export interface RequestView {
+  readonly requestId: string;
+  readonly windowId: string;
+  readonly state: RequestState;
+  readonly name: string;
+  readonly platform: string;
+  /** `host:port`. */
+  readonly remoteAddress: string;
+  /** Four words that both screens must show. */
+  readonly words: readonly string[];
+  readonly requestedAt: number;
+  /** Set from `issued` on. */
+  readonly deviceId: string | undefined;
+  readonly certificateNotAfter: number | undefined;
+}
+
+/** A change in a window, as an operator follows it. */
+export interface WindowUpdate {
+  readonly state: RequestState | "open" | "claimed" | "burnt" | "expired" | "closed" | "attempt-failed";
+  /** Set from `pending` on. */
+  readonly request: RequestView | undefined;
+  /** `host:port` of who is there; empty before anyone came. */
+  readonly remoteAddress: string;
+  /** Why, where something failed: `PAIR_CODE_INVALID` and the like; else empty. */
+  readonly reason: string;
+}
+
+/** What {@link PairingService.open} takes. */
+export interface OpenWindow {
+  /** The operator's name for the device; empty takes the device's own. */
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly purpose: string;
+  /** Default: the limit's. */
+  readonly ttlMs?: number;
+  readonly code: "ticket" | "pin";
+}
+
+/** A window as opened. Only here the code can be read. */
+export interface OpenedWindow {
+  readonly windowId: string;
+  readonly code:
+    | { readonly kind: "ticket"; readonly link: Secret<string> }
+    | { readonly kind: "pin"; readonly pin: Secret<string> };
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  /** Where the pairing endpoint listens, host:port. */
+  readonly addresses: readonly string[];
+}
+
+/** Pairing windows and the requests that come in through them. Nobody is let in without {@link PairingService.approve}. */
+export interface PairingService {
+  /** Whether a window is open. */
+  readonly isOpen: boolean;
+  /** @throws {GatewayError} `WINDOW_LIMIT`, `WINDOW_INVALID`, `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE`, `GATEWAY_DRAINING` */
+  open(options: OpenWindow): Promise<OpenedWindow>;
+  /** Every change from the window's beginning, until it has ended and its request with it. @throws {GatewayError} `WINDOW_NOT_FOUND` */
+  watch(windowId: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<WindowUpdate>;
+  /** Who is in the window gets PAIR_CLOSED. @throws {GatewayError} `WINDOW_NOT_FOUND` */
+  close(windowId: string): Promise<void>;
+  /** Newest first. */
+  requests(): Promise<readonly RequestView[]>;
+  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
+  approve(requestId: string): Promise<RequestView>;
+  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
+  deny(requestId: string): Promise<RequestView>;
+}

@@ -1,0 +1,231 @@
+/** Services with canned answers behind a real operator API on a real UNIX socket. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AdminSocket } from "../../src/api/admin-socket.ts";
+import { operatorApi, type OperatorApiParts } from "../../src/api/operator-api.ts";
+import type { Caller } from "../../src/api/permissions.ts";
+import type { DeviceView } from "../../src/devices/service.ts";
+import { GatewayError } from "../../src/errors.ts";
+import { silentLogger, type Logger } from "../../src/logger.ts";
+import type { EventRow } from "../../src/store/rows.ts";
+import type { SubmitOptions, TaskView } from "../../src/tasks/service.ts";
+
+export const DEVICE_ID = "01JD0000000000000000000000";
+export const TASK_ID = "01JDT000000000000000000000";
+
+export const device: DeviceView = {
+  deviceId: DEVICE_ID,
+  name: "build-box",
+  state: "online",
+  labels: ["gpu"],
+  purpose: "builds",
+  platform: "linux x64",
+  software: "test/1",
+  pairedAt: 1_700_000_000_000,
+  lastSeenAt: 1_700_000_001_500,
+  certificateNotAfter: undefined,
+  keyFingerprint: "ab".repeat(32),
+  capabilities: ["files.digest"],
+  runningTasks: 1,
+  taskSlots: 8,
+  sessionEpoch: 3,
+  remoteAddress: "127.0.0.1:5000",
+  lastSeq: 48_112,
+  revocation: undefined,
+};
+
+export function task(over: Partial<TaskView> = {}): TaskView {
+  return {
+    taskId: TASK_ID,
+    definition: "files.digest",
+    target: { kind: "any" },
+    state: "running",
+    createdAt: 1_700_000_000_000,
+    stateSince: 1_700_000_000_100,
+    deviceId: DEVICE_ID,
+    deviceName: "build-box",
+    attempt: 1,
+    token: 1,
+    nodeDeaths: 0,
+    progress: 0.5,
+    progressMessage: "half",
+    inputBytes: 1,
+    outputBytes: 0,
+    error: undefined,
+    finishedLate: false,
+    cancelRequested: false,
+    cancelReason: "",
+    leaseUntil: undefined,
+    attemptDeadline: undefined,
+    queueDeadline: 1_700_000_500_000,
+    retryAt: undefined,
+    timeoutMs: 1000,
+    exclusive: false,
+    idempotent: false,
+    maxAttempts: 5,
+    logLines: 0,
+    ...over,
+  };
+}
+
+export function event(offset: number, data = new Uint8Array([0x01])): EventRow {
+  const times = { time: 1_700_000_000_000, received: 1_700_000_000_001 };
+  return {
+    offset,
+    deviceId: DEVICE_ID,
+    outboxEpoch: new Uint8Array(16),
+    seq: offset,
+    kind: "test.tick",
+    data,
+    ...times,
+  };
+}
+
+/** Resolves, or rejects with the reason, when `signal` aborts. */
+export function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const fail = () => reject(signal?.reason);
+    if (signal?.aborted === true) fail();
+    else signal?.addEventListener("abort", fail, { once: true });
+  });
+}
+
+/** What the fakes have seen. */
+export interface Seen {
+  submitted: SubmitOptions[];
+  stopRequests: number;
+  /** One entry per subscription that has ended. */
+  ended: string[];
+  onEnded: () => void;
+}
+
+function unused(): never {
+  throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
+}
+
+export function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorApiParts {
+  return {
+    daemon: {
+      status: () =>
+        Promise.resolve({
+          meshId: "aaaaaaaaaaaaaaaa",
+          meshName: "harbor",
+          version: "1.2.3",
+          logId: "log-1",
+          address: { host: "127.0.0.1", port: 7420 },
+          meshAddresses: ["127.0.0.1:7420"],
+          rootFingerprint: "cd".repeat(32),
+          startedAt: 1_700_000_000_000,
+          revocationEpoch: 7,
+          devices: 2,
+          online: 1,
+          lastOffset: 9_007_199_254_740_991,
+          connections: 1,
+          refused: { revoked: 3 },
+          pairingOpen: false,
+        }),
+      requestStop: () => {
+        seen.stopRequests += 1;
+      },
+    },
+    devices: {
+      list: () => Promise.resolve([device]),
+      get: (name) =>
+        name === "build-box"
+          ? Promise.resolve(device)
+          : Promise.reject(new GatewayError("DEVICE_NOT_FOUND", `no device ${name}`, { metadata: { device: name } })),
+      resolve: () => Promise.resolve(DEVICE_ID),
+      previewRevocation: () => Promise.resolve({ device, sessions: 1, runningTasks: 1, queuedTasks: 3 }),
+      revoke: () => Promise.reject(new Error("a secret in a stack trace")),
+      enroll: unused,
+      addCertificate: unused,
+    },
+    events: {
+      logId: "log-1",
+      async *batches(options) {
+        try {
+          yield { logId: "log-1", events: [event(1), event(2)], caughtUp: 2 };
+          await aborted(options?.signal);
+        } finally {
+          seen.ended.push("events");
+          seen.onEnded();
+        }
+      },
+      subscribe: unused,
+      bounds: unused,
+    },
+    pairing: {
+      isOpen: false,
+      open: unused,
+      watch: unused,
+      close: unused,
+      requests: () => Promise.resolve([]),
+      approve: unused,
+      deny: unused,
+    },
+    tasks: {
+      submit: (options) => {
+        seen.submitted.push(options);
+        return Promise.resolve(task({ inputBytes: options.input.length }));
+      },
+      get: () => Promise.resolve(task()),
+      list: () => Promise.resolve([task()]),
+      cancel: () => Promise.resolve(task({ state: "cancelled" })),
+      async *watch() {
+        yield { kind: "task", task: task() };
+        const log = { line: 1, attempt: 1, level: "info", message: "hello", time: 1_700_000_000_000 };
+        yield { kind: "log", task: task(), log };
+        await Promise.resolve();
+        yield { kind: "task", task: task({ state: "succeeded", progress: 1 }) };
+      },
+      async *readOutput() {
+        await Promise.resolve();
+        // The CBOR map {"total": 3}, in two pieces.
+        yield Uint8Array.of(0xa1, 0x65, 0x74, 0x6f);
+        yield Uint8Array.of(0x74, 0x61, 0x6c, 0x03);
+      },
+    },
+    ...over,
+  };
+}
+
+/** A served API; disposing closes it and removes its directory. */
+export interface ServedApi extends AsyncDisposable {
+  readonly path: string;
+  readonly directory: string;
+  readonly seen: Seen;
+  readonly socket: AdminSocket;
+  shutdown(reason: unknown): void;
+}
+
+export async function serveFakes(
+  options: {
+    readonly parts?: (seen: Seen) => Partial<OperatorApiParts>;
+    readonly caller?: Caller;
+    readonly logger?: Logger;
+  } = {},
+): Promise<ServedApi> {
+  const directory = await mkdtemp(join(tmpdir(), "quaymesh-api-"));
+  const path = join(directory, "admin.sock");
+  const seen: Seen = { submitted: [], stopRequests: 0, ended: [], onEnded: () => {} };
+  const stopping = new AbortController();
+  const listener = operatorApi(fakeParts(seen, options.parts?.(seen)), {
+    logger: options.logger ?? silentLogger,
+    caller: options.caller ?? { role: "admin", name: "admin-socket" },
+    shutdownSignal: stopping.signal,
+  });
+  const socket = await AdminSocket.listen(path, listener);
+  return {
+    path,
+    directory,
+    seen,
+    socket,
+    shutdown: (reason) => stopping.abort(reason),
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      await socket.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,6 +1,7 @@
 /** The first role of issuing: a request as bytes in, a public key whose owner asked for it out. */
 import { timingSafeEqualBytes } from "../bytes.ts";
 import { IdentityError } from "../errors.ts";
+import { isDer } from "../keys/der.ts";
 import { sha256 } from "../keys/key-pair.ts";
 import { Pkcs10CertificateRequest } from "../keys/x509.ts";
 
@@ -54,6 +55,7 @@ export async function parseCsr(der: Uint8Array): Promise<CertificateRequest> {
   if (der.length === 0 || der.length > MAX_CSR_BYTES) {
     throw new IdentityError("PAIR_CSR_INVALID", `a request has 1 to ${MAX_CSR_BYTES} bytes, not ${der.length}`);
   }
+  if (!isDer(der)) throw new IdentityError("PAIR_CSR_INVALID", "the request is not in DER");
   let request: Pkcs10CertificateRequest;
   let spki: Uint8Array;
   try {

@@ -4,6 +4,7 @@ import {
   type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Name,
   SIGNING_ALGORITHM,
   SubjectKeyIdentifierExtension,
   type X509Certificate,
@@ -43,7 +44,7 @@ export async function createIssuing(root: Issuer, keyPair: KeyPair, meshName: st
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: distinguishedName(`${meshName} issuing CA`),
-    issuer: root.certificate.subjectName.toJSON(),
+    issuer: root.certificate.subjectName,
     ...validity(now, ISSUING_LIFE_MS),
     publicKey: keyPair.keys.publicKey,
     signingKey: root.keyPair.keys.privateKey,
@@ -56,9 +57,9 @@ export async function createIssuing(root: Issuer, keyPair: KeyPair, meshName: st
   return { certificate, keyPair };
 }
 
-/** A name as attributes, never as text to be parsed: a mesh may be called `a, CN=b`. */
-export function distinguishedName(commonName: string): { [attribute: string]: string[] }[] {
-  return [{ CN: [commonName] }, { O: ["Quaymesh"] }];
+/** A name of typed attributes: the library parses plain text, and a mesh may be called `a, CN="b"`. */
+export function distinguishedName(commonName: string): Name {
+  return new Name([{ CN: [{ utf8String: commonName }] }, { O: [{ utf8String: "Quaymesh" }] }]);
 }
 
 async function caExtensions(keyPair: KeyPair, pathLength: number): Promise<Extension[]> {

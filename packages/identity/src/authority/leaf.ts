@@ -65,7 +65,7 @@ export async function buildLeaf(plan: LeafPlan, issuer: Issuer): Promise<X509Cer
   return await X509CertificateGenerator.create({
     serialNumber: plan.serial,
     subject: distinguishedName(plan.profile.commonName),
-    issuer: issuer.certificate.subjectName.toJSON(),
+    issuer: issuer.certificate.subjectName,
     notBefore: new Date(plan.notBefore),
     notAfter: new Date(plan.notAfter),
     publicKey: Uint8Array.from(plan.spki),

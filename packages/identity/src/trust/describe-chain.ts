@@ -1,5 +1,5 @@
 import { fingerprint } from "../bytes.ts";
-import { dateFault, readChain, spkiHash } from "./path.ts";
+import { dateFault, readChain } from "./path.ts";
 
 /** A chain in words, for an error that can be acted on. */
 export interface ChainDescription {
@@ -28,8 +28,8 @@ export function describeChain(
   const root = chain.at(-1);
   return {
     expectedRoot,
-    seenRoot: root === undefined ? undefined : fingerprint(spkiHash(root)),
-    subjects: chain.map((certificate) => certificate.subject.replaceAll("\n", ", ")),
+    seenRoot: root === undefined ? undefined : fingerprint(root.spkiSha256),
+    subjects: chain.map((certificate) => certificate.x509.subject.replaceAll("\n", ", ")),
     dates: chain.map((certificate) => dateFault(certificate, options.now)).filter((text) => text !== undefined),
   };
 }

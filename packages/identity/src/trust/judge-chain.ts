@@ -1,11 +1,10 @@
 /** Verifying a gateway's chain where no native verification is possible: the node has a hash of the root, or nothing yet. */
-import type { X509Certificate } from "node:crypto";
 import type { RefusalReason } from "@quaymesh/protocol";
 import { fingerprint, timingSafeEqualBytes } from "../bytes.ts";
 import { meshIdOf, parseServerName } from "../authority/names.ts";
 import { EKU_SERVER_AUTH } from "../authority/profile.ts";
 import { IdentityError, type NodePairingCode } from "../errors.ts";
-import { dateFault, pathFault, readChain, spkiHash } from "./path.ts";
+import { dateFault, type PathCertificate, pathFault, readChain } from "./path.ts";
 
 /** Options of {@link judgeChain}. */
 export interface JudgeChainOptions {
@@ -48,17 +47,19 @@ export function judgeChain(chainDer: readonly Uint8Array[], options: JudgeChainO
   const leaf = chain[0];
   const root = chain.at(-1);
   if (leaf === undefined || root === undefined) return invalid("no certificate was shown");
-  const rootSpkiSha256 = spkiHash(root);
+  const rootSpkiSha256 = root.spkiSha256;
   const pin = options.rootSpkiSha256;
   // Before anything else: whose gateway this is matters more than whether its chain is in order.
   if (pin !== "first-use" && !timingSafeEqualBytes(rootSpkiSha256, pin)) return pinMismatch(pin, rootSpkiSha256);
   const fault = pathFault(chain) ?? leafFault(leaf);
   if (fault !== undefined) return invalid(fault);
-  const server = parseServerName(leaf.subjectAltName?.replace(/^DNS:/, "") ?? "");
+  const server = parseServerName(leaf.x509.subjectAltName?.replace(/^DNS:/, "") ?? "");
   const expected = options.meshServerName;
   const named =
-    expected === undefined ? server?.kind === "pairing" : leaf.checkHost(expected, { wildcards: false }) === expected;
-  if (server === undefined || !named) return invalid(`the certificate is for ${leaf.subjectAltName ?? "nobody"}`);
+    expected === undefined
+      ? server?.kind === "pairing"
+      : leaf.x509.checkHost(expected, { wildcards: false }) === expected;
+  if (server === undefined || !named) return invalid(`the certificate is for ${leaf.x509.subjectAltName ?? "nobody"}`);
   // Until roots overlap, the id is the root's; without a pin it is all that keeps a chain from claiming another mesh.
   if (pin === "first-use" && server.meshId !== meshIdOf(rootSpkiSha256))
     return invalid("the mesh id is not the root's");
@@ -67,9 +68,9 @@ export function judgeChain(chainDer: readonly Uint8Array[], options: JudgeChainO
   return {
     kind: "accept",
     meshId: server.meshId,
-    root: new Uint8Array(root.raw),
+    root: root.der,
     rootSpkiSha256,
-    spkiSha256: spkiHash(leaf),
+    spkiSha256: leaf.spkiSha256,
   };
 }
 
@@ -83,7 +84,7 @@ export function verifyChain(chainDer: readonly Uint8Array[], options: JudgeChain
   return verdict;
 }
 
-function leafFault(leaf: X509Certificate): string | undefined {
+function leafFault({ x509: leaf }: PathCertificate): string | undefined {
   if (leaf.ca) return "the endpoint shows a CA's certificate";
   const usages = leaf.keyUsage ?? [];
   if (usages.length !== 1 || usages[0] !== EKU_SERVER_AUTH) return "the certificate is not for servers alone";

@@ -27,12 +27,18 @@ export function readDeviceLeaf(der: Uint8Array): DeviceLeaf | string {
   if (der.length > MAX_LEAF_BYTES) return "the certificate is too long";
   let leaf: X509Certificate;
   let spki: Uint8Array;
+  let notBefore: number;
+  let notAfter: number;
   try {
     leaf = new X509Certificate(der);
     spki = leaf.publicKey.export({ type: "spki", format: "der" });
+    notBefore = leaf.validFromDate.getTime();
+    notAfter = leaf.validToDate.getTime();
   } catch {
     return "the certificate is not readable";
   }
+  // Comparisons with NaN are false, so such a certificate would be neither too young nor too old.
+  if (Number.isNaN(notBefore) || Number.isNaN(notAfter)) return "the certificate's dates are not readable";
   if (leaf.ca) return "the certificate is a CA's";
   // Node names the extended key usages so.
   const usages = leaf.keyUsage ?? [];
@@ -44,7 +50,7 @@ export function readDeviceLeaf(der: Uint8Array): DeviceLeaf | string {
     ...names,
     serial: leaf.serialNumber.toLowerCase(),
     spkiSha256: sha256(spki),
-    notBefore: leaf.validFromDate.getTime(),
-    notAfter: leaf.validToDate.getTime(),
+    notBefore,
+    notAfter,
   };
 }

@@ -1,0 +1,395 @@
+import { X509Certificate } from "node:crypto";
+import * as fc from "fast-check";
+import {
+  certificatesFromPem,
+  createCsr,
+  describeChain,
+  fingerprint,
+  judgeChain,
+  KeyPair,
+  meshNameOf,
+  meshServerName,
+  pairingServerName,
+  selfSignedCredentials,
+  sha256,
+  TrustIndex,
+  verifyChain,
+  verifyIssuedChain,
+  type IssuedDeviceCertificate,
+  type TrustVerdict,
+} from "@quaymesh/identity";
+import type { PeerIdentity } from "@quaymesh/protocol";
+import { beforeAll, describe, expect, test } from "vitest";
+import { createIssuing, createRoot } from "../src/authority/issuer.ts";
+import { buildLeaf, planLeaf } from "../src/authority/leaf.ts";
+import { meshIdOf } from "../src/authority/names.ts";
+import { leafProfile } from "../src/authority/profile.ts";
+import { X509Certificate as ParsedCertificate } from "../src/keys/x509.ts";
+import { malleate } from "./malleate.ts";
+import {
+  createMesh,
+  DEVICE_ID,
+  expectCode,
+  NOW,
+  OTHER_DEVICE_ID,
+  TemporaryDirectory,
+  type TestMesh,
+} from "./support.ts";
+
+const DAY = 86_400_000;
+
+let mesh: TestMesh;
+let otherMesh: TestMesh;
+let device: KeyPair;
+let first: IssuedDeviceCertificate;
+let second: IssuedDeviceCertificate;
+let elsewhere: IssuedDeviceCertificate;
+let pairingChain: Uint8Array[];
+let gatewayChain: Uint8Array[];
+
+async function issue(
+  from: TestMesh,
+  keyPair: KeyPair,
+  deviceId = DEVICE_ID,
+  now = NOW,
+): Promise<IssuedDeviceCertificate> {
+  const csr = await createCsr(keyPair);
+  return await from.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: keyPair.spkiSha256, now });
+}
+
+beforeAll(async () => {
+  await using one = await TemporaryDirectory.open();
+  await using other = await TemporaryDirectory.open();
+  mesh = await createMesh(one.path);
+  otherMesh = await createMesh(other.path);
+  device = await KeyPair.generate();
+  first = await issue(mesh, device);
+  second = await issue(mesh, device);
+  elsewhere = await issue(otherMesh, device);
+  pairingChain = certificatesFromPem((await mesh.authority.issuePairingLeaf({ now: NOW })).credentials.chainPem);
+  const gateway = certificatesFromPem((await mesh.authority.issueGatewayLeaf({ now: NOW })).credentials.chainPem);
+  gatewayChain = [...gateway, mesh.authority.rootDer];
+});
+
+const peerOf = ({ chain, spkiSha256 }: Pick<IssuedDeviceCertificate, "chain" | "spkiSha256">): PeerIdentity => ({
+  chain,
+  spkiSha256,
+});
+const answer = (verdict: TrustVerdict): string => (verdict.kind === "accept" ? "accept" : verdict.reason);
+
+function createIndex(options: { now?: () => number; maxAgeMs?: number } = {}): TrustIndex {
+  const { now = () => NOW, maxAgeMs } = options;
+  const base = { meshId: mesh.authority.meshId, now };
+  return new TrustIndex(maxAgeMs === undefined ? base : { ...base, freshness: { kind: "confirmed", maxAgeMs } });
+}
+
+describe("the trust index", () => {
+  test("admits nobody who was not enrolled, and who was by device, serial and key together", () => {
+    const index = createIndex();
+    expect(answer(index.authorize(peerOf(first)))).toBe("unknown");
+    index.enrol(DEVICE_ID, second);
+    expect(answer(index.authorize(peerOf(first)))).toBe("unknown");
+    index.enrol(DEVICE_ID, { serial: first.serial, spkiSha256: new Uint8Array(32) });
+    expect(answer(index.authorize(peerOf(first)))).toBe("unknown");
+    index.enrol(OTHER_DEVICE_ID, first);
+    expect(answer(index.authorize(peerOf(first)))).toBe("unknown");
+    index.enrol(DEVICE_ID, first);
+    expect(index.authorize(peerOf(first))).toEqual({
+      kind: "accept",
+      deviceId: DEVICE_ID,
+      serial: first.serial,
+      spkiSha256: device.spkiSha256,
+    });
+  });
+
+  test("refuses a revoked device whatever is loaded, enrolled or removed afterwards", async () => {
+    const index = createIndex();
+    const record = { kind: "enrolled", deviceId: DEVICE_ID, certificates: [first] } as const;
+    index.load({ revocationEpoch: 0, devices: [record] });
+    expect(answer(index.authorize(peerOf(first)))).toBe("accept");
+    index.revoke(DEVICE_ID, 1);
+    expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+    index.remove(DEVICE_ID);
+    expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+    await expectCode("DEVICE_REVOKED", () => index.enrol(DEVICE_ID, second));
+    index.load({ revocationEpoch: 1, devices: [record] });
+    expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+    expect(index.statusOf(DEVICE_ID)).toBe("revoked");
+    expect(index.revocationEpoch).toBe(1);
+  });
+
+  test("takes over nothing from a snapshot older than what it has seen", async () => {
+    const index = createIndex();
+    index.enrol(DEVICE_ID, first);
+    index.revoke(OTHER_DEVICE_ID, 7);
+    await expectCode("VALUE_INVALID", () => index.load({ revocationEpoch: 6, devices: [] }));
+    expect(answer(index.authorize(peerOf(first)))).toBe("accept");
+    await expectCode("VALUE_INVALID", () => index.revoke(DEVICE_ID, 6));
+    expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+  });
+
+  test("keeps the old certificate of a renewal until the new one was used, and no older one after", () => {
+    const index = createIndex();
+    index.enrol(DEVICE_ID, first);
+    index.enrol(DEVICE_ID, second);
+    expect([first, second].map((issued) => answer(index.authorize(peerOf(issued))))).toEqual(["accept", "accept"]);
+    expect(index.markUsed(DEVICE_ID, first.serial)).toEqual([]);
+    expect(index.markUsed(DEVICE_ID, second.serial)).toEqual([first.serial]);
+    expect([first, second].map((issued) => answer(index.authorize(peerOf(issued))))).toEqual(["unknown", "accept"]);
+    expect(index.deviceOfKey(device.spkiSha256)).toBe(DEVICE_ID);
+    expect(index.deviceOfKey(new Uint8Array(32))).toBeUndefined();
+  });
+
+  test("refuses everyone when it is out of touch with a shared store, and a revoked device as revoked", () => {
+    let now = NOW;
+    const index = createIndex({ now: () => now, maxAgeMs: 10_000 });
+    index.enrol(DEVICE_ID, first);
+    expect(answer(index.authorize(peerOf(first)))).toBe("denied");
+    index.confirm();
+    now += 10_000;
+    expect(answer(index.authorize(peerOf(first)))).toBe("accept");
+    now += 1;
+    expect(answer(index.authorize(peerOf(first)))).toBe("denied");
+    index.confirm();
+    now -= 1000;
+    expect(answer(index.authorize(peerOf(first)))).toBe("denied");
+    index.revoke(DEVICE_ID, 1);
+    expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+  });
+
+  test("refuses another mesh, another time, another profile, another key and no certificate", async () => {
+    let now = NOW;
+    const index = createIndex({ now: () => now });
+    index.enrol(DEVICE_ID, first);
+    index.enrol(DEVICE_ID, elsewhere);
+    expect(answer(index.authorize(peerOf(elsewhere)))).toBe("unknown");
+    now = NOW + 30 * DAY;
+    expect(answer(index.authorize(peerOf(first)))).toBe("expired");
+    now = NOW - 600_001;
+    expect(answer(index.authorize(peerOf(first)))).toBe("expired");
+    now = NOW;
+    expect(answer(index.authorize({ chain: first.chain, spkiSha256: new Uint8Array(32) }))).toBe("denied");
+    expect(answer(index.authorize({ chain: [], spkiSha256: device.spkiSha256 }))).toBe("unknown");
+    const self = certificatesFromPem((await selfSignedCredentials(device, { now: NOW })).chainPem);
+    for (const chain of [gatewayChain, gatewayChain.slice(1), self, [new Uint8Array(4)], [new Uint8Array(5000)]]) {
+      const spkiSha256 = chain[0]?.length === 4 || chain[0]?.length === 5000 ? new Uint8Array(32) : spkiOf(chain[0]);
+      expect(answer(index.authorize({ chain, spkiSha256 }))).toBe("denied");
+    }
+  });
+
+  test("is not fooled by a certificate whose signature was rewritten to an equally valid one", () => {
+    const index = createIndex();
+    index.enrol(DEVICE_ID, first);
+    const rewritten = malleate(first.chain[0] ?? new Uint8Array());
+    const issuing = new X509Certificate(first.chain[1] ?? new Uint8Array());
+    expect(new X509Certificate(rewritten).verify(issuing.publicKey)).toBe(true);
+    expect(Buffer.from(sha256(rewritten)).equals(sha256(first.chain[0] ?? new Uint8Array()))).toBe(false);
+    const peer = { chain: [rewritten, ...first.chain.slice(1)], spkiSha256: first.spkiSha256 };
+    expect(answer(index.authorize(peer))).toBe("accept");
+    index.revoke(DEVICE_ID, 1);
+    expect(answer(index.authorize(peer))).toBe("revoked");
+  });
+
+  test("whatever happens in whatever order, a revoked device never gets in again", () => {
+    const action = fc.constantFrom("enrol", "enrolOther", "load", "remove", "use", "confirm", "revoke");
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 20 }), (actions) => {
+        const index = createIndex();
+        let revoked = false;
+        for (const name of actions) {
+          if (name === "enrol" && !revoked) index.enrol(DEVICE_ID, first);
+          if (name === "enrolOther") index.enrol(OTHER_DEVICE_ID, second);
+          if (name === "load") {
+            index.load({
+              revocationEpoch: index.revocationEpoch,
+              devices: [{ kind: "enrolled", deviceId: DEVICE_ID, certificates: [first, second] }],
+            });
+          }
+          if (name === "remove") index.remove(DEVICE_ID);
+          if (name === "use") index.markUsed(DEVICE_ID, second.serial);
+          if (name === "confirm") index.confirm();
+          if (name === "revoke") {
+            index.revoke(DEVICE_ID, index.revocationEpoch + 1);
+            revoked = true;
+          }
+          if (revoked) expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+function spkiOf(der: Uint8Array | undefined): Uint8Array {
+  return sha256(new X509Certificate(der ?? new Uint8Array()).publicKey.export({ type: "spki", format: "der" }));
+}
+
+describe("a gateway's chain", () => {
+  const options = () => ({
+    rootSpkiSha256: mesh.authority.rootSpkiSha256,
+    meshServerName: pairingServerName(mesh.authority.meshId),
+    now: NOW,
+  });
+
+  test("that ends at the pin is accepted, with what was seen", () => {
+    expect(verifyChain(pairingChain, options())).toMatchObject({
+      meshId: mesh.authority.meshId,
+      root: mesh.authority.rootDer,
+      rootSpkiSha256: mesh.authority.rootSpkiSha256,
+      spkiSha256: spkiOf(pairingChain[0]),
+    });
+    expect(judgeChain(gatewayChain, { ...options(), meshServerName: meshServerName(mesh.authority.meshId) }).kind).toBe(
+      "accept",
+    );
+  });
+
+  test("of another root is refused with both fingerprints", async () => {
+    const pin = otherMesh.authority.rootSpkiSha256;
+    const error = await expectCode("GATEWAY_PIN_MISMATCH", () =>
+      verifyChain(pairingChain, { ...options(), rootSpkiSha256: pin }),
+    );
+    expect(error.message).toContain(fingerprint(pin));
+    expect(error.message).toContain(fingerprint(mesh.authority.rootSpkiSha256));
+    const description = describeChain(pairingChain, { expectedRootSpkiSha256: pin, now: NOW });
+    expect(description.expectedRoot).toBe(fingerprint(pin));
+    expect(description.seenRoot).toBe(fingerprint(mesh.authority.rootSpkiSha256));
+    expect(description.subjects).toEqual([
+      "CN=quaymesh pairing, O=Quaymesh",
+      "CN=harbor issuing CA, O=Quaymesh",
+      "CN=harbor, O=Quaymesh",
+    ]);
+  });
+
+  test("that only carries the pinned root at its end is refused", async () => {
+    const { authority } = otherMesh;
+    const other = certificatesFromPem((await authority.issuePairingLeaf({ now: NOW })).credentials.chainPem);
+    await expectCode("CHAIN_INVALID", () => verifyChain([...other.slice(0, 2), mesh.authority.rootDer], options()));
+    await expectCode("CHAIN_INVALID", () => verifyChain([...other.slice(0, 1), ...pairingChain.slice(1)], options()));
+  });
+
+  test("at the wrong time names both clocks", async () => {
+    const late = NOW + 366 * DAY;
+    const error = await expectCode("CLOCK_SKEW", () => verifyChain(pairingChain, { ...options(), now: late }));
+    expect(error.message).toContain(new Date(late).toISOString());
+    expect(error.message).toContain(new Date(NOW + 365 * DAY).toISOString());
+    const early = await expectCode("CLOCK_SKEW", () => verifyChain(pairingChain, { ...options(), now: NOW - DAY }));
+    expect(early.message).toContain(new Date(NOW - DAY).toISOString());
+    expect(describeChain(pairingChain, { now: late }).dates).toHaveLength(1);
+  });
+
+  test("of the mesh endpoint does not pass for the pairing endpoint, nor a device's for either", async () => {
+    await expectCode("CHAIN_INVALID", () => verifyChain(gatewayChain, options()));
+    await expectCode("CHAIN_INVALID", () =>
+      verifyChain(gatewayChain, { ...options(), rootSpkiSha256: "first-use", meshServerName: "x" }),
+    );
+    const { rootSpkiSha256, now } = options();
+    await expectCode("CHAIN_INVALID", () => verifyChain(gatewayChain, { rootSpkiSha256, now }));
+    await expectCode("CHAIN_INVALID", () => verifyChain([...first.chain, mesh.authority.rootDer], options()));
+  });
+
+  test("of any mesh passes on first use, but not one that names another mesh than its root's", async () => {
+    const verdict = judgeChain(pairingChain, { rootSpkiSha256: "first-use", now: NOW });
+    expect(verdict).toMatchObject({ kind: "accept", meshId: mesh.authority.meshId });
+    const forged = await buildChain({ meshId: otherMesh.authority.meshId });
+    await expectCode("CHAIN_INVALID", () => verifyChain(forged.chain, { rootSpkiSha256: "first-use", now: NOW }));
+  });
+
+  test("is refused when an intermediate is no CA, too deep, unsigned, empty, too long or unreadable", async () => {
+    const { root, issuing, leafKey, chain } = await buildChain({});
+    const pinned = { rootSpkiSha256: root.spkiSha256, now: NOW };
+    expect(judgeChain(chain, pinned).kind).toBe("accept");
+    const [leaf = new Uint8Array(), issuingDer = new Uint8Array(), rootDer = new Uint8Array()] = chain;
+    // The issuing CA signs another CA, below its path length of 0.
+    const below = await createIssuing(issuing, leafKey, "below", NOW);
+    const deepKey = await KeyPair.generate();
+    const deepPlan = planLeaf(leafProfile(root.meshId, { kind: "pairing" }), deepKey.spki, below, NOW);
+    const deep = new Uint8Array((await buildLeaf(deepPlan, below)).rawData);
+    const belowDer = new Uint8Array(below.certificate.rawData);
+    expect(judgeChain([deep, belowDer, issuingDer, rootDer], pinned)).toMatchObject({
+      detail: expect.stringContaining("longer than a CA"),
+    });
+    // The leaf signs another leaf.
+    const leafAsCa = { certificate: new ParsedCertificate(leaf), keyPair: leafKey };
+    const signedByLeaf = new Uint8Array(
+      (await buildLeaf(planLeaf(leafProfile(root.meshId, { kind: "pairing" }), deepKey.spki, leafAsCa, NOW), leafAsCa))
+        .rawData,
+    );
+    expect(judgeChain([signedByLeaf, leaf, issuingDer, rootDer], pinned)).toMatchObject({
+      detail: expect.stringContaining("no CA"),
+    });
+    for (const bad of [
+      [],
+      [rootDer],
+      [leaf, rootDer],
+      [issuingDer, leaf, rootDer],
+      [leaf, new Uint8Array(9), rootDer],
+      [leaf, new Uint8Array(5000), rootDer],
+      [leaf, issuingDer, issuingDer, issuingDer, rootDer],
+    ]) {
+      expect(judgeChain(bad, pinned)).toMatchObject({ kind: "refuse", code: "CHAIN_INVALID" });
+    }
+  });
+
+  test("with any byte changed is refused, whatever the byte, or its key and its root are the same", () => {
+    fc.assert(
+      fc.property(fc.nat(2), fc.nat(), fc.integer({ min: 1, max: 255 }), (which, where, flip) => {
+        const chain = pairingChain.map((der) => Uint8Array.from(der));
+        const der = chain[which] ?? new Uint8Array();
+        const at = where % der.length;
+        der[at] = (der[at] ?? 0) ^ flip;
+        const verdict = judgeChain(chain, options());
+        // What no signature covers may change how a signature is spelled, and nothing else.
+        if (verdict.kind === "accept") {
+          const { spkiSha256, rootSpkiSha256 } = verdict;
+          expect([spkiSha256, rootSpkiSha256]).toEqual([spkiOf(pairingChain[0]), mesh.authority.rootSpkiSha256]);
+        }
+        const signedEnd = 8 + Buffer.from(pairingChain[which] ?? []).readUInt16BE(6);
+        if (at < signedEnd) expect(verdict.kind).toBe("refuse");
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+async function buildChain(options: { meshId?: string }) {
+  const rootKey = await KeyPair.generate();
+  const root = await createRoot(rootKey, "forged", NOW);
+  const issuing = await createIssuing(root, await KeyPair.generate(), "forged", NOW);
+  const meshId = meshIdOf(rootKey.spkiSha256);
+  const leafKey = await KeyPair.generate();
+  const profile = leafProfile(options.meshId ?? meshId, { kind: "pairing" });
+  const leaf = await buildLeaf(planLeaf(profile, leafKey.spki, issuing, NOW), issuing);
+  const chain = [leaf, issuing.certificate, root.certificate].map(({ rawData }) => new Uint8Array(rawData));
+  return { chain, root: { spkiSha256: rootKey.spkiSha256, meshId }, issuing, leafKey };
+}
+
+describe("an issued certificate", () => {
+  const expected = () => ({
+    chain: first.chain,
+    root: mesh.authority.rootDer,
+    meshId: mesh.authority.meshId,
+    deviceId: DEVICE_ID,
+    spkiSha256: device.spkiSha256,
+    now: NOW,
+  });
+
+  test("is taken by the device it is for, and the mesh's name read from its root", () => {
+    expect(verifyIssuedChain(expected())).toMatchObject({
+      deviceId: DEVICE_ID,
+      serial: first.serial,
+      notAfter: NOW + 30 * DAY,
+    });
+    expect(meshNameOf(mesh.authority.rootDer)).toBe("harbor");
+  });
+
+  test("is refused when it is another device's, mesh's, key's, time's or issuer's", async () => {
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), deviceId: OTHER_DEVICE_ID }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), meshId: otherMesh.authority.meshId }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), spkiSha256: new Uint8Array(32) }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), root: otherMesh.authority.rootDer }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), chain: [] }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), chain: gatewayChain.slice(0, 2) }));
+    await expectCode("CLOCK_SKEW", () => verifyIssuedChain({ ...expected(), now: NOW + 30 * DAY }));
+    await expectCode("CHAIN_INVALID", () => meshNameOf(new Uint8Array(3)));
+  });
+});

@@ -6,12 +6,15 @@ import { CONNECTION_ID_BYTES, QUIC_VERSION_1, shapeOf, versionNegotiation } from
 import { HandshakeBudget } from "./handshake-budget.ts";
 import { RetryTokens } from "./retry-token.ts";
 import { statelessClose } from "./stateless-close.ts";
+import { TokenBucket } from "./token-bucket.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 
 /** RFC 9000 section 20.1. */
 const INVALID_TOKEN = 0x0b;
 /** More half-open handshakes than this, and addresses are validated first. */
 const RETRY_ABOVE_HALF_OPEN = 64;
+/** Handshakes begun without address validation; past it every newcomer is validated, whatever is half open. */
+const UNVALIDATED_RATE = { perSecond: 1000, burst: 2000 };
 const RETRY_PACKET_BYTES = 256;
 
 /** A client that may start TLS. */
@@ -50,9 +53,12 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #tokens = new RetryTokens();
   readonly #budget: HandshakeBudget;
+  readonly #unvalidated: TokenBucket;
 
-  constructor(options: AdmissionOptions) {
+  /** @param now milliseconds, monotonic */
+  constructor(options: AdmissionOptions, now: number) {
     this.#options = options;
+    this.#unvalidated = new TokenBucket(UNVALIDATED_RATE, now);
     this.#budget = new HandshakeBudget(options.handshakeBudget);
   }
 
@@ -65,7 +71,7 @@ export class Admission {
     const validated = token.length > 0 ? this.#openToken(token, header, from, now) : undefined;
     if (validated === undefined) {
       if (token.length > 0) return undefined;
-      if (this.#options.retry === "always" || load.halfOpen >= RETRY_ABOVE_HALF_OPEN) {
+      if (this.#mustValidate(load, now)) {
         this.#sendRetry(header, from, now);
         return undefined;
       }
@@ -82,6 +88,11 @@ export class Admission {
     // After a Retry the client already uses an id of ours.
     if (validated !== undefined) return { scid: header.dcid, dcid: header.dcid, originalDcid: validated };
     return { scid: randomBytes(CONNECTION_ID_BYTES), dcid: header.dcid, originalDcid: undefined };
+  }
+
+  #mustValidate(load: Load, now: number): boolean {
+    if (this.#options.retry === "always" || load.halfOpen >= RETRY_ABOVE_HALF_OPEN) return true;
+    return !this.#unvalidated.take(now);
   }
 
   #readInitial(datagram: Buffer, from: DatagramSource): NativeHeader | undefined {

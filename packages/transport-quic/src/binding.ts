@@ -60,6 +60,7 @@ export interface NativeConnection {
   streamRecv(id: number, out: Uint8Array): [number, boolean] | null;
   streamSend(id: number, bytes: Uint8Array, fin: boolean): number | null;
   streamPriority(id: number, urgency: number, incremental: boolean): void;
+  streamCapacity(id: number): number;
   streamShutdown(id: number, direction: number, code: number): void | null;
   readable(): Iterable<number>;
   isReadable(): boolean;

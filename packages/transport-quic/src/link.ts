@@ -43,6 +43,8 @@ export class Link {
   #state: "live" | "closed" | "gone" = "live";
   /** Whether the endpoint has this link on its list for the next turn. */
   scheduled = false;
+  /** Whether quiche may drain the connection once it is closed; a handshake that failed is forgotten at once, or strangers could fill the room. */
+  lingers = false;
   /** Grows with each datagram received or sent; keep-alive looks at it. */
   datagrams = 0;
 
@@ -111,7 +113,8 @@ export class Link {
       this.datagrams += 1;
       socket.send(slot, sent[0], sent[1].to);
     }
-    this.#rearm();
+    if (this.#state === "closed" && !this.lingers) this.#gone();
+    else this.#rearm();
   }
 
   /**

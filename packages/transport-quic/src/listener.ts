@@ -12,7 +12,7 @@ import type {
 import { Admission } from "./admission.ts";
 import type { Admitted } from "./admission.ts";
 import { AsyncQueue } from "./async-queue.ts";
-import type { Binding, NativeConfig } from "./binding.ts";
+import type { Binding, HostPort, NativeConfig, NativeConnection } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
 import { RefusalCounters } from "./counters.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -59,14 +59,17 @@ export class QuicListener implements Listener, EndpointOwner {
       { datagramBytes: parts.datagramBytes, sendBufferBytes: options.sendBufferBytes },
       this,
     );
-    this.#admission = new Admission({
-      binding,
-      refused: this.#refused,
-      maxConnections: limits.maxConnections,
-      retry: options.retry,
-      handshakeBudget: options.handshakeBudget,
-      reply: (packet, to) => this.#reply(packet, to),
-    });
+    this.#admission = new Admission(
+      {
+        binding,
+        refused: this.#refused,
+        maxConnections: limits.maxConnections,
+        retry: options.retry,
+        handshakeBudget: options.handshakeBudget,
+        reply: (packet, to) => this.#reply(packet, to),
+      },
+      performance.now(),
+    );
   }
 
   #reply(packet: Uint8Array, to: DatagramSource): void {
@@ -137,20 +140,24 @@ export class QuicListener implements Listener, EndpointOwner {
     const { binding, socket, configFor, limits } = this.#parts;
     const remote = { host: from.address, port: from.port };
     const { scid, dcid, originalDcid } = admitted;
-    let link: Link;
+    let native: NativeConnection;
     try {
       const config = configFor(from.address);
       config.setStatelessResetToken(this.#resets.tokenOf(scid));
-      const native = binding.Connection.accept(scid, originalDcid, socket.local, remote, config);
-      link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
+      native = binding.Connection.accept(scid, originalDcid, socket.local, remote, config);
     } catch {
       this.#refused.add("handshake");
       return;
     }
+    if (!startsWell(native, datagram, { from: remote, to: socket.local })) {
+      this.#refused.add("handshake");
+      return;
+    }
+    const link: Link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
     this.#handshakes.add(link);
     this.#endpoint.add(link, [scid, dcid]);
     link.expireAt(performance.now() + limits.handshakeTimeoutMs);
-    link.receive(datagram, from);
+    link.wake();
   }
 
   readonly #outcome: HandshakeOutcome = {
@@ -180,6 +187,19 @@ export class QuicListener implements Listener, EndpointOwner {
   };
 }
 
+/** RFC 9001 section 4.8. Below it: errors of QUIC itself. */
+const FIRST_CRYPTO_ERROR = 0x100;
+
+// Noise in the shape of an Initial never gets a place, not even for a turn. A client whose TLS failed does: it is told why.
+const startsWell = (native: NativeConnection, datagram: Buffer, info: { from: HostPort; to: HostPort }): boolean => {
+  try {
+    native.recv(datagram, info);
+    return true;
+  } catch {
+    return (native.localError()?.errorCode ?? 0) >= FIRST_CRYPTO_ERROR;
+  }
+};
+
 interface HandshakeOutcome {
   established(link: Link): void;
   failed(link: Link, reason: "handshake" | "timeout"): void;
@@ -204,6 +224,7 @@ class ServerHandshake implements LinkOwner {
     const link = this.#link();
     if (!link.native.isEstablished()) return;
     this.#isOver = true;
+    link.lingers = true;
     link.expireAt(Infinity);
     this.#outcome.established(link);
   }

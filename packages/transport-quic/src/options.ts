@@ -11,9 +11,12 @@ export interface QuicTransportOptions {
   readonly retry?: "auto" | "always";
   /** Small writes of one stream are gathered in a buffer of this many bytes, and sent when it is full or the turn ends. Default 16384. */
   readonly sendBufferBytes?: number;
-  /** Unread bytes a peer may have in flight on one stream. Default 3 MiB; above the socket's 4-MiB buffer datagrams would be dropped. */
+  /** Unread bytes a peer may have in flight on one stream. Default 2 MiB. */
   readonly streamWindowBytes?: number;
-  /** The same for all streams of a connection. Default 3 MiB. */
+  /**
+   * The same for all streams of a connection. Default 6 MiB: more than one stream's, or a stream that nobody reads would hold up the others; not
+   * much more than the socket's 4-MiB buffer (which the kernel doubles), or a busy process would lose datagrams.
+   */
   readonly connectionWindowBytes?: number;
   /** Handshakes one source prefix (IPv4 /32, IPv6 /64) may start; loopback is exempt. Default 64 a second, 256 at once. */
   readonly handshakeBudget?: { readonly perSecond: number; readonly burst: number };
@@ -57,8 +60,8 @@ export function resolveOptions(options: QuicTransportOptions): ResolvedOptions {
     datagramBytes: bytes,
     retry: options.retry ?? "auto",
     sendBufferBytes,
-    streamWindowBytes: options.streamWindowBytes ?? 3 * MIB,
-    connectionWindowBytes: options.connectionWindowBytes ?? 3 * MIB,
+    streamWindowBytes: options.streamWindowBytes ?? 2 * MIB,
+    connectionWindowBytes: options.connectionWindowBytes ?? 6 * MIB,
     handshakeBudget: options.handshakeBudget ?? { perSecond: 64, burst: 256 },
     keepAliveMs: options.keepAliveMs,
   };

@@ -71,7 +71,10 @@ export class StreamReader {
     } catch (error) {
       const code = streamErrorCode(error);
       // Otherwise quiche does not know the stream yet: nothing was sent on it, in either direction.
-      if (code !== undefined) this.fail(streamReset(code));
+      if (code !== undefined) {
+        this.fail(streamReset(code));
+        this.#host.peerReset(code);
+      }
       return undefined;
     }
     if (result === null) return undefined;

@@ -85,6 +85,17 @@ export class StreamWriter {
     return this.#pending();
   }
 
+  /** The peer reset its side with `resetCode`: find out, without writing, whether it asked us to stop as well. */
+  checkStopped(resetCode: number): void {
+    if (this.isDone) return;
+    try {
+      this.#host.native.streamCapacity(this.#id);
+    } catch (error) {
+      // Unknown to quiche: forgotten once the reset was read, which takes that our side was stopped before.
+      this.fail(streamReset(streamErrorCode(error) ?? resetCode));
+    }
+  }
+
   /** Abandon what was not sent; the peer sees a reset. */
   reset(code: number): void {
     if (this.isDone) return;

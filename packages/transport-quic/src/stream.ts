@@ -18,12 +18,14 @@ export interface StreamHost {
   blocked(writer: StreamWriter): void;
   /** A half ended or failed. */
   settled(): void;
+  /** The peer reset its side: it may have asked us to stop too. */
+  peerReset(code: number): void;
   /** Nothing is left that could carry the writer's FIN. */
   endAlone(): void;
 }
 
 /** What a stream needs of its connection. */
-export interface StreamParent extends Omit<StreamHost, "settled" | "endAlone"> {
+export interface StreamParent extends Omit<StreamHost, "settled" | "peerReset" | "endAlone"> {
   /** Both halves are done. */
   finished(id: number): void;
   /** End the write side with no data; `peerHasEnded` says whether the read side is over. */
@@ -49,6 +51,7 @@ export class QuicStream implements ByteStream {
       corked: (writer) => parent.corked(writer),
       blocked: (writer) => parent.blocked(writer),
       settled,
+      peerReset: (code) => this.#writer.checkStopped(code),
       endAlone: () => parent.endAlone(id, this.#reader.isDone),
     };
     this.#reader = new StreamReader(id, host);

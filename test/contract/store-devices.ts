@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { StoreUnderTest } from "./store.ts";
-import { certificateOf, deviceIdOf, enrollInput, sessionInput, submitInput, T0 } from "./store-fixtures.ts";
+import { certificateOf, deviceIdOf, enrollInput, sessionInput, stepTask, submitInput, T0 } from "./store-fixtures.ts";
 
 const A = deviceIdOf("A");
 const B = deviceIdOf("B");
@@ -119,19 +119,16 @@ export function deviceContract(open: () => Promise<StoreUnderTest>): void {
       await tasks.submit(submitInput(ids[1]));
       await tasks.submit(submitInput(ids[2], { target: { kind: "device", deviceId: A } }));
       for (const taskId of ids.slice(0, 2)) {
-        await tasks.lease({ taskId, deviceId: A, leaseUntil: T0 + 30_000, now: T0 });
-        await tasks.start({ taskId, token: 1, now: T0 });
+        await stepTask(under.store, taskId, { kind: "lease", device: A, now: T0 });
+        await stepTask(under.store, taskId, { kind: "accepted", token: 1, now: T0 });
       }
       expect(await devices.revocationImpact(A)).toEqual({ runningTasks: 2, queuedTasks: 1 });
       const { receipt } = await devices.revoke({ deviceId: A, receiptId: "one", reason: "", now: T0 });
       expect(receipt).toMatchObject({ attemptsFenced: 2, tasksRequeued: 1 });
       const states = await Promise.all(ids.map(async (id) => (await tasks.get(id))?.state));
       expect(states).toEqual(["retry-wait", "failed", "failed"]);
-      // The old token is worth nothing, wherever it comes from.
-      expect(await tasks.start({ taskId: ids[0], token: 1, now: T0 })).toBeUndefined();
-      await expect(tasks.lease({ taskId: ids[0], deviceId: A, leaseUntil: T0 + 1, now: T0 })).rejects.toMatchObject({
-        code: "DEVICE_REVOKED",
-      });
+      const refused = stepTask(under.store, ids[0], { kind: "lease", device: A, now: T0 + 9000 });
+      await expect(refused).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
     });
 
     test("revoking an unknown device is refused", async () => {

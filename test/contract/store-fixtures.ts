@@ -1,6 +1,6 @@
 /** Rows for the Store contract suite. */
-import type { CertificateRow, SubmitTask } from "@quaymesh/gateway";
-import { encodeValue } from "@quaymesh/protocol";
+import type { CertificateRow, StepTask, Store, SubmitTask, TaskRow } from "@quaymesh/gateway";
+import { encodeValue, type TaskEvent, type TaskInput } from "@quaymesh/protocol";
 
 /** A moment to start from, Unix milliseconds. */
 export const T0 = 1_800_000_000_000;
@@ -69,7 +69,7 @@ export function submitInput(taskId: string, change: Partial<SubmitTask> = {}): S
     target: { kind: "any" },
     input: new Uint8Array([0xf6]),
     timeoutMs: 60_000,
-    queueDeadline: T0 + 3_600_000,
+    queueMs: 3_600_000,
     exclusive: false,
     idempotent: false,
     maxAttempts: 5,
@@ -82,7 +82,22 @@ export function submitInput(taskId: string, change: Partial<SubmitTask> = {}): S
   };
 }
 
+/** How long leases last in the suite. */
+export const LEASE_MS = 30_000;
+
+/** Steps one input of a task's machine. */
+export async function stepTask(
+  store: Store,
+  taskId: string,
+  input: TaskInput,
+  change: Partial<StepTask> = {},
+): Promise<TaskRow | undefined> {
+  const now = "now" in input ? input.now : T0;
+  const stepped = await store.tasks.step({ taskId, inputs: [input], leaseMs: LEASE_MS, now, ...change });
+  return stepped?.changed === true ? stepped.task : undefined;
+}
+
 /** A task report as an event of its node's outbox. */
-export function reportOf(kind: "task.progress" | "task.log" | "task.output" | "task.result", data: object) {
-  return { kind, time: T0, data: encodeValue({ ...data }), report: { kind, data } };
+export function reportOf(report: TaskEvent) {
+  return { kind: report.kind, time: T0, data: encodeValue(report.data), report };
 }

@@ -1,12 +1,22 @@
 import type { Store } from "@quaymesh/gateway";
+import type { TaskResultData } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
 import type { StoreUnderTest } from "./store.ts";
-import { deviceIdOf, enrollInput, epochOf, reportOf, sessionInput, submitInput, T0 } from "./store-fixtures.ts";
+import {
+  deviceIdOf,
+  enrollInput,
+  epochOf,
+  LEASE_MS,
+  reportOf,
+  sessionInput,
+  stepTask,
+  submitInput,
+  T0,
+} from "./store-fixtures.ts";
 
 const A = deviceIdOf("A");
 const B = deviceIdOf("B");
 const TASK = deviceIdOf("T");
-const LEASE_MS = 30_000;
 
 async function ready(under: StoreUnderTest): Promise<void> {
   for (const device of [A, B]) {
@@ -18,7 +28,7 @@ async function ready(under: StoreUnderTest): Promise<void> {
 /** Submit and lease to A. */
 async function leased(store: Store, change: Parameters<typeof submitInput>[1] = {}): Promise<void> {
   await store.tasks.submit(submitInput(TASK, change));
-  await store.tasks.lease({ taskId: TASK, deviceId: A, leaseUntil: T0 + LEASE_MS, now: T0 });
+  await stepTask(store, TASK, { kind: "lease", device: A, now: T0 });
 }
 
 /** Feed task reports as events of a device's outbox. */
@@ -26,8 +36,11 @@ async function report(store: Store, deviceId: string, first: number, ...events: 
   return await store.events.append({ deviceId, outboxEpoch: epochOf(1), first, events, now: T0 + 1 });
 }
 
-const result = (change: object = {}) =>
-  reportOf("task.result", { taskId: TASK, token: 1, outcome: "succeeded", outputChunks: 0, outputBytes: 0, ...change });
+const result = (change: Partial<TaskResultData> = {}) =>
+  reportOf({
+    kind: "task.result",
+    data: { taskId: TASK, token: 1, outcome: "succeeded", outputChunks: 0, outputBytes: 0, ...change },
+  });
 
 /** Tasks. */
 export function taskContract(open: () => Promise<StoreUnderTest>): void {
@@ -68,7 +81,7 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       const { tasks } = under.store;
       await tasks.submit(submitInput(TASK, { maxUnfinished: 1 }));
       expect(await tasks.submit(submitInput(deviceIdOf("U"), { maxUnfinished: 1 }))).toEqual({ kind: "full" });
-      await tasks.cancel({ taskId: TASK, reason: "", reachable: false, now: T0 });
+      await stepTask(under.store, TASK, { kind: "cancel", now: T0 });
       expect((await tasks.submit(submitInput(deviceIdOf("U"), { maxUnfinished: 1 }))).kind).toBe("created");
     });
   });
@@ -77,12 +90,21 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
     test("of two leases of one task only the first succeeds", async () => {
       await using under = await open();
       await ready(under);
-      const { tasks } = under.store;
-      await tasks.submit(submitInput(TASK));
+      await under.store.tasks.submit(submitInput(TASK));
       const leases = await Promise.all(
-        [A, B].map((deviceId) => tasks.lease({ taskId: TASK, deviceId, leaseUntil: T0 + LEASE_MS, now: T0 })),
+        [A, B].map((device) => stepTask(under.store, TASK, { kind: "lease", device, now: T0 })),
       );
       expect(leases.map((task) => task?.token)).toEqual([1, undefined]);
+      expect(leases[0]).toMatchObject({ state: "leased", deviceId: A, leaseUntil: T0 + LEASE_MS });
+    });
+
+    test("a step for a token that is no longer the newest changes nothing", async () => {
+      await using under = await open();
+      await ready(under);
+      await leased(under.store);
+      const tick = { kind: "tick", now: T0 + LEASE_MS } as const;
+      expect(await stepTask(under.store, TASK, tick, { token: 0 })).toBeUndefined();
+      expect(await under.store.tasks.step({ taskId: B, inputs: [tick], leaseMs: 1, now: T0 })).toBeUndefined();
     });
 
     test("a heartbeat renews the node's own attempt, and fences every other", async () => {
@@ -90,17 +112,17 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store);
-      await store.tasks.start({ taskId: TASK, token: 1, now: T0 });
+      await stepTask(store, TASK, { kind: "accepted", token: 1, now: T0 });
+      const at = { leaseMs: LEASE_MS, now: T0 + 1000 };
       const running = [{ taskId: TASK, token: 1, progress: 0.5 }];
-      const until = { leaseUntil: T0 + 2 * LEASE_MS, now: T0 + 1 };
-      const own = await store.tasks.renew({ deviceId: A, running, ...until });
-      expect(own.renewed).toMatchObject([{ state: "running", progress: 0.5, leaseUntil: T0 + 2 * LEASE_MS }]);
+      const own = await store.tasks.renew({ deviceId: A, running, ...at });
+      expect(own.renewed).toMatchObject([{ state: "running", progress: 0.5, leaseUntil: T0 + 1000 + LEASE_MS }]);
       for (const [deviceId, token] of [
         [B, 1],
         [A, 0],
         [A, 2],
       ] as const) {
-        const { fenced, renewed } = await store.tasks.renew({ deviceId, running: [{ taskId: TASK, token }], ...until });
+        const { fenced, renewed } = await store.tasks.renew({ deviceId, running: [{ taskId: TASK, token }], ...at });
         expect([fenced, renewed]).toEqual([[{ taskId: TASK, token }], []]);
       }
     });
@@ -112,13 +134,14 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await leased(store, { idempotent: true });
       const now = T0 + LEASE_MS;
       expect(await store.tasks.due({ now: now - 1, limit: 10 })).toEqual([]);
-      const [due] = await store.tasks.due({ now, limit: 10 });
-      expect(due?.taskId).toBe(TASK);
-      const lost = await store.tasks.settleDue({ taskId: TASK, token: 1, nodeBack: false, now });
+      expect(await store.tasks.due({ now, limit: 10 })).toMatchObject([{ taskId: TASK }]);
+      const lost = await stepTask(store, TASK, { kind: "tick", now });
       expect(lost).toMatchObject({ state: "retry-wait", error: { code: "ATTEMPT_LOST" } });
-      const again = { taskId: TASK, deviceId: B, leaseUntil: now + LEASE_MS };
-      expect(await store.tasks.lease({ ...again, now })).toBeUndefined();
-      expect(await store.tasks.lease({ ...again, now: now + 1000 })).toMatchObject({ token: 2, attempt: 2 });
+      expect(await stepTask(store, TASK, { kind: "lease", device: B, now })).toBeUndefined();
+      expect(await store.tasks.due({ now: now + 1000, limit: 10 })).toMatchObject([{ taskId: TASK }]);
+      await stepTask(store, TASK, { kind: "tick", now: now + 1000 });
+      const again = await stepTask(store, TASK, { kind: "lease", device: B, now: now + 1000 });
+      expect(again).toMatchObject({ token: 2, attempt: 2, deviceId: B });
     });
 
     test("a task that must not run twice waits for its node's word", async () => {
@@ -128,24 +151,24 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await leased(store, { timeoutMs: 3_600_000 });
       await store.tasks.disconnect({ deviceId: A, now: T0 + 5 });
       const now = T0 + LEASE_MS;
-      const unknown = await store.tasks.settleDue({ taskId: TASK, token: 1, nodeBack: false, now });
-      expect(unknown).toMatchObject({ state: "unknown", stateSince: T0 + 5 });
+      await stepTask(store, TASK, { kind: "tick", now });
+      expect(await store.tasks.get(TASK)).toMatchObject({ state: "unknown", stateSince: T0 + 5 });
+      // It was looked at, and is not due again before its deadline.
       expect(await store.tasks.due({ now, limit: 10 })).toEqual([]);
       await report(store, A, 1, result());
       expect(await store.tasks.get(TASK)).toMatchObject({ state: "succeeded", finishedLate: true });
     });
 
-    test("a node that is back without the attempt has lost it", async () => {
+    test("a node that is back without the attempt has lost it, once its outbox had time to say otherwise", async () => {
       await using under = await open();
       await ready(under);
       const { store } = under;
-      await leased(store);
+      await leased(store, { timeoutMs: 3_600_000 });
       await store.tasks.disconnect({ deviceId: A, now: T0 + 5 });
-      const leaseUntil = T0 + 2 * LEASE_MS;
-      await store.tasks.resume({ deviceId: A, running: [], leaseUntil, now: T0 + LEASE_MS });
-      // Its result may still be in the outbox: not before the lease has run out once more.
-      expect(await store.tasks.due({ now: leaseUntil - 1, limit: 10 })).toEqual([]);
-      const lost = await store.tasks.settleDue({ taskId: TASK, token: 1, nodeBack: true, now: leaseUntil });
+      const back = T0 + LEASE_MS;
+      await store.tasks.resume({ deviceId: A, running: [], leaseMs: LEASE_MS, now: back });
+      expect(await store.tasks.due({ now: back + LEASE_MS - 1, limit: 10 })).toEqual([]);
+      const lost = await stepTask(store, TASK, { kind: "tick", now: back + LEASE_MS });
       expect(lost).toMatchObject({ state: "failed", error: { code: "ATTEMPT_LOST" }, nodeDeaths: 1 });
     });
 
@@ -153,24 +176,35 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await using under = await open();
       await ready(under);
       await leased(under.store);
-      await under.store.tasks.start({ taskId: TASK, token: 1, now: T0 });
+      await stepTask(under.store, TASK, { kind: "accepted", token: 1, now: T0 });
       const store = await under.reopen();
       const later = T0 + 600_000;
-      const adopted = await store.tasks.adopt({ leaseUntil: later + LEASE_MS, now: later });
+      const adopted = await store.tasks.adopt({ leaseMs: LEASE_MS, now: later });
       expect(adopted).toMatchObject([{ state: "unknown", stateSince: later }]);
-      expect(await store.tasks.due({ now: later, limit: 10 })).toEqual([]);
+      expect(await store.tasks.due({ now: later + LEASE_MS - 1, limit: 10 })).toEqual([]);
       const running = [{ taskId: TASK, token: 1 }];
-      await store.tasks.resume({ deviceId: A, running, leaseUntil: later + LEASE_MS, now: later + 1 });
+      await store.tasks.resume({ deviceId: A, running, leaseMs: LEASE_MS, now: later + 1 });
       expect(await store.tasks.get(TASK)).toMatchObject({ state: "running", attempt: 1, token: 1 });
     });
 
     test("a task that nobody took in time is given up, and says it was never sent", async () => {
       await using under = await open();
-      const { tasks } = under.store;
-      await tasks.submit(submitInput(TASK, { queueDeadline: T0 + 10 }));
-      const ended = await tasks.settleDue({ taskId: TASK, token: 0, nodeBack: false, now: T0 + 10 });
-      expect(ended).toMatchObject({ state: "timed-out", error: { code: "QUEUE_EXPIRED" } });
-      expect(await tasks.unfinished({ afterTaskId: "", limit: 10 })).toEqual([]);
+      const { store } = under;
+      await store.tasks.submit(submitInput(TASK, { queueMs: 10 }));
+      expect(await store.tasks.due({ now: T0 + 10, limit: 10 })).toHaveLength(1);
+      const ended = await stepTask(store, TASK, { kind: "tick", now: T0 + 10 });
+      expect(ended).toMatchObject({ state: "timed-out", error: { code: "QUEUE_EXPIRED" }, attempt: 0 });
+      expect(await store.tasks.unfinished({ afterTaskId: "", limit: 10 })).toEqual([]);
+    });
+
+    test("an attempt the node turned down does not count", async () => {
+      await using under = await open();
+      await ready(under);
+      const { store } = under;
+      await leased(store, { maxAttempts: 1 });
+      const error = { code: "TASK_BUSY", message: "no slot" };
+      const back = await stepTask(store, TASK, { kind: "rejected", token: 1, now: T0 }, { error });
+      expect(back).toMatchObject({ state: "retry-wait", attempt: 0, error });
     });
   });
 
@@ -185,10 +219,10 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
         store,
         A,
         1,
-        reportOf("task.progress", { ...ref, fraction: 0.25, message: "a quarter" }),
-        reportOf("task.log", { ...ref, level: "info", message: "hello" }),
-        reportOf("task.output", { ...ref, index: 0, bytes: new Uint8Array([1, 2]) }),
-        reportOf("task.output", { ...ref, index: 1, bytes: new Uint8Array([3]) }),
+        reportOf({ kind: "task.progress", data: { ...ref, fraction: 0.25, message: "a quarter" } }),
+        reportOf({ kind: "task.log", data: { ...ref, level: "info", message: "hello" } }),
+        reportOf({ kind: "task.output", data: { ...ref, index: 0, bytes: new Uint8Array([1, 2]) } }),
+        reportOf({ kind: "task.output", data: { ...ref, index: 1, bytes: new Uint8Array([3]) } }),
       );
       expect(appended).toMatchObject({
         tasks: [{ taskId: TASK, progress: 0.25, progressMessage: "a quarter", logLines: 1 }],
@@ -237,8 +271,9 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store, { idempotent: true });
-      await store.tasks.settleDue({ taskId: TASK, token: 1, nodeBack: false, now: T0 + LEASE_MS });
-      await store.tasks.lease({ taskId: TASK, deviceId: B, leaseUntil: T0 + 99_000, now: T0 + 40_000 });
+      await stepTask(store, TASK, { kind: "tick", now: T0 + LEASE_MS });
+      await stepTask(store, TASK, { kind: "tick", now: T0 + 40_000 });
+      await stepTask(store, TASK, { kind: "lease", device: B, now: T0 + 40_000 });
       expect(await report(store, A, 1, result())).toMatchObject({ tasks: [] });
       expect(await report(store, A, 2, result({ token: 2 }))).toMatchObject({ tasks: [] });
       expect(await report(store, B, 1, result({ token: 2 }))).toMatchObject({ tasks: [{ state: "succeeded" }] });
@@ -258,9 +293,13 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store, { maxAttempts: 2 });
-      const retryable = { outcome: "failed", error: { code: "NET", message: "", retryable: true } };
+      const retryable: Partial<TaskResultData> = {
+        outcome: "failed",
+        error: { code: "NET", message: "", retryable: true },
+      };
       await report(store, A, 1, result(retryable));
-      await store.tasks.lease({ taskId: TASK, deviceId: A, leaseUntil: T0 + 99_000, now: T0 + 40_000 });
+      await stepTask(store, TASK, { kind: "tick", now: T0 + 40_000 });
+      await stepTask(store, TASK, { kind: "lease", device: A, now: T0 + 40_000 });
       await report(store, A, 2, result({ ...retryable, token: 2 }));
       expect(await store.tasks.get(TASK)).toMatchObject({ state: "dead", error: { code: "NET" }, attempt: 2 });
     });
@@ -272,11 +311,16 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store);
-      const cancel = { taskId: TASK, reason: "enough", reachable: true, now: T0 };
-      expect(await store.tasks.cancel(cancel)).toMatchObject({ state: "leased", cancelRequested: true });
+      const cancel = { kind: "cancel", now: T0 } as const;
+      const asked = await stepTask(store, TASK, cancel, { reason: "enough" });
+      expect(asked).toMatchObject({ state: "leased", cancelRequested: true, cancelReason: "enough" });
       await report(store, A, 1, result());
       expect(await store.tasks.get(TASK)).toMatchObject({ state: "succeeded" });
-      expect(await store.tasks.cancel(cancel)).toBeUndefined();
+      const late = await store.tasks.step({ taskId: TASK, inputs: [cancel], leaseMs: LEASE_MS, now: T0 });
+      expect(late).toMatchObject({ changed: false, effects: [{ kind: "cancel-too-late" }] });
+      const waiting = deviceIdOf("W");
+      await store.tasks.submit(submitInput(waiting));
+      expect(await stepTask(store, waiting, cancel, { reason: "enough" })).toMatchObject({ state: "cancelled" });
     });
 
     test("what is out of reach is cancelled here and fenced there", async () => {
@@ -284,10 +328,14 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store);
-      await store.tasks.cancel({ taskId: TASK, reason: "", reachable: false, now: T0 });
+      const inputs = [
+        { kind: "cancel", now: T0 },
+        { kind: "fence", now: T0 },
+      ] as const;
+      await store.tasks.step({ taskId: TASK, inputs, leaseMs: LEASE_MS, now: T0 });
       expect(await store.tasks.get(TASK)).toMatchObject({ state: "cancelled" });
       const running = [{ taskId: TASK, token: 1 }];
-      const { fenced } = await store.tasks.renew({ deviceId: A, running, leaseUntil: T0 + LEASE_MS, now: T0 });
+      const { fenced } = await store.tasks.renew({ deviceId: A, running, leaseMs: LEASE_MS, now: T0 });
       expect(fenced).toEqual(running);
       expect(await report(store, A, 1, result())).toMatchObject({ tasks: [] });
     });

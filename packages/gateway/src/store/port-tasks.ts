@@ -1,3 +1,4 @@
+import type { TaskEffect, TaskInput } from "@quaymesh/protocol";
 import type { TaskFailure, TaskLogRow, TaskRow, TaskTarget } from "./rows.ts";
 
 /** Tasks, attempts, log lines and outputs. Part of the Store port. Rows change by compare-and-set on (task, token, not terminal). */
@@ -12,29 +13,21 @@ export interface TaskStore {
   /** A page of unfinished tasks in order of age: what the dispatcher starts from. */
   unfinished(input: { readonly afterTaskId: string; readonly limit: number }): Promise<readonly TaskRow[]>;
 
-  /** Give a waiting task to a device: token + 1, attempt + 1. @returns undefined where it no longer waits, or the device is revoked */
-  lease(input: LeaseTask): Promise<TaskRow | undefined>;
-  /** The node accepted: leased -> running. @returns undefined where the token is stale */
-  start(input: { readonly taskId: string; readonly token: number; readonly now: number }): Promise<TaskRow | undefined>;
-  /** The attempt never ran (rejected, or its stream could not be opened): back to the queue, or dead. */
-  giveBack(input: GiveBack): Promise<TaskRow | undefined>;
-  /** Renew the leases a node reports; `fenced` are no longer that node's. A task in `unknown` runs again. */
+  /**
+   * Feed inputs to the task's machine, one after the other, and write what comes of it. A lease is refused to a revoked device (`DEVICE_REVOKED`).
+   * @returns undefined where there is no such task, or its token is not `token`
+   */
+  step(input: StepTask): Promise<SteppedTask | undefined>;
+  /** A heartbeat: renew the leases a node reports. `fenced` are no longer that node's. */
   renew(input: RenewLeases): Promise<RenewResult>;
-  /** {@link renew} for a node that is back; attempts it does not report get until `leaseUntil`, for their result may wait in its outbox. */
+  /** A hello: {@link renew}, and every attempt the node does not report is known to be gone. */
   resume(input: RenewLeases): Promise<RenewResult>;
   /** The device's session is over: its attempts are in `unknown`. */
   disconnect(input: { readonly deviceId: string; readonly now: number }): Promise<readonly TaskRow[]>;
-  /** The gateway starts: every attempt is in `unknown`, and its node has until `leaseUntil` to come back. */
-  adopt(input: { readonly leaseUntil: number; readonly now: number }): Promise<readonly TaskRow[]>;
-  /** Tasks to which something happens by itself at `now` or before. */
+  /** The gateway starts: every attempt is in `unknown`, and nothing is given up before its node had `leaseMs` to come back. */
+  adopt(input: { readonly leaseMs: number; readonly now: number }): Promise<readonly TaskRow[]>;
+  /** Tasks to which something happens by itself at `now` or before: they want a `tick`. */
   due(input: { readonly now: number; readonly limit: number }): Promise<readonly TaskRow[]>;
-  /** Let it happen to one task. `nodeBack`: its node is online, so it runs what it reports and nothing else. */
-  settleDue(input: SettleDue): Promise<TaskRow | undefined>;
-  /**
-   * Ask a task to stop. One that waits ends at once; so does one whose node is not `reachable`: it is fenced.
-   * @returns undefined where it had ended already
-   */
-  cancel(input: CancelTask): Promise<TaskRow | undefined>;
 
   /** A piece of the input, 256 KiB but for the last; undefined past the end. */
   readInput(input: { readonly taskId: string; readonly index: number }): Promise<Uint8Array | undefined>;
@@ -58,7 +51,8 @@ export interface SubmitTask {
   readonly target: TaskTarget;
   readonly input: Uint8Array;
   readonly timeoutMs: number;
-  readonly queueDeadline: number;
+  /** How long it may wait for a node. */
+  readonly queueMs: number;
   readonly exclusive: boolean;
   readonly idempotent: boolean;
   readonly maxAttempts: number;
@@ -79,39 +73,36 @@ export type SubmitResult =
   | { readonly kind: "conflict"; readonly taskId: string }
   | { readonly kind: "full" };
 
-/** See {@link TaskStore.lease}. */
-export interface LeaseTask {
+/** See {@link TaskStore.step}. */
+export interface StepTask {
   readonly taskId: string;
-  readonly deviceId: string;
-  readonly leaseUntil: number;
+  /** Compare-and-set: the token the caller has seen. */
+  readonly token?: number;
+  readonly inputs: readonly TaskInput[];
+  readonly leaseMs: number;
   readonly now: number;
+  /** What the node said, where it rejected the attempt. */
+  readonly error?: TaskFailure;
+  /** Why someone cancels. */
+  readonly reason?: string;
 }
 
-/** See {@link TaskStore.giveBack}. */
-export interface GiveBack {
-  readonly taskId: string;
-  readonly token: number;
-  readonly error: TaskFailure;
-  /** Earliest next attempt. */
-  readonly retryAt: number;
-  /** Whether it counts as an attempt; one that was never sent does not. */
-  readonly counted: boolean;
-  readonly now: number;
-}
-
-/** See {@link TaskStore.cancel}. */
-export interface CancelTask {
-  readonly taskId: string;
-  readonly reason: string;
-  readonly reachable: boolean;
-  readonly now: number;
+/** See {@link TaskStore.step}. */
+export interface SteppedTask {
+  readonly task: TaskRow;
+  readonly changed: boolean;
+  readonly effects: readonly TaskEffect[];
 }
 
 /** See {@link TaskStore.renew}. */
 export interface RenewLeases {
   readonly deviceId: string;
-  readonly running: readonly { readonly taskId: string; readonly token: number; readonly progress?: number }[];
-  readonly leaseUntil: number;
+  readonly running: readonly {
+    readonly taskId: string;
+    readonly token: number;
+    readonly progress?: number | undefined;
+  }[];
+  readonly leaseMs: number;
   readonly now: number;
 }
 
@@ -119,12 +110,6 @@ export interface RenewLeases {
 export interface RenewResult {
   readonly renewed: readonly TaskRow[];
   readonly fenced: readonly { readonly taskId: string; readonly token: number }[];
-}
-
-/** See {@link TaskStore.settleDue}. */
-export interface SettleDue {
-  readonly taskId: string;
-  readonly token: number;
-  readonly nodeBack: boolean;
-  readonly now: number;
+  /** Attempts that the node should stop: someone cancelled them while it was away. */
+  readonly cancelled: readonly { readonly taskId: string; readonly token: number }[];
 }

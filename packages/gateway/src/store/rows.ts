@@ -148,6 +148,12 @@ export interface TaskRow {
   readonly finishedLate: boolean;
   readonly cancelRequested: boolean;
   readonly cancelReason: string;
+  /** Nothing its node still says counts. */
+  readonly fenced: boolean;
+  /** In `unknown`: the node came back and does not run it. */
+  readonly gone: boolean;
+  /** The node said that the attempt runs. */
+  readonly accepted: boolean;
   readonly leaseUntil: number | undefined;
   /** When the current attempt must be over. */
   readonly attemptDeadline: number | undefined;
@@ -155,7 +161,11 @@ export interface TaskRow {
   readonly queueDeadline: number;
   /** Earliest next attempt, in `retry-wait`. */
   readonly retryAt: number | undefined;
+  /** When something happens to it by itself; undefined once it has ended. */
+  readonly dueAt: number | undefined;
   readonly timeoutMs: number;
+  /** How long it may wait for a node. */
+  readonly queueMs: number;
   readonly exclusive: boolean;
   readonly idempotent: boolean;
   readonly maxAttempts: number;

@@ -1,14 +1,14 @@
 /** Units of revocation. Everything that makes it true is one transaction; what is measured afterwards is added to the receipt. */
 import { isTerminal, type ReceiptRow, type TaskRow } from "../rows.ts";
-import { revokeDevice as revokeTask } from "../../tasks/transitions.ts";
+import { DEVICE_REVOKED, endRow, isWithNode } from "../../tasks/ledger.ts";
 import { GatewayError } from "../../errors.ts";
 import type { RevokeInput, RevokeResult } from "../port-devices.ts";
 import type { Database } from "./database.ts";
 import { receiptRow, requireDevice } from "./device-rows.ts";
 import { latestReceipt } from "./devices.ts";
 import { nextRevocationEpoch } from "./meta.ts";
-import { attemptsOf } from "./task-changes.ts";
-import { saveChange, taskRow } from "./task-rows.ts";
+import { attemptsOf, stepAndSave, tasksOf } from "./task-changes.ts";
+import { saveTask, taskRow } from "./task-rows.ts";
 
 export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   const device = requireDevice(db, input.deviceId);
@@ -20,23 +20,42 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   const epoch = nextRevocationEpoch(db);
   db.run("UPDATE devices SET revoked_at = ? WHERE device_id = ?", input.now, input.deviceId);
   db.run("UPDATE certificates SET state = 'revoked' WHERE device_id = ? AND state = 'active'", input.deviceId);
-  const attempts = attemptsOf(db, input.deviceId);
-  const tasks = [...attempts, ...queuedFor(db, input.deviceId)]
-    .map((task) => saveChange(db, task, revokeTask(task, input.now), input.now))
-    .filter((task) => task !== undefined);
+  const { fenced, changed } = fenceTasks(db, input);
   db.run(
     "INSERT INTO receipts VALUES (?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?)",
     input.receiptId,
     input.deviceId,
     device.name,
     epoch,
-    attempts.length,
-    tasks.filter((task) => !isTerminal(task.state)).length,
+    fenced,
+    changed.filter((task) => !isTerminal(task.state)).length,
     device.lastSeq,
     input.now,
     input.reason,
   );
-  return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks };
+  return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks: changed };
+}
+
+/** Take the device's word away on everything it had, and end what only it may run. */
+function fenceTasks(
+  db: Database,
+  { deviceId, now }: RevokeInput,
+): { readonly fenced: number; readonly changed: readonly TaskRow[] } {
+  const changed: TaskRow[] = [];
+  let fenced = 0;
+  for (const task of tasksOf(db, deviceId)) {
+    const step = stepAndSave(db, task, { kind: "fence", now }, { leaseMs: 0, now, error: DEVICE_REVOKED });
+    if (!isWithNode(task)) continue;
+    fenced += 1;
+    if (task.target.kind !== "device") changed.push(step.task);
+  }
+  for (const task of boundTo(db, deviceId)) {
+    const ended = endRow(task, "failed", now, DEVICE_REVOKED);
+    saveTask(db, ended);
+    db.run("DELETE FROM task_inputs WHERE task_id = ?", task.taskId);
+    changed.push(ended);
+  }
+  return { fenced, changed };
 }
 
 export function finishRevocation(
@@ -56,13 +75,15 @@ export function revocationImpact(
   db: Database,
   deviceId: string,
 ): { readonly runningTasks: number; readonly queuedTasks: number } {
-  return { runningTasks: attemptsOf(db, deviceId).length, queuedTasks: queuedFor(db, deviceId).length };
+  return {
+    runningTasks: attemptsOf(db, deviceId).length,
+    queuedTasks: boundTo(db, deviceId).filter((task) => !isWithNode(task)).length,
+  };
 }
 
-/** Tasks that wait and may run nowhere else. */
-function queuedFor(db: Database, deviceId: string): readonly TaskRow[] {
-  const sql =
-    "SELECT * FROM tasks WHERE active = 1 AND state IN ('queued', 'retry-wait') AND target_kind = 'device' AND target = ?";
+/** Unfinished tasks that may run nowhere else. */
+function boundTo(db: Database, deviceId: string): readonly TaskRow[] {
+  const sql = "SELECT * FROM tasks WHERE active = 1 AND target_kind = 'device' AND target = ?";
   return db.all(sql, deviceId).map(taskRow);
 }
 

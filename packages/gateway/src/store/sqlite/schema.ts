@@ -147,18 +147,21 @@ CREATE TABLE tasks (
   progress_message TEXT NOT NULL DEFAULT '',
   input_bytes INTEGER NOT NULL,
   output_bytes INTEGER NOT NULL DEFAULT 0,
-  output_token INTEGER,
   error_code TEXT,
   error_message TEXT,
   finished_late INTEGER NOT NULL DEFAULT 0,
   cancel_requested INTEGER NOT NULL DEFAULT 0,
   cancel_reason TEXT NOT NULL DEFAULT '',
+  fenced INTEGER NOT NULL DEFAULT 0,
+  gone INTEGER NOT NULL DEFAULT 0,
+  accepted INTEGER NOT NULL DEFAULT 0,
   lease_until INTEGER,
   attempt_deadline INTEGER,
   queue_deadline INTEGER NOT NULL,
   retry_at INTEGER,
   due_at INTEGER,
   timeout_ms INTEGER NOT NULL,
+  queue_ms INTEGER NOT NULL,
   exclusive INTEGER NOT NULL,
   idempotent INTEGER NOT NULL,
   max_attempts INTEGER NOT NULL,
@@ -171,6 +174,7 @@ CREATE UNIQUE INDEX tasks_key ON tasks (submitter, idempotency_key) WHERE idempo
 CREATE INDEX tasks_active ON tasks (no) WHERE active = 1;
 CREATE INDEX tasks_due ON tasks (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tasks_device ON tasks (device_id) WHERE active = 1;
+CREATE INDEX tasks_target ON tasks (target) WHERE active = 1 AND target_kind = 'device';
 
 CREATE TABLE task_attempts (
   task_id TEXT NOT NULL REFERENCES tasks (task_id),

@@ -1,75 +1,50 @@
-/** Units that change tasks: each loads the row, asks the transitions, writes the answer. */
-import * as transitions from "../../tasks/transitions.ts";
-import type { CancelTask, GiveBack, LeaseTask, RenewLeases, RenewResult, SettleDue } from "../port-tasks.ts";
+/** Units that change tasks: each loads the row, steps it in the ledger, writes the answer. */
+import type { TaskInput } from "@quaymesh/protocol";
+import { isWithNode, stepRow, type LedgerContext, type LedgerStep } from "../../tasks/ledger.ts";
+import type { RenewLeases, RenewResult, SteppedTask, StepTask } from "../port-tasks.ts";
 import type { TaskRow } from "../rows.ts";
 import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
-import { findTask, saveChange, taskRow } from "./task-rows.ts";
+import { findTask, saveStep, saveTask, taskRow } from "./task-rows.ts";
 
-export function leaseTask(db: Database, input: LeaseTask): TaskRow | undefined {
-  const task = findTask(db, input.taskId);
-  if (task === undefined) return undefined;
-  requireTrusted(db, input.deviceId);
-  const leased = saveChange(db, task, transitions.lease(task, input), input.now);
-  if (leased === undefined) return undefined;
-  // Pieces of an attempt that did not succeed; its token is stale from here on.
-  db.run("DELETE FROM task_outputs WHERE task_id = ?", input.taskId);
-  db.run(
-    "INSERT INTO task_attempts (task_id, token, attempt, device_id, leased_at) VALUES (?, ?, ?, ?, ?)",
-    leased.taskId,
-    leased.token,
-    leased.attempt,
-    input.deviceId,
-    input.now,
-  );
-  return leased;
-}
-
-export function startTask(
-  db: Database,
-  input: { readonly taskId: string; readonly token: number; readonly now: number },
-): TaskRow | undefined {
-  const task = findTask(db, input.taskId);
-  if (task === undefined) return undefined;
-  const started = saveChange(db, task, transitions.start(task, input.token, input.now), input.now);
-  if (started !== undefined) {
-    db.run(
-      "UPDATE task_attempts SET started_at = ? WHERE task_id = ? AND token = ?",
-      input.now,
-      input.taskId,
-      input.token,
-    );
+export function stepStoredTask(db: Database, input: StepTask): SteppedTask | undefined {
+  let task = findTask(db, input.taskId);
+  if (task === undefined || (input.token !== undefined && task.token !== input.token)) return undefined;
+  if (input.reason !== undefined) task = { ...task, cancelReason: input.reason };
+  let result: SteppedTask = { task, changed: false, effects: [] };
+  for (const next of input.inputs) {
+    const step = stepAndSave(db, result.task, next, input);
+    result = {
+      task: step.task,
+      changed: result.changed || step.changed,
+      effects: [...result.effects, ...step.effects],
+    };
   }
-  return started;
-}
-
-export function giveBackTask(db: Database, input: GiveBack): TaskRow | undefined {
-  return change(db, input.taskId, input.now, (task) => transitions.giveBack(task, input));
+  return result;
 }
 
 export function renewLeases(db: Database, input: RenewLeases): RenewResult {
   const renewed: TaskRow[] = [];
   const fenced: { readonly taskId: string; readonly token: number }[] = [];
-  for (const attempt of input.running) {
-    const task = findTask(db, attempt.taskId);
-    const own = task !== undefined && task.deviceId === input.deviceId && task.token === attempt.token;
-    const next = own
-      ? transitions.renew(task, { ...attempt, leaseUntil: input.leaseUntil, now: input.now })
-      : undefined;
-    const saved = own ? saveChange(db, task, next, input.now) : undefined;
-    if (saved !== undefined) renewed.push(saved);
-    // A result that crossed the heartbeat on its way is no reason to stop anything.
-    else if (!own || !hasResult(db, attempt)) fenced.push({ taskId: attempt.taskId, token: attempt.token });
+  const cancelled: { readonly taskId: string; readonly token: number }[] = [];
+  for (const { taskId, token, progress } of input.running) {
+    const task = findTask(db, taskId);
+    const renew: TaskInput = { kind: "renew", token, device: input.deviceId, now: input.now };
+    const step = task === undefined ? undefined : stepAndSave(db, task, renew, input);
+    if (step?.changed === true) {
+      renewed.push(withProgress(db, step.task, progress));
+      if (step.task.cancelRequested) cancelled.push({ taskId, token });
+      // A result that crossed the heartbeat on its way is no reason to stop anything.
+    } else if (!hasResult(db, taskId, token)) fenced.push({ taskId, token });
   }
-  return { renewed, fenced };
+  return { renewed, fenced, cancelled };
 }
 
 export function resumeAttempts(db: Database, input: RenewLeases): RenewResult {
   const result = renewLeases(db, input);
   const reported = new Set(input.running.map(({ taskId }) => taskId));
   for (const task of attemptsOf(db, input.deviceId)) {
-    if (reported.has(task.taskId)) continue;
-    saveChange(db, task, transitions.disconnect(task, input.now, input.leaseUntil), input.now);
+    if (!reported.has(task.taskId)) stepAndSave(db, task, { kind: "node-back-without", now: input.now }, input);
   }
   return result;
 }
@@ -78,63 +53,78 @@ export function disconnectDevice(
   db: Database,
   input: { readonly deviceId: string; readonly now: number },
 ): readonly TaskRow[] {
-  return changed(
-    attemptsOf(db, input.deviceId).map((task) =>
-      saveChange(db, task, transitions.disconnect(task, input.now), input.now),
-    ),
-  );
+  const lost: TaskInput = { kind: "node-lost", now: input.now };
+  const context = { leaseMs: 0, now: input.now };
+  return attemptsOf(db, input.deviceId)
+    .map((task) => stepAndSave(db, task, lost, context))
+    .filter((step) => step.changed)
+    .map((step) => step.task);
 }
 
 export function adoptAttempts(
   db: Database,
-  input: { readonly leaseUntil: number; readonly now: number },
+  input: { readonly leaseMs: number; readonly now: number },
 ): readonly TaskRow[] {
   const rows = db.all("SELECT * FROM tasks WHERE active = 1 AND state IN ('leased', 'running', 'unknown')");
-  return changed(
-    rows.map(taskRow).map((task) => {
-      const leaseUntil = Math.max(task.leaseUntil ?? 0, input.leaseUntil);
-      return saveChange(db, task, transitions.disconnect(task, input.now, leaseUntil), input.now);
-    }),
-  );
-}
-
-export function settleDueTask(db: Database, input: SettleDue): TaskRow | undefined {
-  return change(db, input.taskId, input.now, (task) => transitions.settleDue(task, input));
-}
-
-export function cancelTask(db: Database, input: CancelTask): TaskRow | undefined {
-  return change(db, input.taskId, input.now, (task) => transitions.cancel(task, input));
+  return rows.map(taskRow).map((task) => {
+    const { task: lost } = stepAndSave(db, task, { kind: "node-lost", now: input.now }, input);
+    // Nothing was heard while the gateway was down, which says nothing of the node.
+    const adopted = { ...lost, dueAt: Math.max(lost.dueAt ?? 0, input.now + input.leaseMs) };
+    saveTask(db, adopted);
+    return adopted;
+  });
 }
 
 /** Attempts that are with the device, as far as is known. */
 export function attemptsOf(db: Database, deviceId: string): readonly TaskRow[] {
-  return db
-    .all(
-      "SELECT * FROM tasks WHERE device_id = ? AND active = 1 AND state IN ('leased', 'running', 'unknown')",
-      deviceId,
-    )
-    .map(taskRow);
+  return tasksOf(db, deviceId).filter(isWithNode);
 }
 
-function change(
-  db: Database,
-  taskId: string,
-  now: number,
-  transition: (task: TaskRow) => transitions.TaskChange | undefined,
-): TaskRow | undefined {
-  const task = findTask(db, taskId);
-  return task === undefined ? undefined : saveChange(db, task, transition(task), now);
+/** Unfinished tasks whose latest attempt is or was with the device. */
+export function tasksOf(db: Database, deviceId: string): readonly TaskRow[] {
+  return db.all("SELECT * FROM tasks WHERE device_id = ? AND active = 1", deviceId).map(taskRow);
 }
 
-function hasResult(db: Database, attempt: { readonly taskId: string; readonly token: number }): boolean {
+/** One input, stepped and written. */
+export function stepAndSave(db: Database, task: TaskRow, input: TaskInput, context: LedgerContext): LedgerStep {
+  if (input.kind === "lease") requireTrusted(db, input.device);
+  const step = stepRow(task, input, context);
+  saveStep(db, task, step, context.now);
+  if (!step.changed) return step;
+  if (input.kind === "lease") insertAttempt(db, step.task, context.now);
+  if (input.kind === "accepted") {
+    const sql = "UPDATE task_attempts SET started_at = ? WHERE task_id = ? AND token = ?";
+    db.run(sql, context.now, task.taskId, task.token);
+  }
+  return step;
+}
+
+function insertAttempt(db: Database, task: TaskRow, now: number): void {
+  // Pieces of an attempt that did not succeed; its token is stale from here on.
+  db.run("DELETE FROM task_outputs WHERE task_id = ?", task.taskId);
+  db.run(
+    "INSERT INTO task_attempts (task_id, token, attempt, device_id, leased_at) VALUES (?, ?, ?, ?, ?)",
+    task.taskId,
+    task.token,
+    task.attempt,
+    task.deviceId ?? "",
+    now,
+  );
+}
+
+function withProgress(db: Database, task: TaskRow, progress: number | undefined): TaskRow {
+  if (progress === undefined || progress === task.progress) return task;
+  const next = { ...task, progress };
+  saveTask(db, next);
+  return next;
+}
+
+function hasResult(db: Database, taskId: string, token: number): boolean {
   const row = db.get(
-    "SELECT outcome FROM task_attempts WHERE task_id = ? AND token = ? AND outcome IN ('succeeded', 'failed', 'cancelled', 'timed-out', 'lease-lost')",
-    attempt.taskId,
-    attempt.token,
+    `SELECT 1 AS found FROM task_attempts WHERE task_id = ? AND token = ?
+       AND outcome IN ('succeeded', 'failed', 'cancelled', 'timed-out', 'lease-lost')`,
+    taskId,
+    token,
   );
   return row !== undefined;
-}
-
-function changed(rows: readonly (TaskRow | undefined)[]): readonly TaskRow[] {
-  return rows.filter((row) => row !== undefined);
 }

@@ -1,10 +1,10 @@
 /** What a `task.*` event does to the tasks, inside the transaction that inserts the event. */
 import type { TaskEvent, TaskLogData, TaskOutputData, TaskProgressData, TaskResultData } from "@quaymesh/protocol";
-import { finish, isWithNode, type AttemptResult } from "../../tasks/transitions.ts";
-import type { TaskRow } from "../rows.ts";
+import { isWithNode, stepRow } from "../../tasks/ledger.ts";
+import type { TaskFailure, TaskRow } from "../rows.ts";
 import { number } from "./columns.ts";
 import type { Database } from "./database.ts";
-import { findTask, saveChange, saveTask } from "./task-rows.ts";
+import { findTask, saveStep, saveTask } from "./task-rows.ts";
 
 /** Largest output of one attempt, bytes. */
 export const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -21,8 +21,7 @@ interface Reporter {
 /** @returns whether the task changed; a report with a stale token, of a stranger, or after the end changes nothing */
 export function applyReport(db: Database, report: TaskEvent, reporter: Reporter): boolean {
   const task = findTask(db, report.data.taskId);
-  // Fenced: an older lease than the current one, or a device the task was never leased to.
-  if (task === undefined || task.token !== report.data.token || task.deviceId !== reporter.deviceId) return false;
+  if (task === undefined || isFenced(task, report, reporter)) return false;
   switch (report.kind) {
     case "task.progress":
       return applyProgress(db, task, report.data);
@@ -78,31 +77,50 @@ function applyResult(db: Database, task: TaskRow, data: TaskResultData, reporter
   // One result per attempt: only an attempt that was given up for lost may still surprise us.
   const outcome = attempt?.["outcome"];
   if (outcome !== null && outcome !== "lost") return false;
-  const result = judgeOutput(db, task, data, reporter.now);
-  return saveChange(db, task, finish(task, result), reporter.now) !== undefined;
+  const result = judgeOutput(db, task, data);
+  const input = { kind: "result", token: data.token, device: reporter.deviceId, now: reporter.now, ...result } as const;
+  // Results carry no lease: only how the task goes on depends on it.
+  const step = stepRow(task, input, { leaseMs: 0, now: reporter.now, error: result.error });
+  saveStep(db, task, step, reporter.now);
+  return step.changed;
+}
+
+/** What the result comes to, for the ledger. */
+interface JudgedResult {
+  readonly outcome: TaskResultData["outcome"];
+  readonly retryable: boolean;
+  readonly error: TaskFailure | undefined;
 }
 
 /** A success whose output did not arrive whole is none. */
-function judgeOutput(db: Database, task: TaskRow, data: TaskResultData, now: number): AttemptResult {
-  const { token, outcome } = data;
-  const error = data.error;
-  if (outcome !== "succeeded") return { token, outcome, outputBytes: task.outputBytes, error, now };
+function judgeOutput(db: Database, task: TaskRow, data: TaskResultData): JudgedResult {
+  if (data.outcome !== "succeeded") {
+    const { error } = data;
+    return {
+      outcome: data.outcome,
+      retryable: error?.retryable ?? false,
+      error: error === undefined ? undefined : { code: error.code, message: error.message },
+    };
+  }
   const row = db.get(
     "SELECT count(*) AS pieces, coalesce(max(piece), -1) AS last FROM task_outputs WHERE task_id = ? AND token = ?",
     task.taskId,
-    token,
+    task.token,
   );
   const pieces = row === undefined ? 0 : number(row, "pieces");
-  const whole =
-    pieces === data.outputChunks &&
-    (row === undefined || number(row, "last") === pieces - 1) &&
-    task.outputBytes === data.outputBytes;
-  if (whole) return { token, outcome, outputBytes: data.outputBytes, error, now };
-  const problem =
+  const last = row === undefined ? -1 : number(row, "last");
+  const whole = pieces === data.outputChunks && last === pieces - 1 && task.outputBytes === data.outputBytes;
+  if (whole) return { outcome: "succeeded", retryable: false, error: undefined };
+  const error =
     data.outputBytes > MAX_OUTPUT_BYTES
-      ? { code: "OUTPUT_TOO_LARGE", message: `the output is larger than ${MAX_OUTPUT_BYTES} bytes`, retryable: false }
-      : { code: "OUTPUT_INCOMPLETE", message: "pieces of the output are missing", retryable: false };
-  return { token, outcome: "failed", outputBytes: task.outputBytes, error: problem, now };
+      ? { code: "OUTPUT_TOO_LARGE", message: `the output is larger than ${MAX_OUTPUT_BYTES} bytes` }
+      : { code: "OUTPUT_INCOMPLETE", message: "pieces of the output are missing" };
+  return { outcome: "failed", retryable: false, error };
+}
+
+/** An older lease than the current one, a device the task was never leased to, or one that was cut off. */
+function isFenced(task: TaskRow, report: TaskEvent, reporter: Reporter): boolean {
+  return task.fenced || task.token !== report.data.token || task.deviceId !== reporter.deviceId;
 }
 
 /** A lost attempt of a task that waits for its next may still speak, until that next one is leased. */

@@ -1,6 +1,6 @@
 /** Tasks between SQL and {@link TaskRow}. */
 import { GatewayError } from "../../errors.ts";
-import { dueAt, type AttemptOutcome, type TaskChange } from "../../tasks/transitions.ts";
+import type { LedgerStep } from "../../tasks/ledger.ts";
 import { isTerminal, TASK_STATES, type TaskFailure, type TaskLogRow, type TaskRow, type TaskTarget } from "../rows.ts";
 import { number, oneOf, optionalNumber, optionalText, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
@@ -26,10 +26,15 @@ export function taskRow(row: RawRow): TaskRow {
     finishedLate: number(row, "finished_late") === 1,
     cancelRequested: number(row, "cancel_requested") === 1,
     cancelReason: text(row, "cancel_reason"),
+    fenced: number(row, "fenced") === 1,
+    gone: number(row, "gone") === 1,
+    accepted: number(row, "accepted") === 1,
     leaseUntil: optionalNumber(row, "lease_until"),
     attemptDeadline: optionalNumber(row, "attempt_deadline"),
     queueDeadline: number(row, "queue_deadline"),
     retryAt: optionalNumber(row, "retry_at"),
+    dueAt: optionalNumber(row, "due_at"),
+    queueMs: number(row, "queue_ms"),
     timeoutMs: number(row, "timeout_ms"),
     exclusive: number(row, "exclusive") === 1,
     idempotent: number(row, "idempotent") === 1,
@@ -64,11 +69,10 @@ export function requireTask(db: Database, taskId: string): TaskRow {
 
 const UPDATE_TASK = `UPDATE tasks SET state = ?, active = ?, state_since = ?, device_id = ?, attempt = ?, token = ?, node_deaths = ?,
   progress = ?, progress_message = ?, output_bytes = ?, error_code = ?, error_message = ?, finished_late = ?, cancel_requested = ?,
-  cancel_reason = ?, lease_until = ?, attempt_deadline = ?, queue_deadline = ?, retry_at = ?, due_at = ?, log_lines = ? WHERE task_id = ?`;
+  cancel_reason = ?, fenced = ?, gone = ?, accepted = ?, lease_until = ?, attempt_deadline = ?, queue_deadline = ?, retry_at = ?, due_at = ?, log_lines = ? WHERE task_id = ?`;
 
 /** Write what can change of a task. */
 export function saveTask(db: Database, task: TaskRow): void {
-  const due = dueAt(task);
   db.run(
     UPDATE_TASK,
     task.state,
@@ -86,39 +90,33 @@ export function saveTask(db: Database, task: TaskRow): void {
     task.finishedLate ? 1 : 0,
     task.cancelRequested ? 1 : 0,
     task.cancelReason,
+    task.fenced ? 1 : 0,
+    task.gone ? 1 : 0,
+    task.accepted ? 1 : 0,
     task.leaseUntil ?? null,
     task.attemptDeadline ?? null,
     task.queueDeadline,
     task.retryAt ?? null,
-    due === undefined || due === Infinity ? null : due,
+    task.dueAt ?? null,
     task.logLines,
     task.taskId,
   );
 }
 
-/** Write a transition: the task's row, how its attempt ended, and what an ended task no longer needs. */
-export function saveChange(
-  db: Database,
-  before: TaskRow,
-  change: TaskChange | undefined,
-  now: number,
-): TaskRow | undefined {
-  if (change === undefined) return undefined;
-  const { task, attempt } = change;
-  saveTask(db, task);
-  if (attempt !== undefined) endAttempt(db, before, attempt, now);
-  if (isTerminal(task.state)) db.run("DELETE FROM task_inputs WHERE task_id = ?", task.taskId);
-  return task;
-}
-
-function endAttempt(db: Database, task: TaskRow, outcome: AttemptOutcome, now: number): void {
-  db.run(
-    "UPDATE task_attempts SET ended_at = ?, outcome = ? WHERE task_id = ? AND token = ?",
-    now,
-    outcome,
-    task.taskId,
-    task.token,
-  );
+/** Write a step: the task's row, how its attempt ended, and what an ended task no longer needs. */
+export function saveStep(db: Database, before: TaskRow, step: LedgerStep, now: number): void {
+  if (!step.changed) return;
+  saveTask(db, step.task);
+  if (step.attemptEnd !== undefined) {
+    db.run(
+      "UPDATE task_attempts SET ended_at = ?, outcome = ? WHERE task_id = ? AND token = ?",
+      now,
+      step.attemptEnd,
+      before.taskId,
+      before.token,
+    );
+  }
+  if (isTerminal(step.task.state)) db.run("DELETE FROM task_inputs WHERE task_id = ?", before.taskId);
 }
 
 function target(row: RawRow): TaskTarget {

@@ -110,8 +110,8 @@ function insertTask(db: Database, input: SubmitTask): void {
   const { target } = input;
   db.run(
     `INSERT INTO tasks (task_id, definition, target_kind, target, state, active, created_at, state_since, input_bytes, queue_deadline, due_at,
-       timeout_ms, exclusive, idempotent, max_attempts, submitter, idempotency_key, body_hash)
-     VALUES (?, ?, ?, ?, 'queued', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       queue_ms, timeout_ms, exclusive, idempotent, max_attempts, submitter, idempotency_key, body_hash)
+     VALUES (?, ?, ?, ?, 'queued', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     input.taskId,
     input.definition,
     target.kind,
@@ -119,8 +119,9 @@ function insertTask(db: Database, input: SubmitTask): void {
     input.now,
     input.now,
     input.input.length,
-    input.queueDeadline,
-    input.queueDeadline,
+    input.now + input.queueMs,
+    input.now + input.queueMs,
+    input.queueMs,
     input.timeoutMs,
     input.exclusive ? 1 : 0,
     input.idempotent ? 1 : 0,

@@ -33,15 +33,11 @@ export const WRITES = {
   "events.record": recordEvent,
   "events.compact": events.compact,
   "tasks.submit": tasks.submitTask,
-  "tasks.lease": changes.leaseTask,
-  "tasks.start": changes.startTask,
-  "tasks.give-back": changes.giveBackTask,
+  "tasks.step": changes.stepStoredTask,
   "tasks.renew": changes.renewLeases,
   "tasks.resume": changes.resumeAttempts,
   "tasks.disconnect": changes.disconnectDevice,
   "tasks.adopt": changes.adoptAttempts,
-  "tasks.settle-due": changes.settleDueTask,
-  "tasks.cancel": changes.cancelTask,
 } as const;
 
 /** Units that only read. */

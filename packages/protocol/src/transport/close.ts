@@ -39,6 +39,8 @@ export const QUIC_ERRORS = {
   certificateUnknown: 0x12e,
   unknownCa: 0x130,
   accessDenied: 0x131,
+  /** What BoringSSL gives for a signature that does not fit, such as one of another root with the same name. */
+  decryptError: 0x133,
   certificateRequired: 0x174,
   noApplicationProtocol: 0x178,
 } as const;
@@ -71,6 +73,7 @@ const TRANSPORT_VERDICTS: ReadonlyMap<number, DialVerdict> = new Map([
   [QUIC_ERRORS.certificateUnknown, "unknown"],
   [QUIC_ERRORS.accessDenied, "denied"],
   [QUIC_ERRORS.unknownCa, "untrusted"],
+  [QUIC_ERRORS.decryptError, "untrusted"],
   [QUIC_ERRORS.badCertificate, "untrusted"],
   [QUIC_ERRORS.unsupportedCertificate, "untrusted"],
   [QUIC_ERRORS.certificateRequired, "denied"],

@@ -24,6 +24,11 @@ export class FrameDecoder {
     this.maxFrameBytes = options?.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
+  /** What every further {@link push} will throw: known as soon as the bad header is there, so that nobody waits for more bytes behind it. */
+  get failure(): ProtocolError | undefined {
+    return this.#failure;
+  }
+
   /**
    * Decode the frames that `chunk` completes; an incomplete tail is kept. Frames in front of a bad header are still returned; the next call throws then.
    * @param chunk bytes as read, any length, 0 included; views of it are returned, so it must not be reused

@@ -36,6 +36,7 @@ export class MessageStream implements AsyncDisposable {
       this.#next = 0;
       return rest;
     }
+    if (this.#decoder.failure !== undefined) throw this.#decoder.failure;
     for (;;) {
       const chunk = await this.#stream.read();
       if (chunk === null) {

@@ -3,9 +3,9 @@ import { closeText, refusalName } from "./close-name.ts";
 import { exitFor } from "./exit-codes.ts";
 
 /**
- * Codes of {@link CliError}. The person's: `USAGE`, `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`, `TICKET_UNREADABLE`, `INPUT_INVALID`,
- * `DEFINITIONS_INVALID`, `STATE_MISSING`, `NODE_NOT_PAIRED`; what became of a pairing: `PAIR_*`; a person's decision: `INTERRUPTED`, `DECLINED`; what a
- * gateway said about this node: the rest.
+ * Codes of {@link CliError}. The person's: `USAGE`, `NOT_FOUND`, `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`, `TICKET_UNREADABLE`, `INPUT_INVALID`,
+ * `DEFINITIONS_INVALID`, `STATE_MISSING`; the machine's: `STATE_PERMISSIONS`; what became of a pairing: `PAIR_*`; of a task: `TASK_*`; a person's
+ * decision: `INTERRUPTED`, `DECLINED`.
  */
 export type CliErrorCode =
   | "USAGE"
@@ -17,7 +17,6 @@ export type CliErrorCode =
   | "DEFINITIONS_INVALID"
   | "STATE_MISSING"
   | "STATE_PERMISSIONS"
-  | "NODE_NOT_PAIRED"
   | "PAIR_DENIED"
   | "PAIR_EXPIRED"
   | "PAIR_BURNT"
@@ -26,12 +25,6 @@ export type CliErrorCode =
   | "TASK_CANCELLED"
   | "TASK_TIMED_OUT"
   | "TASK_DEAD"
-  | "DEVICE_REVOKED"
-  | "GATEWAY_FULL"
-  | "GATEWAY_UNTRUSTED"
-  | "CERTIFICATE_EXPIRED"
-  | "CERTIFICATE_UNKNOWN"
-  | "ACCESS_DENIED"
   | "INTERRUPTED"
   | "DECLINED";
 

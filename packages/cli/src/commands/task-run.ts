@@ -34,7 +34,7 @@ export function taskRunCommand(context: Context): Command {
         "quaymesh task run image.resize --on label:gpu --input @job.json",
         "on a node with that label, input from a file",
       ],
-      [`quaymesh task run exec --on device:nas --input '{"command":"uptime","args":[]}'`, "a command that node allows"],
+      [`quaymesh task run exec --on device:nas --input '{"command":"uptime"}'`, "a command that node allows"],
       ["quaymesh task run report --detach", "on any node that offers it, without waiting"],
     ],
     exits: [3, 4, 5, 6, 20, 21, 22, 23, 25, 26, 27, 30, 130],

@@ -4,8 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 /** A stream people may be looking at. */
 interface Screen extends Writable {
   readonly isTTY?: boolean;
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly columns?: number | undefined;
 }
 
 /** Where a command reads and writes. Results go to stdout; everything said to a person goes to stderr. */

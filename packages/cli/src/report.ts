@@ -15,7 +15,7 @@ export function reportError(
 }
 
 /** The error as people read it: cause, what was seen, what to do, code and exit code. */
-export function errorLines(terminal: Terminal, { code, exit, message, seen, hint }: Explanation): readonly string[] {
+function errorLines(terminal: Terminal, { code, exit, message, seen, hint }: Explanation): readonly string[] {
   const width = Math.min(terminal.columns, 100);
   const facts = [...seen, ...(hint === "" ? [] : hint.split("\n"))].flatMap((line) => wrap(line, width - 2));
   const tag = `(${code}, exit ${exit})`;

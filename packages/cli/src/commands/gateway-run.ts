@@ -106,7 +106,7 @@ function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {
 }
 
 /** A logger that writes lines for people, or JSON, to stderr. */
-export function loggerTo(terminal: Terminal, options: { readonly json: boolean; readonly log: LogLevel }): Logger {
+function loggerTo(terminal: Terminal, options: { readonly json: boolean; readonly log: LogLevel }): Logger {
   const lowest = LOG_LEVELS.indexOf(options.log);
   const write =
     (level: LogLevel) =>

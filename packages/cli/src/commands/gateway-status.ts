@@ -34,7 +34,7 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
 }
 
 /** Label and value, one row each. */
-export function statusRows(status: GatewayStatus, now: number): readonly (readonly [string, string])[] {
+function statusRows(status: GatewayStatus, now: number): readonly (readonly [string, string])[] {
   const refused = Object.entries(status.refused).filter(([, times]) => times > 0);
   return [
     ["mesh", status.meshName === "" ? status.meshId : `${status.meshName} (${status.meshId})`],

@@ -49,6 +49,9 @@ export type NodeErrorCode =
   | "PAIR_KEY_MISMATCH"
   | "PAIR_DENIED"
   | "PAIR_APPROVAL_TIMEOUT"
+  | "PAIR_UNAVAILABLE"
+  | "PAIR_TIMEOUT"
+  | "PAIR_PROTOCOL"
   | "PAIR_FAILED";
 
 /** Facts a code carries besides its message. */

@@ -9,3 +9,4 @@ export { TaskFailure, TaskStop } from "./tasks/context.ts";
 export type { TaskContext, TaskLogLevel, TaskStopReason } from "./tasks/context.ts";
 export type { ExecRule } from "./tasks/exec-policy.ts";
 export type { JoinInvitation, JoinOptions, JoinResult, JoinStep } from "./pairing/options.ts";
+export { join } from "./pairing/join.ts";

@@ -1,14 +1,14 @@
+import type { Secret, Ticket } from "@quaymesh/identity";
 import type { SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
-import type { JoinTicket } from "./ticket.ts";
 
 /**
  * What a person has in hand: a ticket (scanned, or its link), which pins the gateway's root, or a PIN, where the gateway proves that it knows the
- * PIN and the root it shows is trusted from then on.
+ * PIN and the root it shows is trusted from then on. The secret in it is erased once the gateway was asked with it.
  */
 export type JoinInvitation =
-  | { readonly kind: "ticket"; readonly ticket: JoinTicket }
-  | { readonly kind: "pin"; readonly address: SocketAddress; readonly pin: string };
+  | { readonly kind: "ticket"; readonly ticket: Ticket }
+  | { readonly kind: "pin"; readonly address: SocketAddress; readonly pin: Secret<string> };
 
 /** How far a join is, for a screen. `words` are to be compared with the operator's before anyone approves. */
 export type JoinStep =
@@ -27,8 +27,6 @@ export interface JoinOptions {
   /** What the operator sees this machine called. Default: the host's name. */
   readonly name?: string;
   readonly onStep?: (step: JoinStep) => void;
-  /** How long to wait for the operator after the words are shown. Default 300000. */
-  readonly approvalTimeoutMs?: number;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
 }

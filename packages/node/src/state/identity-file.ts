@@ -1,0 +1,179 @@
+import { readFile } from "node:fs/promises";
+import {
+  certificatesFromPem,
+  IdentityError,
+  isDeviceId,
+  isMeshId,
+  KeyPair,
+  readDeviceLeaf,
+  Secret,
+  writeFileAtomic,
+} from "@quaymesh/identity";
+import type { SocketAddress } from "@quaymesh/protocol";
+import { NodeError } from "../errors.ts";
+import { formatAddress, parseAddress } from "./address.ts";
+import type { StateLayout } from "./layout.ts";
+
+const VERSION = 1;
+
+/** What pairing gave this node, as it is kept. Times are Unix milliseconds. */
+export interface NodeIdentity {
+  readonly deviceId: string;
+  readonly meshId: string;
+  /** The mesh's name, for people. */
+  readonly mesh: string;
+  /** Mesh endpoints, best first; one at least. */
+  readonly addresses: readonly SocketAddress[];
+  /** This device's certificate, leaf first, root not included. */
+  readonly chainPem: string;
+  /** The pinned root. */
+  readonly rootPem: string;
+  /** When to ask for the next certificate. */
+  readonly renewAfter: number;
+  /** When the certificate runs out. */
+  readonly notAfter: number;
+}
+
+/**
+ * Read what pairing stored.
+ * @throws {NodeError} `NODE_NOT_PAIRED`, `STATE_CORRUPT`, `STATE_VERSION`, `STATE_UNREADABLE`
+ */
+export async function loadIdentity(layout: StateLayout): Promise<NodeIdentity> {
+  const identity = await findIdentity(layout);
+  if (identity !== undefined) return identity;
+  throw new NodeError("NODE_NOT_PAIRED", `this node is not paired: there is no identity in ${layout.directory}`, {
+    details: { state: layout.directory },
+  });
+}
+
+/**
+ * {@link loadIdentity}, where having none is not an error.
+ * @throws {NodeError} `STATE_CORRUPT`, `STATE_VERSION`, `STATE_UNREADABLE`
+ */
+export async function findIdentity(layout: StateLayout): Promise<NodeIdentity | undefined> {
+  const text = await readIfThere(layout.identity);
+  return text === undefined ? undefined : parseIdentity(text, layout.identity);
+}
+
+/** Replace what is stored, as a whole. @throws {NodeError} `STATE_UNREADABLE` */
+export async function storeIdentity(layout: StateLayout, identity: NodeIdentity): Promise<void> {
+  const { addresses, ...rest } = identity;
+  const text = JSON.stringify({ version: VERSION, ...rest, addresses: addresses.map(formatAddress) }, undefined, 2);
+  try {
+    await writeFileAtomic(layout.identity, `${text}\n`);
+  } catch (cause) {
+    throw new NodeError("STATE_UNREADABLE", `could not write ${layout.identity}`, { cause });
+  }
+}
+
+/**
+ * The device's key; made, and on disk, when there is none.
+ * @throws {NodeError} `STATE_CORRUPT`, `STATE_UNREADABLE`
+ */
+export async function loadOrCreateKey(layout: StateLayout): Promise<KeyPair> {
+  const pem = await readIfThere(layout.key);
+  if (pem !== undefined) return parseKey(pem, layout.key);
+  const key = await KeyPair.generate();
+  try {
+    await writeFileAtomic(layout.key, key.privatePem().reveal());
+  } catch (cause) {
+    throw new NodeError("STATE_UNREADABLE", `could not write ${layout.key}`, { cause });
+  }
+  return key;
+}
+
+/**
+ * The key that belongs to `identity`.
+ * @throws {NodeError} `STATE_CORRUPT` when it is missing or another; `STATE_UNREADABLE`
+ */
+export async function loadKeyOf(layout: StateLayout, identity: NodeIdentity): Promise<KeyPair> {
+  const pem = await readIfThere(layout.key);
+  if (pem === undefined) throw corruptState(layout.key, "the device's key is gone");
+  const key = await parseKey(pem, layout.key);
+  const leafDer = certificatesFromPem(identity.chainPem)[0];
+  const leaf = leafDer === undefined ? "no certificate" : readDeviceLeaf(leafDer);
+  if (typeof leaf === "string") throw corruptState(layout.identity, leaf);
+  if (Buffer.compare(leaf.spkiSha256, key.spkiSha256) !== 0) {
+    throw corruptState(layout.key, "the key is not the one the certificate is for");
+  }
+  return key;
+}
+
+async function parseKey(pem: string, path: string): Promise<KeyPair> {
+  try {
+    return await KeyPair.fromPem(new Secret(pem));
+  } catch (cause) {
+    throw corruptState(path, "the device's key is not readable", cause);
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    throw new NodeError("STATE_UNREADABLE", `could not read ${path}`, { cause, details: { file: path } });
+  }
+}
+
+function parseIdentity(text: string, path: string): NodeIdentity {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw corruptState(path, "it is not JSON", cause);
+  }
+  if (typeof value !== "object" || value === null) throw corruptState(path, "it is not an object");
+  const fields = new Map<string, unknown>(Object.entries(value));
+  const version = fields.get("version");
+  if (version !== VERSION) {
+    if (typeof version !== "number") throw corruptState(path, "it has no version");
+    throw new NodeError("STATE_VERSION", `${path} has version ${version}; this program reads version ${VERSION}`);
+  }
+  const textOf = (name: string): string => {
+    const field = fields.get(name);
+    if (typeof field !== "string" || field === "") throw corruptState(path, `${name} is missing`);
+    return field;
+  };
+  const timeOf = (name: string): number => {
+    const field = fields.get(name);
+    if (typeof field !== "number" || !Number.isFinite(field)) throw corruptState(path, `${name} is missing`);
+    return field;
+  };
+  const listed = fields.get("addresses");
+  const addresses = Array.isArray(listed)
+    ? listed.map((item) => (typeof item === "string" ? parseAddress(item) : undefined))
+    : [];
+  const good = addresses.filter((address) => address !== undefined);
+  if (good.length === 0 || good.length !== addresses.length) throw corruptState(path, "addresses are missing or wrong");
+  const identity: NodeIdentity = {
+    deviceId: textOf("deviceId"),
+    meshId: textOf("meshId"),
+    mesh: textOf("mesh"),
+    addresses: good,
+    chainPem: textOf("chainPem"),
+    rootPem: textOf("rootPem"),
+    renewAfter: timeOf("renewAfter"),
+    notAfter: timeOf("notAfter"),
+  };
+  if (!isDeviceId(identity.deviceId) || !isMeshId(identity.meshId)) throw corruptState(path, "its ids are wrong");
+  checkCertificates(identity, path);
+  return identity;
+}
+
+function checkCertificates(identity: NodeIdentity, path: string): void {
+  try {
+    certificatesFromPem(identity.chainPem);
+    certificatesFromPem(identity.rootPem);
+  } catch (cause) {
+    if (cause instanceof IdentityError) throw corruptState(path, "its certificates are not readable", cause);
+    throw cause;
+  }
+}
+
+function corruptState(path: string, what: string, cause?: unknown): NodeError {
+  return new NodeError("STATE_CORRUPT", `${path} is damaged: ${what}. Remove this node's identity and pair it again`, {
+    details: { file: path },
+    ...(cause !== undefined && { cause }),
+  });
+}

@@ -13,11 +13,25 @@ export function bytes(min: number, max: number) {
   );
 }
 
+/** A map by `schema` where none of its keys is required: the schema alone would take a byte string for an empty one. */
+export const map = <T extends TSchema>(schema: T) =>
+  Type.Refine(
+    schema,
+    (value: unknown) => !(value instanceof Uint8Array),
+    () => "expected a map",
+  );
+
+/** A map of which only the receiver knows the keys. */
+export const openMap = () => map(Type.Record(Type.String(), Type.Unknown()));
+
 /** Text of `min` to `max` UTF-16 units. */
 export const text = (max: number, min = 1) => Type.String({ minLength: min, maxLength: max });
 
 /** An unsigned integer within 2^53. */
 export const uint = (maximum: number = Number.MAX_SAFE_INTEGER) => Type.Integer({ minimum: 0, maximum });
+
+/** A position in an outbox or a log: they start at 1, and 0 stands for none where that may be said. */
+export const position = () => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 
 /** Device ids are ULIDs in Crockford base32, upper case. */
 export const deviceId = Type.String({ pattern: "^[0-9A-HJKMNP-TV-Z]{26}$" });
@@ -38,5 +52,5 @@ export const errorMessage = message("error", {
   code: text(64),
   message: text(512, 0),
   retryAfterMs: Type.Optional(uint()),
-  details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  details: Type.Optional(openMap()),
 });

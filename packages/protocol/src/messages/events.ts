@@ -1,6 +1,6 @@
 /** Event streams: `events.publish` and `events.subscribe`. docs/wire.md, "Events". */
 import { Type, type Static } from "typebox";
-import { bytes, deviceId, message, request, text, uint } from "./common.ts";
+import { bytes, deviceId, map, message, position, request, text, uint } from "./common.ts";
 
 /** Largest event body, bytes. */
 export const MAX_EVENT_BYTES = 65_536;
@@ -17,9 +17,9 @@ export const publishedEvent = Type.Object({
 
 /** Node to gateway, the request frame. */
 export const publishRequest = request("events.publish", { outboxEpoch: bytes(16, 16) });
-/** Node to gateway: consecutive events; the first has sequence `first`, which is 1 or more. */
+/** Node to gateway: consecutive events; the first has sequence `first`. */
 export const eventBatch = message("batch", {
-  first: uint(),
+  first: position(),
   events: Type.Array(publishedEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }),
 });
 /** Either side, its last message. */
@@ -29,17 +29,19 @@ export const publishReady = message("ready", { ackedSeq: uint() });
 /** Gateway to node: everything up to and with `seq` is committed. */
 export const publishAck = message("ack", { seq: uint() });
 /** Gateway to node: a gap; nothing of that batch was stored, send from `seq`. */
-export const expectedSeq = message("expected", { seq: uint() });
+export const expectedSeq = message("expected", { seq: position() });
 /** Gateway to node: `seq` is stored with another body; it is quarantined and the node must not resend it. */
-export const seqConflict = message("conflict", { seq: uint() });
+export const seqConflict = message("conflict", { seq: position() });
 /** Gateway to node: stop for a while. */
 export const throttle = message("throttle", { retryAfterMs: uint() });
 
-const filter = Type.Object({
-  /** Exact kinds, or prefixes that end in `*`. */
-  kinds: Type.Optional(Type.Array(text(128), { maxItems: 64 })),
-  devices: Type.Optional(Type.Array(deviceId, { maxItems: 64 })),
-});
+const filter = map(
+  Type.Object({
+    /** Exact kinds, or prefixes that end in `*`. */
+    kinds: Type.Optional(Type.Array(text(128), { maxItems: 64 })),
+    devices: Type.Optional(Type.Array(deviceId, { maxItems: 64 })),
+  }),
+);
 
 /** Node to gateway, the request frame. `after`: the first event sent is the first after that offset; `log` names the log the offset belongs to. */
 export const subscribeRequest = request("events.subscribe", {
@@ -54,10 +56,10 @@ export const credit = message("credit", { events: uint(), bytes: uint() });
 
 /** An event as the gateway's log holds it. */
 export const loggedEvent = Type.Object({
-  offset: uint(),
+  offset: position(),
   device: deviceId,
   outboxEpoch: bytes(16, 16),
-  seq: uint(),
+  seq: position(),
   kind: text(128),
   time: uint(),
   /** The gateway's clock at commit, Unix milliseconds. */

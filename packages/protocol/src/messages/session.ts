@@ -1,6 +1,6 @@
 /** The control stream: `session.open`. docs/wire.md, "Session". */
 import { Type, type Static } from "typebox";
-import { bytes, deviceId, message, request, taskId, text, uint } from "./common.ts";
+import { bytes, deviceId, message, openMap, request, taskId, text, uint } from "./common.ts";
 
 /** Most attempts a node may run, hence report: keeps a heartbeat under the 4096 items of a frame. */
 export const MAX_RUNNING_ATTEMPTS = 512;
@@ -70,7 +70,7 @@ export const heartbeatAck = message("heartbeat.ack", {
   fenced: Type.Array(Type.Object({ taskId, token: uint() }), { maxItems: MAX_RUNNING_ATTEMPTS }),
 });
 /** Gateway to node. */
-export const policyPush = message("policy", { version: uint(), policy: Type.Record(Type.String(), Type.Unknown()) });
+export const policyPush = message("policy", { version: uint(), policy: openMap() });
 /** Gateway to node. */
 export const configUpdate = message("config", { heartbeatMs: Type.Optional(uint()) });
 /** Gateway to node. */

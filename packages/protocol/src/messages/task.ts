@@ -3,7 +3,7 @@
  * the result travel as events through the outbox, so a cut connection or a crash loses none of them. docs/wire.md, "Tasks".
  */
 import { Type, type Static } from "typebox";
-import { bytes, message, request, taskId, text, uint } from "./common.ts";
+import { bytes, message, position, request, taskId, text, uint } from "./common.ts";
 
 /** Largest piece of task input or output in one frame or event, bytes. */
 export const MAX_TASK_CHUNK_BYTES = 49_152;
@@ -35,7 +35,7 @@ export const taskAccepted = message("accepted", {});
 /** Node to gateway, last message: this attempt will not run here. */
 export const taskRejected = message("rejected", { code: text(64), message: text(512, 0) });
 /** Node to gateway, last message: the `task.result` event of this attempt is in the outbox with this sequence. */
-export const taskFinished = message("finished", { seq: uint() });
+export const taskFinished = message("finished", { seq: position() });
 
 export type TaskRun = Static<typeof taskRun>;
 export type TaskToNode = Static<typeof taskInput> | Static<typeof taskInputEnd> | Static<typeof taskCancel>;

@@ -97,10 +97,11 @@ function factsOf(error: Told): readonly string[] {
 /** What lies below an error, without what the text above it says already. */
 function causesOf(error: Error): readonly string[] {
   const causes: string[] = [];
-  let said = error.message;
+  const said = [error.message];
   for (let cause = error.cause, depth = 0; cause instanceof Error && depth < 4; cause = cause.cause, depth += 1) {
-    if (!said.includes(cause.message)) causes.push(cause.message);
-    said += cause.message;
+    const { message } = cause;
+    if (!said.some((before) => before.includes(message) || message.includes(before))) causes.push(message);
+    said.push(message);
   }
   return causes;
 }

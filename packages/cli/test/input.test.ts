@@ -200,7 +200,8 @@ describe("what a refusal is called", () => {
   });
 
   test("anything at all can be explained", () => {
-    for (const thrown of [undefined, null, "text", 5, {}, new Error("")]) expect(explain(thrown).exit).toBe(1);
+    for (const thrown of [undefined, null, "text", 5, {}, new Error("")])
+      expect(explain(thrown)).toMatchObject({ exit: 1, hint: expect.stringContaining("report it") });
   });
 });
 

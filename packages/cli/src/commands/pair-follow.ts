@@ -2,8 +2,9 @@ import type { GatewayClient, PairingRequestInfo, PairingWindow, WindowUpdate } f
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { confirm } from "../ui/ask.ts";
-import { clock, printable, span } from "../ui/format.ts";
+import { clock, fit, printable, span } from "../ui/format.ts";
 import { LiveLines } from "../ui/live.ts";
+import type { Terminal } from "../ui/terminal.ts";
 import { requestJson } from "./pair-list.ts";
 import { requestLines } from "./pair-view.ts";
 import type { PairOptions } from "./pair.ts";
@@ -43,9 +44,10 @@ function isPaired(context: Context, update: WindowUpdate, countdown: Countdown, 
     case "approved":
       return false;
     case "claimed":
-      countdown.say(`a device at ${update.remoteAddress} has the code and is proving it`);
+      countdown.doing(`a device at ${update.remoteAddress} has the code and is proving it`);
       return false;
     case "attempt-failed":
+      countdown.doing("waiting for a device");
       countdown.say(
         `an attempt from ${update.remoteAddress} failed (${printable(update.reason)}); the window is still open`,
       );
@@ -87,26 +89,40 @@ function updateJson(update: WindowUpdate): object {
   return { ...update, request: update.request === undefined ? null : requestJson(update.request) };
 }
 
-/** The time that is left, redrawn each second. */
+/** What goes on and the time that is left, redrawn each second. */
 class Countdown implements Disposable {
+  readonly #terminal: Terminal;
   readonly #live: LiveLines;
-  readonly #json: boolean;
+  readonly #quiet: boolean;
+  readonly #draw: () => void;
   readonly #timer: NodeJS.Timeout;
+  #doing = "waiting for a device";
 
-  constructor(context: Context, window: PairingWindow, json: boolean) {
-    this.#json = json;
+  constructor(context: Context, window: PairingWindow, quiet: boolean) {
+    this.#terminal = context.terminal;
+    this.#quiet = quiet;
     this.#live = new LiveLines(context.terminal);
     const { expiresAt } = window;
-    const draw = (): void => {
-      if (!json && expiresAt !== undefined)
-        this.#live.show([`waiting for a device; closes in ${clock(expiresAt - context.now())}`]);
+    this.#draw = () => {
+      if (quiet || expiresAt === undefined) return;
+      this.#live.show([
+        fit(`${this.#doing}; closes in ${clock(expiresAt - context.now())}`, context.terminal.columns - 1),
+      ]);
     };
-    draw();
-    this.#timer = setInterval(draw, REDRAW_MS);
+    this.#draw();
+    this.#timer = setInterval(this.#draw, REDRAW_MS);
   }
 
+  /** Something passing: a terminal shows it in place, a pipe gets a line. */
+  doing(what: string): void {
+    this.#doing = what;
+    if (this.#terminal.live) this.#draw();
+    else this.say(what);
+  }
+
+  /** Something to keep. */
   say(line: string): void {
-    if (!this.#json) this.#live.print(line);
+    if (!this.#quiet) this.#live.print(line);
   }
 
   stop(): void {

@@ -41,14 +41,13 @@ export function requestJson(request: PairingRequestInfo): object {
   return withTimes(request, ["requestedAt", "certificateNotAfter"]);
 }
 
-/** Requests as a table. The id is never cut: it is what one approves by. */
+/** Requests as a table, the words of those that wait below them: neither they nor the id are ever cut. */
 export function requestTable(requests: readonly PairingRequestInfo[], columns: number, now: number): readonly string[] {
   const head = [
     { heading: "REQUEST" },
     { heading: "NAME", elastic: true },
     { heading: "STATE" },
     { heading: "FROM", elastic: true },
-    { heading: "WORDS", elastic: true },
     { heading: "SINCE" },
   ];
   const rows = requests.map((request) => [
@@ -56,8 +55,12 @@ export function requestTable(requests: readonly PairingRequestInfo[], columns: n
     printable(request.name),
     request.state,
     request.remoteAddress,
-    request.words.join(" "),
     ago(request.requestedAt, now),
   ]);
-  return table(head, rows, columns);
+  const [heading = "", ...lines] = table(head, rows, columns);
+  const withWords = lines.flatMap((line, index) => {
+    const { state, words } = requests[index] ?? { state: "closed", words: [] };
+    return state === "pending" ? [line, `  both screens must show:  ${words.map(printable).join("  ")}`] : [line];
+  });
+  return [heading, ...withWords];
 }

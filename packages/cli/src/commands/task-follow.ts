@@ -1,4 +1,5 @@
 import type { TaskHandle, TaskInfo, TaskUpdate } from "@quaymesh/gateway/client";
+import { decodeValue } from "@quaymesh/protocol";
 import type { Context } from "../context.ts";
 import { CliError, type CliErrorCode } from "../errors.ts";
 import { fit, printable, span } from "../ui/format.ts";
@@ -6,6 +7,9 @@ import { toJson, withTimes } from "../ui/json.ts";
 import { bar, LiveLines } from "../ui/live.ts";
 
 const BAR_COLUMNS = 30;
+
+/** The others last a moment, or are told of at the end. */
+const WORTH_A_LINE: ReadonlySet<TaskInfo["state"]> = new Set(["queued", "running", "retry-wait", "unknown"]);
 
 const FAILURES: Readonly<Partial<Record<TaskInfo["state"], CliErrorCode>>> = {
   failed: "TASK_FAILED",
@@ -28,7 +32,7 @@ export async function followTask(
   const info = last ?? (await task.info({ signal }));
   const failure = FAILURES[info.state];
   if (failure !== undefined) throw failed(failure, info);
-  const result = await task.result({ signal });
+  const result = decodeValue(await task.output({ signal }));
   if (options.json) {
     terminal.json({ taskId: task.id, result: toJson(result) });
     return;
@@ -54,7 +58,8 @@ function showUpdate(context: Context, live: LiveLines, update: TaskUpdate, last:
   const { terminal } = context;
   if (update.log !== undefined) live.print(`  | ${printable(update.log.message)}`);
   const state = stateLine(update.task);
-  if (last === undefined || state !== stateLine(last.task)) live.print(state);
+  const changed = last === undefined || state !== stateLine(last.task);
+  if (changed && WORTH_A_LINE.has(update.state)) live.print(state);
   if (update.state === "running") live.show([progressLine(update, context.now(), terminal.columns)]);
   else live.clear();
 }

@@ -10,7 +10,7 @@ export function span(ms: number): string {
   const value = Math.max(0, ms);
   if (value < 1) return `${value.toFixed(2)} ms`;
   if (value < 100) return `${trim(value.toFixed(1))} ms`;
-  if (value < 10 * SECOND) return `${(value / SECOND).toFixed(1)} s`;
+  if (value < 10 * SECOND) return `${trim((value / SECOND).toFixed(1))} s`;
   if (value < 2 * MINUTE) return `${Math.round(value / SECOND)} s`;
   if (value < 2 * HOUR) return `${Math.round(value / MINUTE)} min`;
   if (value < 2 * DAY) return `${Math.round(value / HOUR)} h`;

@@ -1,13 +1,67 @@
+import type { Authority } from "@quaymesh/identity";
+import type { SocketAddress } from "@quaymesh/protocol";
+import { AdminSocket, assertSocketPath } from "../api/admin-socket.ts";
+import { connectError } from "../api/errors.ts";
+import type { DaemonStatus } from "../api/gateway-handler.ts";
+import { operatorApi } from "../api/operator-api.ts";
+import { systemClock } from "../clock.ts";
+import type { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayOptions } from "./options.ts";
+import { silentLogger, type Logger } from "../logger.ts";
+import type { PairingDesk } from "../pairing/desk.ts";
+import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { advertisedHosts, formatAddress } from "./addresses.ts";
+import { openAuthority } from "./open-authority.ts";
+import { openCore } from "./open-core.ts";
+import { openPairing } from "./open-pairing.ts";
+import { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, type GatewayOptions } from "./options.ts";
+import { prepareState } from "./prepare-state.ts";
+import { defaultStateDirectory, type StateLayout } from "./state-directory.ts";
+import { StateLock } from "./state-lock.ts";
+import { GATEWAY_VERSION } from "./version.ts";
+
+/** What nodes are told when the gateway stops, unless the stopper says otherwise. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
+
+interface GatewayParts {
+  readonly layout: StateLayout;
+  readonly authority: Authority;
+  readonly core: GatewayCore;
+  readonly pairing: PairingDesk;
+  readonly addresses: readonly string[];
+  readonly version: string;
+  readonly logger: Logger;
+  /** Disposed last to first: lock, store, core, pairing. */
+  readonly resources: AsyncDisposableStack;
+}
 
 /** A running gateway: mesh endpoint, pairing, store and the admin socket. */
 export class Gateway implements AsyncDisposable {
-  /** Settles when the gateway has stopped: by {@link Gateway.stop}, its signal, or the `Shutdown` call. Rejects where something it lives on broke. */
-  readonly stopped: Promise<void>;
+  /** The mesh's id: 16 characters. */
+  readonly meshId: string;
+  /** What people call the mesh. */
+  readonly meshName: string;
+  /** The state directory, absolute. */
+  readonly state: string;
+  /** Path of the admin socket. */
+  readonly adminSocket: string;
+  /** Where nodes dial, host:port. */
+  readonly addresses: readonly string[];
+  readonly #parts: GatewayParts;
+  readonly #ending = new AbortController();
+  readonly #stopped = Promise.withResolvers<void>();
+  #socket: AdminSocket | undefined;
+  #stopping: Promise<void> | undefined;
 
-  private constructor() {
-    this.stopped = Promise.resolve();
+  private constructor(parts: GatewayParts) {
+    this.#parts = parts;
+    this.meshId = parts.authority.meshId;
+    this.meshName = parts.authority.meshName;
+    this.state = parts.layout.directory;
+    this.adminSocket = parts.layout.adminSocket;
+    this.addresses = parts.addresses;
+    // Whoever stops it hears of a failure; `stopped` is for those who wait.
+    this.#stopped.promise.catch(() => {});
   }
 
   /**
@@ -15,35 +69,127 @@ export class Gateway implements AsyncDisposable {
    * @throws {GatewayError} `STATE_*`, `GATEWAY_ALREADY_RUNNING`, `AUTHORITY_*`, `STORE_*`, `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`,
    * `TRANSPORT_UNAVAILABLE`, `ADMIN_SOCKET_*`; rethrows `signal.reason`
    */
-  static open(_options: GatewayOptions): Promise<Gateway> {
-    return Promise.reject(new GatewayError("GATEWAY_INTERNAL", "not assembled yet"));
+  static async open(options: GatewayOptions): Promise<Gateway> {
+    options.signal?.throwIfAborted();
+    const layout = await prepareState(options.state ?? defaultStateDirectory(), {
+      parents: options.state === undefined,
+    });
+    assertSocketPath(layout.adminSocket);
+    await using resources = new AsyncDisposableStack();
+    resources.use(await StateLock.acquire(layout));
+    const gateway = new Gateway(await openParts(options, layout, resources));
+    try {
+      await gateway.#serve();
+    } catch (cause) {
+      await gateway.#parts.resources.disposeAsync();
+      throw cause;
+    }
+    gateway.#stopOn(options.signal);
+    gateway.#parts.logger.info(
+      { meshId: gateway.meshId, mesh: gateway.meshName, addresses: gateway.addresses, socket: gateway.adminSocket },
+      "the gateway runs",
+    );
+    return gateway;
   }
 
-  /** The mesh's id: 16 characters. */
-  readonly meshId: string = "";
-  /** What people call the mesh. */
-  readonly meshName: string = "";
-  /** The state directory, absolute. */
-  readonly state: string = "";
-  /** Path of the admin socket. */
-  readonly adminSocket: string = "";
-  /** Where nodes dial, host:port. */
-  readonly addresses: readonly string[] = [];
+  /** Settles when the gateway has stopped; rejects where stopping failed. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
 
-  /** Resolves once the gateway has stopped; stops it when `signal` aborts. */
-  async run(_options?: { readonly signal?: AbortSignal }): Promise<void> {
+  /** Resolves once the gateway has stopped: because `signal` aborted, or it was told to. */
+  async run(options?: { readonly signal?: AbortSignal }): Promise<void> {
+    this.#stopOn(options?.signal);
     await this.stopped;
   }
 
   /**
-   * Stop: nodes are told when to come back, calls end, everything is committed, and the state is let go. Idempotent.
+   * Stop: calls end, nodes are told when to come back, everything is committed, and the state is let go. Idempotent.
    * @param options.retryAfterMs what nodes are told; default 1000
    */
-  async stop(_options?: { readonly retryAfterMs?: number }): Promise<void> {
-    await this.stopped;
+  stop(options?: { readonly retryAfterMs?: number }): Promise<void> {
+    this.#stopping ??= this.#stop(options?.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS).then(
+      () => this.#stopped.resolve(),
+      (cause: unknown) => {
+        this.#stopped.reject(cause);
+        throw cause;
+      },
+    );
+    return this.#stopping;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+
+  async #serve(): Promise<void> {
+    const { core, pairing, layout, logger, resources } = this.#parts;
+    const daemon = { status: () => this.#status(), requestStop: () => this.#stopSoon() };
+    const listener = operatorApi(
+      { daemon, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
+      { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },
+    );
+    this.#socket = await AdminSocket.listen(layout.adminSocket, listener);
+    resources.use(this.#socket);
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    const { authority, core, pairing, addresses, version } = this.#parts;
+    return {
+      ...(await core.status()),
+      meshName: this.meshName,
+      version,
+      meshAddresses: addresses,
+      rootFingerprint: Buffer.from(authority.rootSpkiSha256).toString("hex"),
+      pairingOpen: pairing.isOpen,
+    };
+  }
+
+  /** The caller's own connection is among what stops, so its answer goes first. */
+  #stopSoon(): void {
+    setImmediate(() => void this.stop().catch(() => {}));
+  }
+
+  #stopOn(signal: AbortSignal | undefined): void {
+    const stop = () => void this.stop().catch(() => {});
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    void this.#stopped.promise.catch(() => {}).finally(() => signal?.removeEventListener("abort", stop));
+  }
+
+  async #stop(retryAfterMs: number): Promise<void> {
+    const { core, pairing, logger, resources } = this.#parts;
+    logger.info({ retryAfterMs }, "the gateway stops");
+    const draining = new GatewayError("GATEWAY_DRAINING", "the gateway is stopping");
+    const closed = this.#socket?.close();
+    this.#ending.abort(connectError(draining));
+    try {
+      await closed;
+      await pairing[Symbol.asyncDispose]();
+      await core.drain({ retryAfterMs });
+    } finally {
+      await resources.disposeAsync();
+    }
+  }
+}
+
+/** Open what a gateway is made of, in the order in which it depends on each other. */
+async function openParts(
+  options: GatewayOptions,
+  layout: StateLayout,
+  opening: AsyncDisposableStack,
+): Promise<GatewayParts> {
+  const { clock = systemClock, logger = silentLogger, meshName = DEFAULT_MESH_NAME } = options;
+  const listen: SocketAddress = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
+  const { sealingKey, signal } = options;
+  const authority = await openAuthority(layout, { meshName, now: clock.now(), ...(sealingKey && { sealingKey }) });
+  const file = { path: layout.database, generationPath: layout.generation };
+  const store = opening.use(await openSqliteStore({ ...file, logger, ...(signal && { signal }) }));
+  const core = opening.use(await openCore(options, { authority, store, address: listen, clock, logger }));
+  const hosts = advertisedHosts(listen.host, options.advertise);
+  const addresses = hosts.map((host) => formatAddress({ host, port: core.address.port }));
+  const common = { authority, store, core, clock, logger };
+  const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses, listen }));
+  const version = options.version ?? GATEWAY_VERSION;
+  return { layout, authority, core, pairing, addresses, version, logger, resources: opening.move() };
 }

@@ -1,3 +1,4 @@
+import type { SealingKey } from "@quaymesh/identity";
 import type { ListenLimits, SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayLimits } from "../core.ts";
@@ -23,6 +24,8 @@ export interface GatewayOptions {
   readonly state?: string;
   /** Names the mesh on its first start; afterwards the name is the root's and this is ignored. Default `quaymesh`. */
   readonly meshName?: string;
+  /** What opens the sealed authority. Default: a key file in the state directory, made on the first start. */
+  readonly sealingKey?: SealingKey;
   /** Where the mesh endpoint listens. Default `0.0.0.0:7420`. */
   readonly listen?: SocketAddress;
   /** Hosts that nodes are told to dial, in tickets and certificates' answers. Default: see {@link advertisedHosts}. */

@@ -11,8 +11,12 @@ export interface StateLayout {
   readonly pid: string;
   /** The SQLite database. */
   readonly database: string;
-  /** The sealed authority and the key that opens it. */
+  /** The highest generation of the database that was seen: an older copy put back is noticed. */
+  readonly generation: string;
+  /** The sealed authority. */
   readonly authority: string;
+  /** The key that opens it, unless the operator keeps it elsewhere. */
+  readonly authorityKey: string;
   /** The admin UNIX socket. */
   readonly adminSocket: string;
 }
@@ -38,7 +42,9 @@ export function stateLayout(directory: string): StateLayout {
     lock: join(root, "gateway.lock"),
     pid: join(root, "gateway.pid"),
     database: join(root, "gateway.sqlite"),
+    generation: join(root, "generation"),
     authority: join(root, "authority"),
+    authorityKey: join(root, "authority.key"),
     adminSocket: join(root, "admin.sock"),
   };
 }

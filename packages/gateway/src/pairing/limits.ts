@@ -1,3 +1,5 @@
+import type { PairingLimits as AttemptLimits } from "@quaymesh/identity";
+
 /** Bounds of pairing. Times in milliseconds. */
 export interface PairingLimits {
   /** Life of a window nobody gave another. Default 5 minutes. */
@@ -6,30 +8,26 @@ export interface PairingLimits {
   readonly maxWindowTtlMs: number;
   /** Windows open at once. Default 16. */
   readonly maxWindows: number;
-  /** Wrong proofs that burn a code. Default 3. */
-  readonly maxFailures: number;
-  /** Wrong proofs per gateway. Default 10. */
-  readonly maxFailuresPerHour: number;
-  /** Wrong proofs per gateway. Default 50. */
-  readonly maxFailuresPerDay: number;
-  /** Attempts per source prefix (IPv4 /32, IPv6 /64). Default 20. */
-  readonly maxAttemptsPerPrefixHour: number;
-  /** Devices that said hello and have not proved anything yet. Default 8. */
-  readonly maxHalfOpen: number;
-  /** Requests that wait for an operator. Default 16. */
-  readonly maxPending: number;
-  /** From hello to proof. Default 20 s. */
-  readonly proveTimeoutMs: number;
-  /** How long a request waits for an operator. Default 5 minutes. */
-  readonly approvalTimeoutMs: number;
-  /** Life of the pairing endpoint's process past the last window. Default 120 s. */
-  readonly childLingerMs: number;
-  /** Silence after which the process is taken for hung and killed. Default 5 s. */
-  readonly childSilenceMs: number;
-  /** Heap of the process, MiB. Default 64. */
-  readonly childHeapMib: number;
-  /** Connections of the pairing endpoint. Default 8. */
+  /** Budgets of guesses and requests; see identity's `PAIRING_LIMITS` for the defaults. */
+  readonly attempts: Partial<AttemptLimits>;
+  /** Bounds of the pairing endpoint's process. */
+  readonly endpoint: EndpointLimits;
+}
+
+/** Bounds of the pairing endpoint and its process. Times in milliseconds. */
+export interface EndpointLimits {
+  /** Connections held at once. Default 8. */
   readonly maxConnections: number;
+  /** Heap of the process, MiB. Default 64. */
+  readonly heapMib: number;
+  /** From the start of the process to its open port. Default 10 s. */
+  readonly startMs: number;
+  /** Silence after which the process is taken for hung and killed. Default 5 s. */
+  readonly silenceMs: number;
+  /** How long it may stay past the last window, for devices that are still being answered. Default 120 s. */
+  readonly lingerMs: number;
+  /** Pause before a process that ended unasked is replaced, doubled each time up to 32 times. Default 100 ms. */
+  readonly restartMs: number;
 }
 
 /** Defaults of {@link PairingLimits}. */
@@ -37,16 +35,13 @@ export const DEFAULT_PAIRING_LIMITS: PairingLimits = {
   windowTtlMs: 300_000,
   maxWindowTtlMs: 3_600_000,
   maxWindows: 16,
-  maxFailures: 3,
-  maxFailuresPerHour: 10,
-  maxFailuresPerDay: 50,
-  maxAttemptsPerPrefixHour: 20,
-  maxHalfOpen: 8,
-  maxPending: 16,
-  proveTimeoutMs: 20_000,
-  approvalTimeoutMs: 300_000,
-  childLingerMs: 120_000,
-  childSilenceMs: 5_000,
-  childHeapMib: 64,
-  maxConnections: 8,
+  attempts: {},
+  endpoint: {
+    maxConnections: 8,
+    heapMib: 64,
+    startMs: 10_000,
+    silenceMs: 5_000,
+    lingerMs: 120_000,
+    restartMs: 100,
+  },
 };

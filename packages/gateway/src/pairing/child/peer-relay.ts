@@ -1,0 +1,109 @@
+import {
+  CLOSE_CODES,
+  encodeFrame,
+  errorFrameOf,
+  MAX_UNAUTHENTICATED_FRAME_BYTES,
+  MessageStream,
+  PAIRING_METHODS,
+  parsePairToGateway,
+  parseRequest,
+  ProtocolError,
+  type ByteStream,
+  type Connection,
+} from "@quaymesh/protocol";
+import type { ChildReport } from "../child-protocol.ts";
+
+/** From TLS to the whole first frame. */
+const HELLO_TIMEOUT_MS = 5_000;
+/** How long a peer may take to hang up once all is said. */
+const HANG_UP_MS = 2_000;
+
+/** One peer of the pairing endpoint: its stream's frames, checked, to the gateway, and the gateway's answers back. */
+export class PeerRelay {
+  readonly #id: number;
+  readonly #connection: Connection;
+  readonly #report: (message: ChildReport) => void;
+  #stream: ByteStream | undefined;
+  /** Writes go one after the other. */
+  #writing: Promise<void> = Promise.resolve();
+  #ended = false;
+  #hangUp: NodeJS.Timeout | undefined;
+
+  constructor(id: number, connection: Connection, report: (message: ChildReport) => void) {
+    this.#id = id;
+    this.#connection = connection;
+    this.#report = report;
+  }
+
+  /** Relay until the peer is gone. Never rejects: whatever a peer does ends that peer alone. */
+  async run(): Promise<void> {
+    const late = setTimeout(() => this.#connection.close(CLOSE_CODES.timeout, "no hello came"), HELLO_TIMEOUT_MS);
+    try {
+      for await (const stream of this.#connection.incomingStreams) {
+        this.#stream = stream;
+        await this.#relay(stream, () => clearTimeout(late));
+        break;
+      }
+    } catch (cause) {
+      // A peer that breaks the protocol is told so; one that went away, or sent an error frame, is told nothing.
+      if (cause instanceof ProtocolError) this.end(refusal(cause));
+    }
+    clearTimeout(late);
+    await this.#writing;
+    this.drop();
+    await this.#connection.closed;
+    clearTimeout(this.#hangUp);
+  }
+
+  /** Write a whole frame. */
+  send(frame: Uint8Array): void {
+    if (!this.#ended) this.#write((stream) => stream.write(frame));
+  }
+
+  /** Write the last frame, end our side, and give the peer a moment to hang up. */
+  end(frame: Uint8Array): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#write((stream) => stream.end(frame));
+    this.drop();
+  }
+
+  /** All is said: let the peer hang up, else do it. */
+  drop(): void {
+    this.#hangUp ??= setTimeout(() => this.#connection.close(CLOSE_CODES.ok), HANG_UP_MS);
+  }
+
+  async #relay(stream: ByteStream, helloCame: () => void): Promise<void> {
+    const frames = new MessageStream(stream, { maxFrameBytes: MAX_UNAUTHENTICATED_FRAME_BYTES });
+    const first = await frames.read();
+    if (first === null) return;
+    parseRequest(first, PAIRING_METHODS);
+    helloCame();
+    const { peer, remoteAddress } = this.#connection;
+    const spki = Buffer.from(peer.spkiSha256).toString("hex");
+    this.#report({ kind: "peer", id: this.#id, ...remoteAddress, spki, frame: base64(first) });
+    try {
+      for await (const body of frames) {
+        parsePairToGateway(body);
+        this.#report({ kind: "frame", id: this.#id, frame: base64(body) });
+      }
+    } finally {
+      this.#report({ kind: "gone", id: this.#id });
+    }
+  }
+
+  #write(run: (stream: ByteStream) => Promise<void> | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    // A write that fails means that the peer is gone, which the reading side sees too.
+    this.#writing = this.#writing.then(() => run(stream)).catch(() => {});
+  }
+}
+
+function refusal({ code, message }: ProtocolError): Uint8Array {
+  return encodeFrame(errorFrameOf({ code: code === "VERSION_UNSUPPORTED" ? "PAIR_VERSION" : code, message }));
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}

@@ -1,0 +1,261 @@
+import {
+  IdentityError,
+  parseCsr,
+  type CsrFinding,
+  type GatewayPairing,
+  type GatewayPairingEffect,
+  type GatewayPairingInput,
+} from "@quaymesh/identity";
+import { encodeFrame, errorFrameOf } from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
+import { eraseCode } from "./code.ts";
+import type { DeskParts, EndpointPort } from "./desk-parts.ts";
+import { enrol } from "./enrolment.ts";
+import { printable } from "./printable.ts";
+import { requestRow } from "./records.ts";
+import type { Rooms } from "./rooms.ts";
+import type { RequestState, RequestView } from "./service.ts";
+
+/** A machine's input before its time is put on. */
+export type UntimedInput = GatewayPairingInput extends infer Input
+  ? Input extends GatewayPairingInput
+    ? Omit<Input, "now">
+    : never
+  : never;
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+type Effect<K extends GatewayPairingEffect["kind"]> = Extract<GatewayPairingEffect, { kind: K }>;
+
+/** What running effects needs besides the desk's parts. */
+export interface EffectContext {
+  readonly parts: DeskParts;
+  readonly rooms: Rooms;
+  readonly endpoint: EndpointPort;
+  /** Where an attempt comes from, host:port. */
+  readonly remoteOf: (attemptId: string) => string;
+  /** Give the machine what an effect has brought. */
+  readonly feed: (input: UntimedInput) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Does what the machine asks for. */
+export class EffectRunner {
+  readonly #context: EffectContext;
+  /** Unique over restarts, so that attempts of two lives are not one row. */
+  readonly #life: string;
+  /** Issuing under way, by request; whoever approved waits for it. */
+  readonly #issuing = new Map<string, Promise<RequestView>>();
+  /** The store's writes go in the machine's order. */
+  #writes: Promise<void> = Promise.resolve();
+
+  constructor(context: EffectContext, life: string) {
+    this.#context = context;
+    this.#life = life;
+  }
+
+  /** The issuing of a request that was just approved. @throws as {@link enrol} */
+  issuing(requestId: string): Promise<RequestView> | undefined {
+    return this.#issuing.get(requestId);
+  }
+
+  /** Resolves when the writes so far are done. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#issuing.values());
+    await this.#writes;
+  }
+
+  /** @param before the machine before the step: where a failed attempt was */
+  run(effect: GatewayPairingEffect, before: GatewayPairing): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#context.endpoint.send(effect.attemptId, encodeFrame(effect.message));
+      case "fail":
+        return this.#fail(effect, before);
+      case "persist":
+        return this.#persist(effect);
+      case "settle":
+        return this.#settle(effect, before);
+      case "inspect-csr":
+        return this.#inspect(effect);
+      case "ask":
+        return this.#ask(effect);
+      case "issue":
+        return this.#issue(effect);
+      case "request-ended":
+        return this.#requestEnded(effect);
+      case "code-ended":
+        return this.#codeEnded(effect);
+      case "rejected":
+        return undefined;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #fail({ attemptId, code, message, retryAfterMs }: Effect<"fail">, before: GatewayPairing): void {
+    this.#context.endpoint.end(attemptId, encodeFrame(errorFrameOf({ code, message, retryAfterMs })));
+    const attempt = before.attempts.get(attemptId);
+    if (attempt === undefined || attempt.kind === "waiting" || attempt.windowId === undefined) return;
+    this.#context.rooms.publish(attempt.windowId, "attempt-failed", code);
+  }
+
+  #persist({ attemptId, windowId, source, at }: Effect<"persist">): void {
+    const { store, logger } = this.#context.parts;
+    const row = { attemptId: this.#row(attemptId), windowId: windowId ?? "", prefix: source, at };
+    this.#write(async () => {
+      try {
+        await store.pairing.recordAttempt({ ...row, hourAgo: at - HOUR_MS, dayAgo: at - DAY_MS });
+        this.#context.feed({ kind: "persisted", attemptId });
+      } catch (cause) {
+        logger.error({ err: cause }, "a pairing attempt could not be recorded, so it is not judged");
+        this.#context.feed({ kind: "persist-failed", attemptId });
+      }
+    });
+  }
+
+  #settle({ attemptId, outcome }: Effect<"settle">, before: GatewayPairing): void {
+    if (outcome === "proved") return;
+    const attempt = before.attempts.get(attemptId);
+    const windowId = attempt?.kind === "persisting" ? (attempt.windowId ?? "") : "";
+    this.#write(async () => {
+      await this.#context.parts.store.pairing.recordFailure({ attemptId: this.#row(attemptId), windowId });
+    });
+  }
+
+  #inspect({ attemptId, csr }: Effect<"inspect-csr">): void {
+    this.#write(async () => {
+      const finding = await this.#finding(csr);
+      this.#context.feed({ kind: "csr-inspected", attemptId, finding });
+    });
+  }
+
+  async #finding(csr: Uint8Array): Promise<CsrFinding> {
+    try {
+      const { spkiSha256 } = await parseCsr(csr);
+      const known = await this.#context.parts.store.devices.findByKey(Buffer.from(spkiSha256).toString("hex"));
+      if (known === undefined) return { kind: "valid", spkiSha256, enrolment: { kind: "none" } };
+      if (known.revoked) return { kind: "valid", spkiSha256, enrolment: { kind: "revoked" } };
+      return { kind: "valid", spkiSha256, enrolment: { kind: "device", deviceId: known.deviceId } };
+    } catch (cause) {
+      if (cause instanceof IdentityError) return { kind: "invalid", detail: cause.message };
+      this.#context.parts.logger.error({ err: cause }, "a certificate request could not be looked up");
+      return { kind: "invalid", detail: "the gateway could not look at the request" };
+    }
+  }
+
+  #ask({ request }: Effect<"ask">): void {
+    const { rooms, parts, remoteOf } = this.#context;
+    const { requestId, windowId, platform, words, attemptId } = request;
+    const own = printable(request.name);
+    const view: RequestView = {
+      requestId,
+      windowId,
+      state: "pending",
+      name: rooms.facts(windowId).name || own || "unnamed",
+      platform: printable(`${platform.os} ${platform.arch}`),
+      remoteAddress: attemptId === undefined ? "" : remoteOf(attemptId),
+      words,
+      requestedAt: parts.clock.now(),
+      deviceId: undefined,
+      certificateNotAfter: undefined,
+    };
+    this.#write(async () => {
+      await parts.store.pairing.putRequest(requestRow(view, parts.clock.now()));
+      rooms.put(view);
+    });
+  }
+
+  #issue({ requestId, deviceId, csr, spkiSha256, windowId }: Effect<"issue">): void {
+    const { rooms, parts, feed } = this.#context;
+    const run = async (): Promise<RequestView> => {
+      const view = rooms.request(requestId);
+      if (view === undefined) throw new GatewayError("REQUEST_NOT_FOUND", `there is no request ${requestId}`);
+      const facts = rooms.facts(windowId);
+      rooms.put({ ...view, state: "approved" });
+      const now = parts.clock.now();
+      const enrolled = await enrol(
+        { ...parts, store: parts.store.pairing },
+        { view, facts, deviceId, csr, spkiSha256, now },
+      );
+      rooms.put(enrolled.view);
+      feed({ kind: "issued", requestId, issued: enrolled.issued });
+      this.#awaitSession(requestId, deviceId);
+      return enrolled.view;
+    };
+    const issuing = this.#writes.then(run);
+    this.#issuing.set(requestId, issuing);
+    this.#write(async () => {
+      try {
+        await issuing;
+      } catch (cause) {
+        parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
+        feed({ kind: "issue-failed", requestId });
+      } finally {
+        this.#issuing.delete(requestId);
+      }
+    });
+  }
+
+  /** The device's first session makes the request active. */
+  #awaitSession(requestId: string, deviceId: string): void {
+    const { parts, feed, signal } = this.#context;
+    parts.sessions.whenOnline(deviceId, { signal }).then(
+      () => {
+        feed({ kind: "activated", deviceId });
+        this.#moveRequest(requestId, "active");
+      },
+      (cause: unknown) => {
+        if (!signal.aborted) parts.logger.warn({ err: cause, requestId }, "nobody saw the device come online");
+      },
+    );
+  }
+
+  #requestEnded({ requestId, outcome }: Effect<"request-ended">): void {
+    const { rooms } = this.#context;
+    const view = rooms.request(requestId);
+    if (view === undefined) return;
+    if (outcome === "failed") {
+      rooms.giveUp(view.windowId, "PAIR_UNAVAILABLE");
+    } else {
+      // A device that has its certificate is paired, however long it takes to come.
+      if (outcome === "expired" && view.state === "issued") return rooms.end(view.windowId);
+      rooms.put({ ...view, state: outcome }, outcome === "expired" ? "PAIR_APPROVAL_TIMEOUT" : "");
+      rooms.end(view.windowId);
+    }
+    this.#moveRequest(requestId, outcome === "failed" ? "expired" : outcome);
+  }
+
+  #moveRequest(requestId: string, to: RequestState): void {
+    const { store, clock } = this.#context.parts;
+    this.#write(async () => {
+      const from = ["pending", "approved", "issued"];
+      await store.pairing.moveRequest({ requestId, from, to, now: clock.now() });
+    });
+  }
+
+  #codeEnded({ windowId, reason, code }: Effect<"code-ended">): void {
+    const { rooms, parts } = this.#context;
+    eraseCode(code);
+    const state = reason === "paired" || reason === "denied" ? "used" : reason;
+    this.#write(async () => {
+      await parts.store.pairing.moveWindow({ windowId, from: ["open"], to: state });
+    });
+    // With a request in it, the window's story goes on as the request's.
+    if (state === "used") return;
+    rooms.publish(windowId, state);
+    rooms.end(windowId);
+  }
+
+  #write(run: () => Promise<void>): void {
+    const { logger } = this.#context.parts;
+    this.#writes = this.#writes.then(run).catch((cause: unknown) => {
+      logger.error({ err: cause }, "pairing could not be written down");
+    });
+  }
+
+  #row(attemptId: string): string {
+    return `${this.#life}.${attemptId}`;
+  }
+}

@@ -1,0 +1,149 @@
+/** The pairing endpoint as the gateway sees it: a process that is started, watched, replaced when it fails, and stopped. */
+import type { Credentials, SocketAddress } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import { GatewayError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { ChildRun, type PeerListener } from "./child-run.ts";
+import type { EndpointLimits } from "./limits.ts";
+
+/** Options of {@link PairingEndpoint}. */
+export interface PairingEndpointOptions {
+  readonly childModule: URL;
+  /** Port 0: any; the one that was given is kept while the gateway runs, since tickets carry it. */
+  readonly address: SocketAddress;
+  readonly credentials: Credentials;
+  readonly limits: EndpointLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What the process's peers do. */
+  readonly peers: PeerListener;
+}
+
+const MAX_RESTART_DOUBLINGS = 5;
+
+/** Keeps the pairing process running while it is wanted. */
+export class PairingEndpoint implements AsyncDisposable {
+  readonly #options: PairingEndpointOptions;
+  #address: SocketAddress;
+  #run: ChildRun | undefined;
+  #starting: Promise<ChildRun> | undefined;
+  /** Runs that have been told to go; the port is theirs until they have. */
+  #leaving: Promise<void> = Promise.resolve();
+  #wanted = false;
+  #failures = 0;
+  #cancelRestart: (() => void) | undefined;
+  #generation = 0;
+
+  constructor(options: PairingEndpointOptions) {
+    this.#options = options;
+    this.#address = options.address;
+  }
+
+  /** Where it listens, or last did. */
+  get address(): SocketAddress {
+    return this.#address;
+  }
+
+  /** The process's id, while one runs. */
+  get pid(): number | undefined {
+    return this.#run?.pid;
+  }
+
+  /**
+   * Have the endpoint listening, now and until {@link PairingEndpoint.release}.
+   * @throws {GatewayError} `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE`
+   */
+  async demand(): Promise<void> {
+    this.#wanted = true;
+    if (this.#run === undefined) await this.#start();
+  }
+
+  /** Nobody needs it now: it stops, and its port closes. */
+  release(): void {
+    this.#wanted = false;
+    this.#cancelRestart?.();
+    const run = this.#run;
+    this.#run = undefined;
+    if (run !== undefined) this.#leaving = run.stop();
+  }
+
+  /** Write a frame to a peer's stream. Peers of a process that is gone are ignored. */
+  send(peer: string, frame: Uint8Array): void {
+    this.#of(peer)?.send(peer, frame);
+  }
+
+  /** Write the last frame to a peer's stream, and end it. */
+  end(peer: string, frame: Uint8Array): void {
+    this.#of(peer)?.end(peer, frame);
+  }
+
+  /** A peer has been told all there is. */
+  drop(peer: string): void {
+    this.#of(peer)?.drop(peer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.release();
+    await this.#starting?.catch(() => {});
+    this.release();
+    await this.#leaving;
+  }
+
+  #of(peer: string): ChildRun | undefined {
+    return this.#run?.has(peer) === true ? this.#run : undefined;
+  }
+
+  async #start(): Promise<void> {
+    this.#cancelRestart?.();
+    this.#starting ??= this.#launch().finally(() => {
+      this.#starting = undefined;
+    });
+    await this.#starting;
+  }
+
+  async #launch(): Promise<ChildRun> {
+    await this.#leaving;
+    const { childModule, credentials, limits, clock, logger, peers } = this.#options;
+    this.#generation += 1;
+    const run = await ChildRun.start({
+      childModule,
+      credentials,
+      limits,
+      clock,
+      logger,
+      peers,
+      address: this.#address,
+      generation: this.#generation,
+    });
+    this.#address = { host: this.#address.host, port: run.port };
+    this.#run = run;
+    logger.info({ pid: run.pid, port: run.port }, "the pairing endpoint is open");
+    void run.ended.then((why) => this.#onEnded(run, why));
+    if (!this.#wanted) this.release();
+    return run;
+  }
+
+  /** A process that ended unasked is replaced while somebody needs it; connected nodes notice none of it. */
+  #onEnded(run: ChildRun, why: string): void {
+    if (this.#run !== run) return;
+    this.#run = undefined;
+    this.#leaving = run.stop();
+    this.#failures = run.wasSound ? 0 : this.#failures + 1;
+    this.#options.logger.warn({ pid: run.pid, why }, "the pairing endpoint's process ended; starting another");
+    this.#restartSoon();
+  }
+
+  #restartSoon(): void {
+    if (!this.#wanted) return;
+    const { clock, limits, logger } = this.#options;
+    const delayMs = limits.restartMs * 2 ** Math.min(this.#failures, MAX_RESTART_DOUBLINGS);
+    this.#cancelRestart = clock.after(delayMs, () => {
+      this.#start().catch((cause: unknown) => {
+        this.#failures += 1;
+        const code = cause instanceof GatewayError ? cause.code : undefined;
+        logger.error({ err: cause, code }, "the pairing endpoint's process does not start");
+        this.#restartSoon();
+      });
+    });
+  }
+}

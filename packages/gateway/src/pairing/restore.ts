@@ -1,0 +1,41 @@
+import { createGatewayPairing, type GatewayPairing } from "@quaymesh/identity";
+import type { DeskParts } from "./desk-parts.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** What a start finds. */
+export interface RestoredPairing {
+  readonly state: GatewayPairing;
+  /** Devices that have their certificate and were not seen with it. */
+  readonly awaited: readonly { readonly requestId: string; readonly deviceId: string }[];
+}
+
+/**
+ * Pairing as it is after a start. Codes live in memory alone, so windows of an earlier life are closed and undecided requests expired; but wrong proofs still count,
+ * so that a restart gives nobody new guesses.
+ */
+export async function restorePairing(parts: DeskParts): Promise<RestoredPairing> {
+  const { store, clock, authority, limits } = parts;
+  const now = clock.now();
+  for (const { windowId } of await store.pairing.windows(["open"])) {
+    await store.pairing.moveWindow({ windowId, from: ["open"], to: "closed" });
+  }
+  for (const { requestId, state } of await store.pairing.requests(["pending", "approved"])) {
+    await store.pairing.moveRequest({ requestId, from: [state], to: "expired", now });
+  }
+  const { hour, day } = await store.pairing.countFailures({ hourAgo: now - HOUR_MS, dayAgo: now - DAY_MS });
+  // The rows count failures, not their moments: the latest they can have been is the careful guess.
+  const failedAt = Array.from({ length: day }, (_, at) => (at < day - hour ? now - HOUR_MS : now));
+  const state = createGatewayPairing({
+    meshId: authority.meshId,
+    root: authority.rootDer,
+    limits: limits.attempts,
+    failedAt,
+  });
+  const issued = await store.pairing.requests(["issued"]);
+  const awaited = issued.flatMap(({ requestId, deviceId }) =>
+    deviceId === undefined ? [] : [{ requestId, deviceId }],
+  );
+  return { state, awaited };
+}

@@ -12,16 +12,10 @@ import type { NativeConnection } from "./binding.ts";
 import { connectionClosed } from "./errors.ts";
 import { LoneFins } from "./lone-fins.ts";
 import type { Link, LinkOwner } from "./link.ts";
-import type { CorkPool, ReadSlab } from "./slabs.ts";
+import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { StreamParent } from "./stream.ts";
 import type { StreamWriter } from "./stream-writer.ts";
-
-/** What a connection shares with the others of its endpoint. */
-export interface SharedMemory {
-  readonly reads: ReadSlab;
-  readonly corks: CorkPool;
-}
 
 /** Options of {@link QuicConnection}. */
 export interface ConnectionOptions {
@@ -51,7 +45,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   #firstStreamBy: number;
   #lastAddress: SocketAddress = { host: "", port: 0 };
 
-  constructor(link: Link, memory: SharedMemory, options: ConnectionOptions) {
+  constructor(link: Link, memory: StreamMemory, options: ConnectionOptions) {
     this.peer = options.peer;
     this.native = link.native;
     this.reads = memory.reads;

@@ -13,6 +13,7 @@ import { judge } from "./judge.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
 import type { DatagramSource } from "./udp-socket.ts";
+import type { StreamMemory } from "./slabs.ts";
 import { UdpSocket } from "./udp-socket.ts";
 
 /** What one attempt to reach one address is made of. */
@@ -26,7 +27,7 @@ export interface DialAttempt {
   readonly idleTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly datagramBytes: number;
-  readonly sendBufferBytes: number;
+  readonly memory: StreamMemory;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -73,7 +74,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   constructor(attempt: DialAttempt, socket: UdpSocket) {
     const { binding, address, serverName, config } = attempt;
     this.#attempt = attempt;
-    this.#endpoint = new Endpoint(socket, attempt, this);
+    this.#endpoint = new Endpoint(socket, attempt.datagramBytes, this);
     const scid = randomBytes(CONNECTION_ID_BYTES);
     const remote = { host: address.host, port: address.port };
     const native = binding.Connection.connect(serverName, scid, socket.local, remote, config);
@@ -137,7 +138,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       return;
     }
     this.#state = "open";
-    const connection = new QuicConnection(this.#link, this.#endpoint, {
+    const connection = new QuicConnection(this.#link, this.#attempt.memory, {
       peer: judgement.peer,
       isDialer: true,
       idleTimeoutMs: this.#attempt.idleTimeoutMs,

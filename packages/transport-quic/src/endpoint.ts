@@ -1,5 +1,5 @@
 import type { Link, LinkHost } from "./link.ts";
-import { CorkPool, ReadSlab, SendSlab } from "./slabs.ts";
+import { SendSlab } from "./slabs.ts";
 import { destinationIdOf } from "./datagram-shape.ts";
 import type { DatagramSource, UdpHandler, UdpSocket } from "./udp-socket.ts";
 
@@ -13,12 +13,6 @@ export interface EndpointOwner {
   fault(code: string): void;
 }
 
-/** Sizes an endpoint works with. */
-export interface EndpointSizes {
-  readonly datagramBytes: number;
-  readonly sendBufferBytes: number;
-}
-
 /**
  * One UDP socket and the connections on it. Works in turns: after a batch of datagrams, first TLS and stream data of every connection touched, then, once
  * the promise continuations of that batch have run, one sending pass. An answer so leaves in the packet that acknowledges the question.
@@ -26,8 +20,6 @@ export interface EndpointSizes {
 export class Endpoint implements LinkHost, UdpHandler {
   readonly socket: UdpSocket;
   readonly slab: SendSlab;
-  readonly reads = new ReadSlab();
-  readonly corks: CorkPool;
   readonly #owner: EndpointOwner;
   readonly #byId = new Map<string, Link>();
   readonly #idsOf = new Map<Link, readonly string[]>();
@@ -35,11 +27,10 @@ export class Endpoint implements LinkHost, UdpHandler {
   #turnPending = false;
   #closed = false;
 
-  constructor(socket: UdpSocket, sizes: EndpointSizes, owner: EndpointOwner) {
+  constructor(socket: UdpSocket, datagramBytes: number, owner: EndpointOwner) {
     this.socket = socket;
     this.#owner = owner;
-    this.slab = new SendSlab(sizes.datagramBytes, () => socket.queued());
-    this.corks = new CorkPool(sizes.sendBufferBytes);
+    this.slab = new SendSlab(datagramBytes, () => socket.queued());
     socket.listen(this);
   }
 

@@ -21,6 +21,7 @@ import { judge } from "./judge.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
+import type { StreamMemory } from "./slabs.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
 
@@ -29,6 +30,7 @@ export interface ListenerParts {
   readonly binding: Binding;
   readonly socket: UdpSocket;
   readonly options: ResolvedOptions;
+  readonly memory: StreamMemory;
   readonly limits: ListenLimits;
   readonly trust: PeerTrust;
   readonly credentials: Credentials;
@@ -54,11 +56,7 @@ export class QuicListener implements Listener, EndpointOwner {
     const { binding, socket, options, limits } = parts;
     this.#parts = parts;
     this.#resets = new StatelessResets(parts.credentials.keyPem, performance.now());
-    this.#endpoint = new Endpoint(
-      socket,
-      { datagramBytes: parts.datagramBytes, sendBufferBytes: options.sendBufferBytes },
-      this,
-    );
+    this.#endpoint = new Endpoint(socket, parts.datagramBytes, this);
     this.#admission = new Admission(
       {
         binding,
@@ -170,7 +168,7 @@ export class QuicListener implements Listener, EndpointOwner {
         return;
       }
       const { firstByteTimeoutMs, idleTimeoutMs } = this.#parts.limits;
-      const connection = new QuicConnection(link, this.#endpoint, {
+      const connection = new QuicConnection(link, this.#parts.memory, {
         peer: judgement.peer,
         isDialer: false,
         idleTimeoutMs,

@@ -1,5 +1,6 @@
-/** Bytes of a datagram slot's slab; a burst of one congestion window fits. */
-const SEND_SLAB_BYTES = 1 << 20;
+/** A slab begins with room for this many datagrams and grows while the kernel can't keep up. */
+const FIRST_SLOTS = 8;
+const MAX_SEND_SLAB_BYTES = 1 << 20;
 
 /**
  * Memory that outgoing datagrams are written to. Reused in place while the kernel took every datagram at once; replaced while the socket still
@@ -7,7 +8,7 @@ const SEND_SLAB_BYTES = 1 << 20;
  */
 export class SendSlab {
   readonly #slotBytes: number;
-  readonly #slabBytes: number;
+  #slabBytes: number;
   readonly #queued: () => number;
   #slab: Buffer | undefined;
   #offset = 0;
@@ -15,17 +16,24 @@ export class SendSlab {
   /** @param slotBytes the largest datagram @param queued datagrams the socket still holds */
   constructor(slotBytes: number, queued: () => number) {
     this.#slotBytes = slotBytes;
-    this.#slabBytes = Math.max(SEND_SLAB_BYTES, slotBytes * 32);
+    this.#slabBytes = slotBytes * FIRST_SLOTS;
     this.#queued = queued;
   }
 
   /** Room for one datagram, valid until the next call of `take`. */
   slot(): Buffer {
     if (this.#slab === undefined || this.#offset + this.#slotBytes > this.#slab.length) {
-      if (this.#slab === undefined || this.#queued() > 0) this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
+      if (this.#slab === undefined) this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
+      else if (this.#queued() > 0) this.#replace();
       this.#offset = 0;
     }
     return this.#slab.subarray(this.#offset, this.#offset + this.#slotBytes);
+  }
+
+  // The old one stays alive as long as the socket holds datagrams in it.
+  #replace(): void {
+    this.#slabBytes = Math.max(this.#slabBytes, Math.min(this.#slabBytes * 2, MAX_SEND_SLAB_BYTES));
+    this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
   }
 
   /** The first `bytes` of the last slot are in use now. */
@@ -33,6 +41,9 @@ export class SendSlab {
     this.#offset += bytes;
   }
 }
+
+// A plain array, not a Buffer: the `slice` of a Buffer does not copy. Not zeroed: only what was written to is handed out.
+const uninitialized = (bytes: number): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 
 /** At most this much is read from a stream at once. */
 const READ_SLAB_BYTES = 256 << 10;
@@ -42,7 +53,7 @@ const REPLACE_BELOW_BYTES = 64 << 10;
 
 /** Memory that stream bytes are read into; what is handed out is never written again. */
 export class ReadSlab {
-  #free: Uint8Array = new Uint8Array(READ_SLAB_BYTES);
+  #free = uninitialized(READ_SLAB_BYTES);
 
   /** Where the next read may write to. */
   target(): Uint8Array {
@@ -54,7 +65,7 @@ export class ReadSlab {
     if (bytes < COPY_BELOW_BYTES) return this.#free.slice(0, bytes);
     const taken = this.#free.subarray(0, bytes);
     const rest = this.#free.length - bytes;
-    this.#free = rest < REPLACE_BELOW_BYTES ? new Uint8Array(READ_SLAB_BYTES) : this.#free.subarray(bytes);
+    this.#free = rest < REPLACE_BELOW_BYTES ? uninitialized(READ_SLAB_BYTES) : this.#free.subarray(bytes);
     return taken;
   }
 }
@@ -73,11 +84,17 @@ export class CorkPool {
 
   /** A buffer of {@link CorkPool.bytes} bytes. */
   take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(new ArrayBuffer(this.bytes));
+    return this.#free.pop() ?? uninitialized(this.bytes);
   }
 
   /** Give a buffer back; nobody may hold a view of it. */
   give(buffer: Uint8Array): void {
     if (this.#free.length < MAX_POOLED_CORKS) this.#free.push(buffer);
   }
+}
+
+/** What all streams of a transport share. */
+export interface StreamMemory {
+  readonly reads: ReadSlab;
+  readonly corks: CorkPool;
 }

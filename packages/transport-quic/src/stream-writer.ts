@@ -180,7 +180,8 @@ export class StreamWriter {
 
   // The caller may reuse its bytes as soon as we return.
   #hold(bytes: Uint8Array): Promise<void> {
-    this.#overflow.push(bytes.slice());
+    // Not `slice`, which does not copy where `bytes` is a Buffer.
+    this.#overflow.push(new Uint8Array(bytes));
     this.#host.blocked(this);
     return this.#waitForRoom();
   }

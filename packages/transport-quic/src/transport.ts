@@ -16,6 +16,8 @@ import {
   resolveOptions,
 } from "./options.ts";
 import type { QuicTransportOptions, ResolvedOptions } from "./options.ts";
+import { CorkPool, ReadSlab } from "./slabs.ts";
+import type { StreamMemory } from "./slabs.ts";
 import { UdpSocket } from "./udp-socket.ts";
 
 /**
@@ -32,9 +34,11 @@ const PINGS_PER_IDLE_TIMEOUT = 3;
 class QuicTransport implements Transport {
   readonly #options: ResolvedOptions;
   readonly #configs = new ConfigCache();
+  readonly #memory: StreamMemory;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
+    this.#memory = { reads: new ReadSlab(), corks: new CorkPool(options.sendBufferBytes) };
   }
 
   async listen(options: ListenOptions): Promise<Listener> {
@@ -66,6 +70,7 @@ class QuicTransport implements Transport {
         binding,
         socket,
         options: this.#options,
+        memory: this.#memory,
         limits,
         trust,
         credentials,
@@ -102,7 +107,7 @@ class QuicTransport implements Transport {
   async #dialOne(target: IpAddress, options: DialOptions, handshakeTimeoutMs: number): Promise<Connection> {
     const binding = await loadBinding();
     const { protocol, credentials, trust } = options;
-    const { streamWindowBytes, connectionWindowBytes, sendBufferBytes } = this.#options;
+    const { streamWindowBytes, connectionWindowBytes } = this.#options;
     const idleTimeoutMs = options.idleTimeoutMs ?? DIAL_DEFAULTS.idleTimeoutMs;
     const datagramBytes = this.#datagramBytes(target.host);
     const config = this.#configs.get(binding, {
@@ -125,7 +130,7 @@ class QuicTransport implements Transport {
       idleTimeoutMs,
       keepAliveMs: this.#options.keepAliveMs ?? idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT,
       datagramBytes,
-      sendBufferBytes,
+      memory: this.#memory,
       signal: options.signal,
     });
   }

@@ -185,6 +185,7 @@ describe("a certificate request", () => {
 
   test.each([
     ["P-384", { name: "ECDSA", namedCurve: "P-384" }, { name: "ECDSA", hash: "SHA-384" }],
+    ["P-384 signed with SHA-256", { name: "ECDSA", namedCurve: "P-384" }, { name: "ECDSA", hash: "SHA-256" }],
     ["Ed25519", { name: "Ed25519" }, { name: "Ed25519" }],
     [
       "RSA",

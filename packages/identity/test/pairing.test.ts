@@ -404,7 +404,7 @@ describe("a device that was cut off", () => {
     expect(gateway.ofKind("ask")).toHaveLength(1);
   });
 
-  test("is not let into the request of another device when the code changed hands", () => {
+  test.each(["before", "after"])("is not let into the request of another device, %s that one's is made", (order) => {
     const code = ticketCode();
     const { gateway, node, requestId } = proved(code);
     gateway.held.add("issue");
@@ -415,18 +415,35 @@ describe("a device that was cut off", () => {
     gateway.step({ kind: "issue-failed", requestId });
     const other = new NodeRoom(code, { keyName: "other" });
     knock(gateway, other);
-    gateway.step({
-      kind: "csr-inspected",
-      attemptId: "back",
-      finding: { kind: "valid", spkiSha256: node.key, enrolment: { kind: "none" } },
-    });
+    const inspected = (attemptId: string, spkiSha256: Uint8Array): void => {
+      const finding = { kind: "valid", spkiSha256, enrolment: { kind: "none" } } as const;
+      gateway.step({ kind: "csr-inspected", attemptId, finding });
+    };
+    if (order === "before") inspected("back", node.key);
+    inspected("other", other.key);
+    if (order === "after") inspected("back", node.key);
     expect(gateway.failed.get("back")?.code).toBe("PAIR_CODE_INVALID");
-    gateway.step({
-      kind: "csr-inspected",
-      attemptId: "other",
-      finding: { kind: "valid", spkiSha256: other.key, enrolment: { kind: "none" } },
-    });
     expect([...gateway.state.requests.values()].map((request) => request.spkiSha256)).toEqual([other.key]);
+    expect(gateway.state.attempts.get("other")?.kind).toBe("waiting");
+  });
+
+  test("is not believed when it says it is done before it got anything", () => {
+    const { gateway, node, requestId } = proved();
+    expect(gateway.step({ kind: "done", attemptId: node.attemptId })).toEqual([]);
+    expect(gateway.state.codes.has("window")).toBe(true);
+    gateway.step({ kind: "approve", requestId, deviceId: DEVICE_ID });
+    expect(gateway.sent.get(node.attemptId)?.map(({ type }) => type)).toEqual(["share", "proved", "issued"]);
+  });
+
+  test("may try again with the same code when its certificate could not be issued", () => {
+    const code = ticketCode();
+    const { gateway, node, requestId } = proved(code);
+    gateway.held.add("issue");
+    gateway.step({ kind: "approve", requestId, deviceId: DEVICE_ID });
+    gateway.step({ kind: "issue-failed", requestId });
+    expect(gateway.failed.get(node.attemptId)?.code).toBe("PAIR_UNAVAILABLE");
+    expect(knock(gateway, new NodeRoom(code, { attemptId: "again" }))).toBeUndefined();
+    expect(gateway.ofKind("ask")).toHaveLength(2);
   });
 });
 

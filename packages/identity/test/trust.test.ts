@@ -23,8 +23,15 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { createIssuing, createRoot } from "../src/authority/issuer.ts";
 import { buildLeaf, planLeaf } from "../src/authority/leaf.ts";
 import { meshIdOf } from "../src/authority/names.ts";
-import { leafProfile } from "../src/authority/profile.ts";
-import { X509Certificate as ParsedCertificate } from "../src/keys/x509.ts";
+import { EKU_CLIENT_AUTH, EKU_SERVER_AUTH, leafProfile } from "../src/authority/profile.ts";
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  SIGNING_ALGORITHM,
+  SubjectAlternativeNameExtension,
+  X509Certificate as ParsedCertificate,
+  X509CertificateGenerator,
+} from "../src/keys/x509.ts";
 import { malleate } from "./malleate.ts";
 import {
   createMesh,
@@ -116,6 +123,53 @@ describe("the trust index", () => {
     expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
     expect(index.statusOf(DEVICE_ID)).toBe("revoked");
     expect(index.revocationEpoch).toBe(1);
+  });
+
+  test("takes a device that a snapshot lists both ways for revoked, in whatever order", () => {
+    const enrolled = { kind: "enrolled", deviceId: DEVICE_ID, certificates: [first] } as const;
+    const revoked = { kind: "revoked", deviceId: DEVICE_ID } as const;
+    for (const devices of [
+      [enrolled, revoked],
+      [revoked, enrolled],
+    ]) {
+      const index = createIndex();
+      index.load({ revocationEpoch: 1, devices });
+      expect([index.size, index.statusOf(DEVICE_ID)]).toEqual([0, "revoked"]);
+      expect(index.deviceOfKey(device.spkiSha256)).toBeUndefined();
+      expect(answer(index.authorize(peerOf(first)))).toBe("revoked");
+    }
+  });
+
+  test.each([
+    ["a CA", { ca: true, usages: [EKU_CLIENT_AUTH], uris: 1 }],
+    ["for servers", { ca: false, usages: [EKU_SERVER_AUTH], uris: 1 }],
+    ["for servers too", { ca: false, usages: [EKU_CLIENT_AUTH, EKU_SERVER_AUTH], uris: 1 }],
+    ["for anything", { ca: false, usages: [], uris: 1 }],
+    ["of two names", { ca: false, usages: [EKU_CLIENT_AUTH], uris: 2 }],
+    ["of no name", { ca: false, usages: [EKU_CLIENT_AUTH], uris: 0 }],
+  ])("does not take a certificate that is %s for a device's, though it is enrolled", async (_, shape) => {
+    const keyPair = await KeyPair.generate();
+    const uri = { type: "url", value: `spiffe://${mesh.authority.meshId}/device/${DEVICE_ID}` } as const;
+    const serial = "4".repeat(32);
+    const certificate = await X509CertificateGenerator.createSelfSigned({
+      serialNumber: serial,
+      name: "CN=odd",
+      notBefore: new Date(NOW - 1000),
+      notAfter: new Date(NOW + DAY),
+      keys: keyPair.keys,
+      signingAlgorithm: SIGNING_ALGORITHM,
+      extensions: [
+        new BasicConstraintsExtension(shape.ca, undefined, true),
+        ...(shape.usages.length === 0 ? [] : [new ExtendedKeyUsageExtension(shape.usages)]),
+        ...(shape.uris === 0
+          ? []
+          : [new SubjectAlternativeNameExtension(Array.from({ length: shape.uris }, () => uri))]),
+      ],
+    });
+    const index = createIndex();
+    index.enrol(DEVICE_ID, { serial, spkiSha256: keyPair.spkiSha256 });
+    const peer = { chain: [new Uint8Array(certificate.rawData)], spkiSha256: keyPair.spkiSha256 };
+    expect(answer(index.authorize(peer))).toBe("denied");
   });
 
   test("takes over nothing from a snapshot older than what it has seen", async () => {

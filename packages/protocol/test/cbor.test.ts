@@ -163,6 +163,23 @@ describe("CBOR profile", () => {
     );
   });
 
+  it("a key seen before never stands in for bytes that are no text", () => {
+    // Bytes whose Latin-1 reading is a key that was just read as UTF-8: they must not be taken for it, wherever it is remembered.
+    for (let length = 1; length <= 16; length++) {
+      for (let first = 0x80; first <= 0xff; first++) {
+        for (const last of [0x80, 0xc0]) {
+          const raw = Uint8Array.from({ length }, (_, index) =>
+            index === 0 ? first : index === length - 1 ? last : 0x80,
+          );
+          const key = String.fromCharCode(...raw);
+          expect(Object.keys(decodeCbor(encodeCbor({ [key]: 1 })) as object)).toEqual([key]);
+          const read = attempt(Uint8Array.of(0xa1, 0x60 | length, ...raw, 0x01));
+          if (read !== FAILED) expect(Object.keys(read as object)).not.toContain(key);
+        }
+      }
+    }
+  });
+
   it("gives views of the input, plain ones even of a Buffer", () => {
     const input = Buffer.from("8244010203046161", "hex");
     const value = decodeCbor(input) as [Uint8Array, string];

@@ -121,7 +121,9 @@ describe("publisher", () => {
     expect(back.effects).toEqual([send(101, 200)]);
     expect(feed(back.state, expected).effects).toEqual([]);
     // Written before the gateway's answer was read: it counts for nothing.
-    expect(feed(back.state, sent(101, 200), expected).effects).toEqual([]);
+    const resent = feed(back.state, sent(101, 200), expected);
+    expect(resent.effects).toEqual([]);
+    expect(resent.state.link).toMatchObject({ sent: 200, sending: { first: 201, last: 300 } });
   });
 
   it("an acknowledgement that comes after a rewind still counts", () => {
@@ -140,6 +142,24 @@ describe("publisher", () => {
       { kind: "schedule", at: 500 },
     ]);
     expect(feed(late.state, tick(500)).effects).toEqual([send(201, 300)]);
+  });
+
+  it("a batch that was being written again when its acknowledgement came does not take the publisher back", () => {
+    const up = feed(
+      createPublisher({ acked: 0, recorded: 400 }),
+      ready(0),
+      sent(1, 100),
+      sent(101, 200),
+      sent(201, 300),
+    );
+    const paused = feed(
+      up.state,
+      { kind: "reply", reply: { type: "throttle", retryAfterMs: 0 }, now: 0 },
+      sent(301, 400),
+    );
+    expect(paused.effects).toEqual([send(1, 100)]);
+    const late = feed(paused.state, ack(300), sent(1, 100));
+    expect(late.effects).toEqual([send(301, 400)]);
   });
 
   it("says so when the gateway lacks what this outbox has dropped", () => {

@@ -114,6 +114,13 @@ describe("subscription", () => {
     });
   });
 
+  it("credit of nothing does not keep a slow reader alive", () => {
+    const open = openSubscription(request({ creditEvents: 0 }), extent(1, 50), 0);
+    const begged = feed(open.state, { kind: "credit", events: 0, bytes: 9, now: SLOW_CONSUMER_MS - 1 });
+    expect(begged.effects).toEqual([{ kind: "schedule", at: SLOW_CONSUMER_MS }]);
+    expect(feed(begged.state, { kind: "tick", now: SLOW_CONSUMER_MS }).state.kind).toBe("closed");
+  });
+
   it("a reader with nothing to read may stay without credit for ever", () => {
     const open = openSubscription(request({ creditEvents: 0 }), extent(1, 0), 0);
     expect(open.effects).toMatchObject([{ kind: "send" }, { kind: "caught-up", offset: 0 }]);

@@ -25,6 +25,7 @@ export function describeClosing(setup: Setup): void {
     client.close(0x42, "second");
     expect(await client.closed).toMatchObject({ code: 0x41, reason: "first" });
     expect(await server.closed).toMatchObject({ code: 0x41, reason: "first" });
+    expect(await transportError(() => client.openStream())).toMatchObject({ close: { code: 0x41, reason: "first" } });
     server.close(0x43, "third");
     expect(await server.closed).toMatchObject({ code: 0x41, reason: "first" });
     expect(await client.closed).toMatchObject({ code: 0x41, reason: "first" });

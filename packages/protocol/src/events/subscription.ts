@@ -114,7 +114,6 @@ export function stepSubscription(state: Subscription, input: SubscriptionInput):
           ...state,
           creditEvents: addCredit(state.creditEvents, input.events),
           creditBytes: addCredit(state.creditBytes, input.bytes),
-          starvedSince: undefined,
         },
         input.now,
       );

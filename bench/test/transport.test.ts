@@ -30,6 +30,7 @@ describe("npm run bench -- transport", () => {
         expect(row.ratios["http2"]).toBeCloseTo(row.ours / http2, 1);
         expect(row.met).toBeTypeOf("boolean");
         expect(Object.keys(row.ranges)).toEqual(["ours", "grpc", "http2"]);
+        expect(Object.keys(row.extra["CPU µs/op"] ?? {})).toEqual(["ours", "grpc", "http2"]);
         expect(row).toMatchObject({ unit: ROWS[index]?.unit, goal: { grpc: ROWS[index]?.goals["grpc"] } });
       }
       expect(result.rows[0]?.extra).toHaveProperty("µs p99.ours");
@@ -47,30 +48,41 @@ describe("npm run bench -- transport", () => {
 });
 
 describe("a worker process", () => {
-  const signal = new AbortController().signal;
+  const wait = { timeoutMs: RUN_MS, signal: new AbortController().signal };
 
   it("that ends is an error, not a silence", async () => {
     await using worker = Worker.start({ system: "nothing", role: "client", profileDir: null, stderr: "ignore" });
-    await expect(worker.ask({ type: "stop" }, { timeoutMs: RUN_MS, signal })).rejects.toThrow(
-      "the client of nothing ended: 1",
-    );
+    await expect(worker.ask({ type: "usage" }, "usage", wait)).rejects.toThrow("the client of nothing ended: 1");
   });
 
   it("that fails says at what, and why", async () => {
     const { client } = await makeCredentials();
     await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
-    const wait = { timeoutMs: RUN_MS, signal };
-    const budget = { warmupMs: 1, measureMs: 1 };
-    await expect(worker.ask({ type: "measure", work: "events", budget }, wait)).rejects.toThrow(
-      /client of http2 failed at "events": .*not prepared/,
-    );
+    const open = () => worker.ask({ type: "open", work: "events" }, "opened", wait);
+    await expect(open()).rejects.toThrow(/client of http2, asked to "open events", failed: .*not prepared/);
     // Port 1 of loopback: nothing listens there.
-    await worker.ask({ type: "prepare", tls: client, ports: { default: 1, "1350": 1 } }, wait);
-    await expect(worker.ask({ type: "measure", work: "unary-1", budget }, wait)).rejects.toThrow("ECONNREFUSED");
+    await worker.ask({ type: "prepare", tls: client, ports: { default: 1, "1350": 1 } }, "prepared", wait);
+    await expect(open()).rejects.toThrow("ECONNREFUSED");
+  });
+
+  it("that answers another question is an error", async () => {
+    await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
+    const asked = worker.ask({ type: "close" }, "measured", wait);
+    await expect(asked).rejects.toThrow('the client of http2, asked to "close", answered "closed"');
   });
 
   it("that is too slow is an error, and ends all the same", async () => {
     await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
-    await expect(worker.ask({ type: "stop" }, { timeoutMs: 0, signal })).rejects.toThrow('"stop" within 0 ms');
+    await expect(worker.ask({ type: "usage" }, "usage", { ...wait, timeoutMs: 0 })).rejects.toThrow(
+      '"usage" within 0 ms',
+    );
+  });
+
+  it("is given up at once when the run is aborted", async () => {
+    await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
+    const stop = new AbortController();
+    const asked = worker.ask({ type: "usage" }, "usage", { ...wait, signal: stop.signal });
+    stop.abort(new Error("stopped by hand"));
+    await expect(asked).rejects.toThrow("stopped by hand");
   });
 });

@@ -1,21 +1,32 @@
 /** What the runner and its worker processes say to each other. Both are this code, started together; the checks catch a mistake, not an attacker. */
-import type { Budget, Sample } from "../suite.ts";
 import { workOf, type Work } from "./rows.ts";
 import type { Ports, TlsMaterial } from "./systems/system.ts";
+import type { Measured } from "./work.ts";
 
 /** To a worker. */
 export type Command =
   | { readonly type: "serve"; readonly tls: TlsMaterial }
   | { readonly type: "prepare"; readonly tls: TlsMaterial; readonly ports: Ports }
-  | { readonly type: "measure"; readonly work: Work; readonly budget: Budget }
+  /** Open a cell; `run` and `close` are for this one. */
+  | { readonly type: "open"; readonly work: Work }
+  | { readonly type: "run"; readonly ms: number }
+  | { readonly type: "close" }
+  | { readonly type: "usage" }
   | { readonly type: "stop" };
 
 /** From a worker: one reply to each command but `stop`. */
 export type Reply =
   | { readonly type: "serving"; readonly ports: Ports }
   | { readonly type: "prepared" }
-  | { readonly type: "sample"; readonly sample: Sample }
+  | { readonly type: "opened" }
+  | { readonly type: "measured"; readonly measured: Measured }
+  | { readonly type: "closed" }
+  /** CPU time of the process so far, user and system. */
+  | { readonly type: "usage"; readonly cpuMicros: number }
   | { readonly type: "failed"; readonly message: string };
+
+/** The reply of one type. */
+export type ReplyOf<T extends Reply["type"]> = Extract<Reply, { readonly type: T }>;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -27,17 +38,14 @@ export function parseCommand(value: unknown): Command {
       return { type: "serve", tls: tlsOf(message["tls"]) };
     case "prepare":
       return { type: "prepare", tls: tlsOf(message["tls"]), ports: portsOf(message["ports"]) };
-    case "measure": {
-      const budget = fieldsOf(message["budget"]);
-      const work = workOf(textOf(message["work"]));
-      return {
-        type: "measure",
-        work,
-        budget: { warmupMs: numberOf(budget["warmupMs"]), measureMs: numberOf(budget["measureMs"]) },
-      };
-    }
+    case "open":
+      return { type: "open", work: workOf(textOf(message["work"])) };
+    case "run":
+      return { type: "run", ms: numberOf(message["ms"]) };
+    case "close":
+    case "usage":
     case "stop":
-      return { type: "stop" };
+      return { type: message["type"] };
     default:
       throw new TypeError("an unknown command");
   }
@@ -50,9 +58,13 @@ export function parseReply(value: unknown): Reply {
     case "serving":
       return { type: "serving", ports: portsOf(message["ports"]) };
     case "prepared":
-      return { type: "prepared" };
-    case "sample":
-      return { type: "sample", sample: sampleOf(fieldsOf(message["sample"])) };
+    case "opened":
+    case "closed":
+      return { type: message["type"] };
+    case "measured":
+      return { type: "measured", measured: measuredOf(fieldsOf(message["measured"])) };
+    case "usage":
+      return { type: "usage", cpuMicros: numberOf(message["cpuMicros"]) };
     case "failed":
       return { type: "failed", message: textOf(message["message"]) };
     default:
@@ -60,11 +72,13 @@ export function parseReply(value: unknown): Reply {
   }
 }
 
-function sampleOf(sample: Fields): Sample {
-  const extra = Object.entries(fieldsOf(sample["extra"] ?? {})).map(
-    ([name, value]) => [name, numberOf(value)] as const,
-  );
-  return { value: numberOf(sample["value"]), extra: Object.fromEntries(extra) };
+function measuredOf(measured: Fields): Measured {
+  const extra = Object.entries(fieldsOf(measured["extra"])).map(([name, value]) => [name, numberOf(value)] as const);
+  return {
+    value: numberOf(measured["value"]),
+    operations: numberOf(measured["operations"]),
+    extra: Object.fromEntries(extra),
+  };
 }
 
 function tlsOf(value: unknown): TlsMaterial {

@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseReply, type Command, type Reply } from "./messages.ts";
+import { parseReply, type Command, type Reply, type ReplyOf } from "./messages.ts";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
 const STOP_MS = 5000;
@@ -12,6 +12,12 @@ export interface WorkerOptions {
   readonly profileDir: string | null;
   /** Where its standard error goes; with ours by default. */
   readonly stderr?: "inherit" | "ignore";
+}
+
+/** How long to wait for a reply, and what ends the wait early. */
+export interface AskOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
 }
 
 /** The runner's end of a worker process. One command at a time. */
@@ -53,9 +59,9 @@ export class Worker implements AsyncDisposable {
 
   /**
    * Send a command and wait for its reply.
-   * @throws {Error} when the worker says that it failed, ends, or is silent for `timeoutMs`; rethrows `signal.reason`
+   * @throws {Error} when the worker says that it failed, ends, is silent for `timeoutMs`, or answers something else; rethrows `signal.reason`
    */
-  async ask(command: Command, options: { readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<Reply> {
+  async ask<T extends Reply["type"]>(command: Command, expected: T, options: AskOptions): Promise<ReplyOf<T>> {
     const { timeoutMs, signal } = options;
     signal.throwIfAborted();
     const waiting = Promise.withResolvers<Reply>();
@@ -70,8 +76,9 @@ export class Worker implements AsyncDisposable {
     });
     try {
       const reply = await waiting.promise;
-      if (reply.type === "failed") throw new Error(`${this.#name} failed at "${describe(command)}": ${reply.message}`);
-      return reply;
+      if (isReply(reply, expected)) return reply;
+      const problem = reply.type === "failed" ? `failed: ${reply.message}` : `answered "${reply.type}"`;
+      throw new Error(`${this.#name}, asked to "${describe(command)}", ${problem}`);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
@@ -92,6 +99,10 @@ export class Worker implements AsyncDisposable {
   }
 }
 
+function isReply<T extends Reply["type"]>(reply: Reply, type: T): reply is ReplyOf<T> {
+  return reply.type === type;
+}
+
 function describe(command: Command): string {
-  return command.type === "measure" ? command.work : command.type;
+  return command.type === "open" ? `open ${command.work}` : command.type;
 }

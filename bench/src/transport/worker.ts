@@ -3,7 +3,7 @@ import { parseCommand, type Command, type Reply } from "./messages.ts";
 import type { Work } from "./rows.ts";
 import { loadSystem } from "./systems/index.ts";
 import type { BenchServer, Datagrams, Dial } from "./systems/system.ts";
-import { measure } from "./work.ts";
+import { openCell, type Cell } from "./work.ts";
 
 type Role =
   | { readonly kind: "new" }
@@ -12,6 +12,7 @@ type Role =
 
 const system = await loadSystem(process.argv[2] ?? "");
 let role: Role = { kind: "new" };
+let cell: Cell | null = null;
 
 const datagramsOf = (work: Work): Datagrams => (work === "bulk-1350" ? "1350" : "default");
 
@@ -27,10 +28,20 @@ async function obey(command: Exclude<Command, { type: "stop" }>): Promise<Reply>
       role = { kind: "client", dialers: { default: dial("default"), "1350": dial("1350") } };
       return { type: "prepared" };
     }
-    case "measure": {
+    case "open":
       if (role.kind !== "client") throw new Error("this worker is not prepared as a client");
-      const { work, budget } = command;
-      return { type: "sample", sample: await measure(work, role.dialers[datagramsOf(work)], budget) };
+      cell = await openCell(command.work, role.dialers[datagramsOf(command.work)]);
+      return { type: "opened" };
+    case "run":
+      if (cell === null) throw new Error("no cell is open");
+      return { type: "measured", measured: await cell.run(command.ms) };
+    case "close":
+      await cell?.[Symbol.asyncDispose]();
+      cell = null;
+      return { type: "closed" };
+    case "usage": {
+      const { user, system: kernel } = process.cpuUsage();
+      return { type: "usage", cpuMicros: user + kernel };
     }
     default:
       return command satisfies never;

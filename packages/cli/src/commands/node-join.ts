@@ -1,0 +1,128 @@
+import type { JoinInvitation, JoinResult, JoinStep } from "@quaymesh/node";
+import type { SocketAddress } from "@quaymesh/protocol";
+import { InvalidArgumentError, type Command } from "commander";
+import { hostname } from "node:os";
+import { formatAddress, parseAddress } from "../address.ts";
+import { makeCommand } from "../command.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { openTransport } from "../quic.ts";
+import { defaultNodeState } from "../state.ts";
+import { printable, shortFingerprint } from "../ui/format.ts";
+import { readLine, readSecret } from "../ui/secret.ts";
+import { wordsLine } from "./pair-view.ts";
+
+interface Options extends CommonOptions {
+  readonly png?: string;
+  readonly name?: string;
+}
+
+/** UDP port of a pairing endpoint, where an address does not name one. */
+const DEFAULT_PAIRING_PORT = 7421;
+const LINK = /^\s*QUAY:/iu;
+
+/** `quaymesh node join` */
+export function nodeJoinCommand(context: Context): Command {
+  return makeCommand("join [link-or-address]", {
+    summary: "pair this machine with a gateway",
+    description:
+      "Pair this machine: with the link of a QR code, with a picture of the code, or with a gateway's address and the PIN it shows, typed at a prompt. " +
+      "Makes this machine's key, which never leaves it. Compare the four words with the gateway's screen: an operator approves there. " +
+      "Undo it on the gateway with:  quaymesh device revoke",
+    examples: [
+      ["quaymesh node join QUAY:AEBAGBAF…", "the link below the code"],
+      ["quaymesh node join --png code.png", "a picture of the code"],
+      ["quaymesh node join - < link.txt", "the link from standard input, where no one sees it in a list of processes"],
+      ["quaymesh node join 192.0.2.10", "by PIN, asked for at a prompt"],
+    ],
+    exits: [3, 6, 10, 11, 12, 13, 14, 15, 17, 18, 19, 37],
+    state: "node",
+  })
+    .option("--png <file>", "read the code from a PNG: a screenshot or a photograph")
+    .option("--name <name>", "what the operator sees this machine called (default: its host name)")
+    .action((target: string | undefined, options: Options) => run(context, target, options));
+}
+
+async function run(context: Context, target: string | undefined, options: Options): Promise<void> {
+  const invitation = await invitationFrom(context, target, options.png);
+  const { join } = await import("@quaymesh/node");
+  const { terminal, signal } = context;
+  const state = options.state ?? defaultNodeState(terminal.streams.env);
+  const result = await join({
+    state,
+    transport: await openTransport(),
+    invitation,
+    name: options.name ?? hostname(),
+    onStep: (step) => (options.json ? terminal.json({ step: step.kind, ...step }) : showStep(context, step)),
+    signal,
+  });
+  if (options.json)
+    terminal.json({ joined: true, ...result, notAfter: new Date(result.notAfter).toISOString(), state });
+  else showResult(context, result, options.state);
+}
+
+/** What the person has in hand. */
+async function invitationFrom(
+  context: Context,
+  target: string | undefined,
+  png: string | undefined,
+): Promise<JoinInvitation> {
+  if (png !== undefined) {
+    if (target !== undefined) throw usage("a picture and a link or address were given", "Give one of them.");
+    const { readQrPng } = await import("../qr/picture.ts");
+    return ticketFrom(context, await readQrPng(png));
+  }
+  if (target === undefined) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
+  if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin));
+  if (LINK.test(target)) return ticketFrom(context, target);
+  const address = addressFrom(target);
+  const { parsePin } = await import("@quaymesh/identity");
+  return { kind: "pin", address, pin: parsePin(await readSecret(context, "PIN: ")) };
+}
+
+async function ticketFrom(context: Context, text: string): Promise<JoinInvitation> {
+  const { parseTicket } = await import("@quaymesh/identity");
+  return { kind: "ticket", ticket: parseTicket(text, { now: context.now() }) };
+}
+
+function addressFrom(text: string): SocketAddress {
+  try {
+    return parseAddress(text, DEFAULT_PAIRING_PORT);
+  } catch (cause) {
+    if (!(cause instanceof InvalidArgumentError)) throw cause;
+    throw new CliError("TICKET_UNREADABLE", `"${printable(text.slice(0, 40))}" is neither a link nor an address`, {
+      cause,
+      seen: ["a link begins with QUAY: ; an address is HOST or HOST:PORT"],
+      hint: "Copy the whole link from the gateway's screen, or give its address to join by PIN.",
+    });
+  }
+}
+
+function usage(message: string, hint: string): CliError {
+  return new CliError("USAGE", message, { hint });
+}
+
+function showStep({ terminal }: Context, step: JoinStep): void {
+  switch (step.kind) {
+    case "dialing":
+      return terminal.note(`asking the gateway at ${formatAddress(step.address)}`);
+    case "connected":
+      return terminal.done(`connected; its root is ${shortFingerprint(step.rootFingerprint.replaceAll(":", ""))}`);
+    case "proved":
+      terminal.done(`gateway of mesh "${printable(step.mesh)}" proved it knows the code`);
+      terminal.note(wordsLine(terminal, step.words));
+      return terminal.note("waiting for the operator…");
+    case "issued":
+      return terminal.done("approved");
+    case "stored":
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+function showResult({ terminal }: Context, result: JoinResult, state: string | undefined): void {
+  const how = state === undefined ? "" : ` --state ${state}`;
+  terminal.result(`✓ paired with mesh "${printable(result.mesh)}" as ${result.deviceId}`);
+  terminal.note(`  start with  quaymesh node run${how}`);
+}

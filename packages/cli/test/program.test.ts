@@ -1,0 +1,127 @@
+import type { Command } from "commander";
+import { describe, expect, test } from "vitest";
+import { buildProgram } from "../src/program.ts";
+import { VERSION } from "../src/version.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { fakeTerminal, runCommand } from "./support.ts";
+
+const COLUMNS = 80;
+
+function leaves(command: Command, path: readonly string[]): readonly (readonly string[])[] {
+  const inner = command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
+  // pair is both a command and a group.
+  return command.commands.length === 0 || path.join(" ") === "pair" ? [path, ...inner] : inner;
+}
+
+const { terminal } = fakeTerminal();
+const commands = leaves(buildProgram({ terminal, signal: new AbortController().signal, now: Date.now }), []);
+
+describe("help", () => {
+  test("there are the commands the guide names", () => {
+    expect(
+      commands
+        .map((path) => path.join(" "))
+        .sort()
+        .join(", "),
+    ).toBe(
+      "device list, device revoke, device show, events tail, gateway run, gateway status, node join, node run, node status, " +
+        "pair, pair approve, pair deny, pair list, task cancel, task list, task run, task show",
+    );
+  });
+
+  test.each(commands.map((path) => [path.join(" "), path] as const))(
+    "of %s says what it does, shows examples and exit codes, takes --json and --state, and is 80 columns wide",
+    async (_name, path) => {
+      const { exit, stdout, stderr } = await runCommand([...path, "--help"]);
+      expect(exit).toBe(0);
+      expect(stderr).toBe("");
+      for (const part of ["Examples:", "Exit codes:", "--json", "--state"]) expect(stdout).toContain(part);
+      expect(stdout.split("\n").filter((line) => line.length > COLUMNS)).toEqual([]);
+    },
+  );
+
+  test("of quaymesh itself fits one screen but for its last lines, and begins with what one does first", async () => {
+    const { stdout } = await runCommand(["--help"]);
+    expect(stdout.split("\n").filter((line) => line.length > COLUMNS)).toEqual([]);
+    expect(stdout.split("\n").length).toBeLessThanOrEqual(30);
+    expect(stdout).toContain("First steps:");
+  });
+
+  test("the version is the package's", async () => {
+    expect(VERSION).toBe(packageJson.version);
+    expect(await runCommand(["--version"])).toEqual({ exit: 0, stdout: `${VERSION}\n`, stderr: "" });
+  });
+});
+
+describe("a wrong command line ends with 2, says so on stderr and leaves stdout empty", () => {
+  test.each([
+    [[], "No command was given."],
+    [["device"], "That is only half a command."],
+    [["device", "lst"], "Unknown command 'lst' (Did you mean list?)."],
+    [["pair", "--ttl", "5x"], "Give a time such as 90s, 5m or"],
+    [["pair", "--ttl", "2h"], "from 10 to 3600 seconds"],
+    [["pair", "--labels", "a,,b"], "none of them empty"],
+    [["pair", "extra"], "Too many arguments"],
+    [["gateway", "run", "--listen", "nowhere"], "Give HOST:PORT"],
+    [["gateway", "run", "--log", "loud"], "Allowed choices are debug, info, warn, error"],
+    [["events", "tail", "--after", "-1"], "Give a whole number from 0"],
+    [["task", "run", "x", "--on", "nas"], "--on does not take"],
+    [["node", "join"], "Nothing says where to join."],
+    [["node", "join", "a:1", "--png", "x.png"], "A picture and a link or address were given."],
+    [["device", "show"], "Missing required argument 'device'"],
+    [["device", "list", "--jsn"], "Unknown option '--jsn'"],
+  ])("quaymesh %j", async (args, message) => {
+    const { exit, stdout, stderr } = await runCommand(args);
+    expect(exit).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr.replaceAll(/\s+/gu, " ")).toContain(message);
+    expect(stderr).toContain("(USAGE, exit 2)");
+  });
+
+  test("with --json the error is one line of JSON on stderr", async () => {
+    const { exit, stdout, stderr } = await runCommand(["task", "run", "x", "--on", "nas", "--json"]);
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: "" });
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { code: "USAGE", exit: 2, hint: expect.stringContaining("label:") },
+    });
+  });
+
+  test("help is named for the command one got as far as", async () => {
+    expect((await runCommand(["device", "lst"])).stderr).toContain("quaymesh device --help");
+    expect((await runCommand(["pair", "list", "--wrong"])).stderr).toContain("quaymesh pair list --help");
+  });
+});
+
+describe("what needs no gateway fails by itself", () => {
+  test("a missing state directory has its own code and names the command that makes one", async () => {
+    const { exit, stderr } = await runCommand(["device", "list", "--state", "/nonexistent/gw"]);
+    expect(exit).toBe(30);
+    expect(stderr).toContain("There is no gateway state directory at /nonexistent/gw.");
+    expect(stderr).toContain("quaymesh gateway run --state /nonexistent/gw");
+  });
+
+  test("pair list takes --json for itself although pair has it too", async () => {
+    const { exit, stderr } = await runCommand(["pair", "list", "--json", "--state", "/nonexistent/gw"]);
+    expect(exit).toBe(30);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: "STATE_MISSING" } });
+  });
+
+  test("an unreadable ticket is told from a usage error", async () => {
+    expect(await runCommand(["node", "join", "QUAY:AAAA"])).toMatchObject({ exit: 10, stdout: "" });
+    const address = await runCommand(["node", "join", "http://example"]);
+    expect(address.exit).toBe(10);
+    expect(address.stderr).toContain("neither a link nor an address");
+  });
+
+  test("a PIN never comes from the command line, and an empty answer is a usage error", async () => {
+    const { exit, stderr } = await runCommand(["node", "join", "192.0.2.10"]);
+    expect(exit).toBe(2);
+    expect(stderr).toContain("No answer to: PIN:");
+  });
+
+  test("input that is not JSON is refused before anything is asked of a gateway", async () => {
+    const { exit, stderr } = await runCommand(["task", "run", "x", "--input", "hello", "--state", "/nonexistent"]);
+    expect(exit).toBe(26);
+    expect(stderr).toContain("Text needs its quotes");
+  });
+});

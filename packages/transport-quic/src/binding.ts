@@ -32,14 +32,14 @@ export interface NativeConfig {
 }
 
 /** How quiche says a connection ended. */
-export interface NativeError {
+interface NativeError {
   readonly isApp: boolean;
   readonly errorCode: number;
   readonly reason: Uint8Array;
 }
 
 /** `quiche::PathStats`, as far as it is used here. `rtt` in milliseconds. */
-export interface NativePathStats {
+interface NativePathStats {
   readonly peerHost: HostPort;
   readonly active: boolean;
   readonly rtt: number;
@@ -47,7 +47,7 @@ export interface NativePathStats {
 }
 
 /** `quiche::Stats`, as far as it is used here. */
-export interface NativeStats {
+interface NativeStats {
   readonly lost: number;
   readonly sentBytes: number;
   readonly recvBytes: number;

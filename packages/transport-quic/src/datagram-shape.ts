@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 /** Our connection ids; a constant length, so that short headers can be routed. */
 export const CONNECTION_ID_BYTES = 20;
 /** RFC 9000 section 14.1. */
-export const MIN_INITIAL_BYTES = 1200;
+const MIN_INITIAL_BYTES = 1200;
 /** RFC 9000 section 15. */
 export const QUIC_VERSION_1 = 1;
 /** RFC 9000 section 17.2: connection ids of version 1. */

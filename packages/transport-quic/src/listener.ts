@@ -1,6 +1,5 @@
 import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
 import type {
-  CloseInfo,
   Connection,
   Credentials,
   Listener,
@@ -20,8 +19,9 @@ import type { EndpointOwner } from "./endpoint.ts";
 import { judge } from "./judge.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
-import type { LinkOwner } from "./link.ts";
 import type { StreamMemory } from "./slabs.ts";
+import { ServerHandshake } from "./server-handshake.ts";
+import type { HandshakeOutcome } from "./server-handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
 
@@ -198,52 +198,6 @@ const startsWell = (native: NativeConnection, datagram: Buffer, info: { from: Ho
   }
 };
 
-interface HandshakeOutcome {
-  established(link: Link): void;
-  failed(link: Link, reason: "handshake" | "timeout"): void;
-}
-
 const refuse = (link: Link, code: number, reason: string): void => {
   link.close(false, code, Buffer.from(reason), { kind: "transport", code, reason, byPeer: false });
 };
-
-/** Owns a link until TLS is complete. */
-class ServerHandshake implements LinkOwner {
-  readonly #link: () => Link;
-  readonly #outcome: HandshakeOutcome;
-  #isOver = false;
-
-  constructor(link: () => Link, outcome: HandshakeOutcome) {
-    this.#link = link;
-    this.#outcome = outcome;
-  }
-
-  process(): void {
-    const link = this.#link();
-    if (!link.native.isEstablished()) return;
-    this.#isOver = true;
-    link.lingers = true;
-    link.expireAt(Infinity);
-    this.#outcome.established(link);
-  }
-
-  uncork(): void {
-    // Nothing is written before the peer is judged.
-  }
-
-  expired(): void {
-    this.#fail("timeout");
-    // Not a word: the address may be forged.
-    this.#link().abandon({ kind: "idle" });
-  }
-
-  ended(info: CloseInfo): void {
-    this.#fail(info.kind === "idle" ? "timeout" : "handshake");
-  }
-
-  #fail(reason: "handshake" | "timeout"): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#outcome.failed(this.#link(), reason);
-  }
-}

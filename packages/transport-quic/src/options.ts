@@ -40,9 +40,9 @@ export const DEFAULT_DATAGRAM_BYTES = 1350;
 /** On loopback, whose MTU is 65536. */
 export const LOOPBACK_DATAGRAM_BYTES = 16_384;
 /** RFC 9000 section 14.1: no path may carry less. */
-export const MIN_DATAGRAM_BYTES = 1200;
+const MIN_DATAGRAM_BYTES = 1200;
 /** 65535 less the IPv4 and UDP headers. */
-export const MAX_DATAGRAM_BYTES = 65_507;
+const MAX_DATAGRAM_BYTES = 65_507;
 
 const MIB = 1 << 20;
 

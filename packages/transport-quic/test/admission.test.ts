@@ -8,7 +8,7 @@ import { SERVER_NAME } from "./support/certificates.ts";
 import { PROTOCOL, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
 import type { Mesh } from "./support/mesh.ts";
 
-const longHeader = (first: number, version: number, bytes: number, dcid = randomBytes(20)): Buffer => {
+const longHeader = (first: number, version: number, bytes: number, dcid: Buffer = randomBytes(20)): Buffer => {
   const versionBytes = Buffer.alloc(4);
   versionBytes.writeUInt32BE(version);
   const ids = [Buffer.of(dcid.length), dcid, Buffer.of(20), randomBytes(20)];
@@ -17,7 +17,7 @@ const longHeader = (first: number, version: number, bytes: number, dcid = random
 };
 
 /** An Initial whose token, length and packet are well-formed from outside; only its protection is noise. */
-const initial = (token: Buffer = Buffer.of(), dcid = randomBytes(20)): Buffer => {
+const initial = (token: Buffer = Buffer.of(), dcid: Buffer = randomBytes(20)): Buffer => {
   const head = longHeader(0xc0, 1, 1 + 4 + 1 + dcid.length + 1 + 20, dcid);
   const rest = 1200 - head.length - 2 - token.length - 2;
   const length = Buffer.of(0x40 | (rest >> 8), rest & 0xff);

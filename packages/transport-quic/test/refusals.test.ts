@@ -108,7 +108,8 @@ test("a dialer refuses a gateway under another name", async () => {
 test("a dialer's authorize may refuse the gateway", async () => {
   await using mesh = await openMesh();
   const { anchorsPem } = mesh.authority;
-  const trust = { kind: "anchored", anchorsPem, authorize: () => ({ kind: "refuse", reason: "unknown" }) } as const;
+  const authorize = (): Verdict => ({ kind: "refuse", reason: "unknown" });
+  const trust = { kind: "anchored", anchorsPem, authorize } as const;
   await expect(mesh.dial({ trust })).rejects.toMatchObject({ code: "PEER_REFUSED", close: { code: 0x12e } });
 });
 

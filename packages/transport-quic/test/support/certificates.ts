@@ -3,24 +3,24 @@ import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { Credentials } from "@quaymesh/protocol";
 
-x509.cryptoProvider.set(webcrypto as Crypto);
+x509.cryptoProvider.set(webcrypto);
 
 const KEY = { name: "ECDSA", namedCurve: "P-256" };
 const SIGN = { name: "ECDSA", hash: "SHA-256" };
 const HOUR_MS = 3_600_000;
-/** TLS server authentication and client authentication, RFC 5280 section 4.2.1.12. */
+/** TLS server authentication, RFC 5280 section 4.2.1.12. */
 export const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
-export const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 /** The name test gateways carry. */
 export const SERVER_NAME = "test.quaymesh.internal";
 
 interface Issuer {
   readonly certificate: x509.X509Certificate;
-  readonly keys: CryptoKeyPair;
+  readonly keys: webcrypto.CryptoKeyPair;
 }
 
 /** How a leaf differs from a good one. */
-export interface LeafOptions {
+interface LeafOptions {
   readonly usage?: string;
   readonly dnsName?: string;
   /** Hours from now; below 0: before now. */
@@ -35,9 +35,9 @@ export interface TestAuthority {
   issue(name: string, options?: LeafOptions): Promise<Credentials>;
 }
 
-const newKeys = (): Promise<CryptoKeyPair> => webcrypto.subtle.generateKey(KEY, true, ["sign", "verify"]);
+const newKeys = (): Promise<webcrypto.CryptoKeyPair> => webcrypto.subtle.generateKey(KEY, true, ["sign", "verify"]);
 
-const privatePem = async (keys: CryptoKeyPair): Promise<string> =>
+const privatePem = async (keys: webcrypto.CryptoKeyPair): Promise<string> =>
   x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
 
 const times = (notAfterHours = 24): { notBefore: Date; notAfter: Date } => ({

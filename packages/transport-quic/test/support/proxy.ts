@@ -22,7 +22,7 @@ export interface Proxy extends AsyncDisposable {
 }
 
 /** mulberry32: a small seeded generator, so that a failing run can be repeated. */
-export function seededRandom(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

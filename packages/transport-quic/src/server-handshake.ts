@@ -1,0 +1,49 @@
+import type { CloseInfo } from "@quaymesh/protocol";
+import type { Link, LinkOwner } from "./link.ts";
+
+/** Who is told how a handshake ended. */
+export interface HandshakeOutcome {
+  established(link: Link): void;
+  failed(link: Link, reason: "handshake" | "timeout"): void;
+}
+
+/** Owns a link until TLS is complete. */
+export class ServerHandshake implements LinkOwner {
+  readonly #link: () => Link;
+  readonly #outcome: HandshakeOutcome;
+  #isOver = false;
+
+  constructor(link: () => Link, outcome: HandshakeOutcome) {
+    this.#link = link;
+    this.#outcome = outcome;
+  }
+
+  process(): void {
+    const link = this.#link();
+    if (!link.native.isEstablished()) return;
+    this.#isOver = true;
+    link.lingers = true;
+    link.expireAt(Infinity);
+    this.#outcome.established(link);
+  }
+
+  uncork(): void {
+    // Nothing is written before the peer is judged.
+  }
+
+  expired(): void {
+    this.#fail("timeout");
+    // Not a word: the address may be forged.
+    this.#link().abandon({ kind: "idle" });
+  }
+
+  ended(info: CloseInfo): void {
+    this.#fail(info.kind === "idle" ? "timeout" : "handshake");
+  }
+
+  #fail(reason: "handshake" | "timeout"): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#outcome.failed(this.#link(), reason);
+  }
+}

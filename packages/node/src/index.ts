@@ -1,3 +1,4 @@
+export { Node } from "./node.ts";
 export { NodeError } from "./errors.ts";
 export type { NodeErrorCode, NodeErrorFacts } from "./errors.ts";
 export type { Clock } from "./clock.ts";
@@ -10,3 +11,9 @@ export type { TaskContext, TaskLogLevel, TaskStopReason } from "./tasks/context.
 export type { ExecRule } from "./tasks/exec-policy.ts";
 export type { JoinInvitation, JoinOptions, JoinResult, JoinStep } from "./pairing/options.ts";
 export { join } from "./pairing/join.ts";
+export type { EventCursor, NodeEvent, SubscribeOptions } from "./events/subscribe.ts";
+export type { ExecInput, ExecOutput } from "./tasks/exec.ts";
+export type { NodeIdentity } from "./state/identity-file.ts";
+export { formatAddress, parseAddress } from "./state/address.ts";
+export { readNodeStatus } from "./state/status.ts";
+export type { NodeStatus, ReportedState } from "./state/status.ts";

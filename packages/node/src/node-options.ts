@@ -56,5 +56,6 @@ export interface PublishOptions {
    * operating system and survives this process, not a power cut.
    */
   readonly durability?: "durable" | "buffered";
-  readonly signal?: AbortSignal;
+  /** Send it now instead of with the next full batch, or after a second. Default false. */
+  readonly flush?: boolean;
 }

@@ -1,0 +1,176 @@
+import {
+  createPublisher,
+  MessageStream,
+  parsePublishReply,
+  stepPublisher,
+  WIRE_VERSION,
+  type Publisher,
+  type PublisherEffect,
+  type PublisherInput,
+  type PublisherLimits,
+  type SeqRange,
+  type Step,
+} from "@quaymesh/protocol";
+import { PUBLISHER_LIMITS } from "@quaymesh/protocol";
+import { Bell } from "../bell.ts";
+import type { Clock } from "../clock.ts";
+import { NodeError } from "../errors.ts";
+import type { OnlineSession } from "../link/link.ts";
+import type { OutboxCursor } from "../outbox/cursor.ts";
+import type { Outbox } from "../outbox/outbox.ts";
+
+/** Event bytes in one frame: below the frame's 512 KiB with room for what is around them. */
+const MAX_BATCH_BYTES = 393_216;
+
+/** What a {@link PublishPump} works with. */
+export interface PublishPumpOptions {
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly limits?: PublisherLimits;
+  /** The gateway holds another event under this sequence. */
+  readonly onQuarantine: (seq: number) => void;
+}
+
+/** Moves an outbox to the gateway over one `events.publish` stream: the shell of protocol's publisher machine. */
+export class PublishPump {
+  readonly #options: PublishPumpOptions;
+  readonly #session: OnlineSession;
+  readonly #inputs: PublisherInput[] = [];
+  readonly #bell = new Bell();
+  #state: Publisher;
+  #cursor: OutboxCursor;
+  #timer: AbortController | undefined;
+  #failure: { readonly cause: unknown } | undefined;
+  #ended = false;
+
+  constructor(session: OnlineSession, options: PublishPumpOptions) {
+    const { outbox } = options;
+    this.#session = session;
+    this.#options = options;
+    const { maxBatchEvents } = session.welcome.limits;
+    const limits = options.limits ?? PUBLISHER_LIMITS;
+    const batchEvents = Math.max(1, Math.min(limits.batchEvents, maxBatchEvents));
+    this.#state = createPublisher({ acked: outbox.acked, recorded: outbox.durable }, { ...limits, batchEvents });
+    this.#cursor = outbox.cursor(outbox.acked);
+  }
+
+  /** Send what is recorded without waiting for a full batch. */
+  flush(): void {
+    this.#feed({ kind: "flush", now: this.#options.clock.monotonic() });
+  }
+
+  /**
+   * Publish until the session's signal aborts or the stream ends.
+   * @throws {NodeError} `OUTBOX_BEHIND`, `OUTBOX_CORRUPT`, `GATEWAY_PROTOCOL`; rethrows what the stream threw
+   */
+  async run(): Promise<void> {
+    const { connection, signal } = this.#session;
+    const stream = new MessageStream(await connection.openStream({ signal }));
+    const stopping = new AbortController();
+    const both = AbortSignal.any([signal, stopping.signal]);
+    const helpers = [this.#readReplies(stream), this.#watchOutbox(both)];
+    try {
+      const { epoch } = this.#options.outbox;
+      await stream.send({ v: WIRE_VERSION, method: "events.publish", outboxEpoch: epoch });
+      await this.#work(stream, both);
+    } finally {
+      stopping.abort();
+      this.#timer?.abort();
+      stream.reset(0);
+      await Promise.all(helpers);
+      await this.#cursor[Symbol.asyncDispose]();
+    }
+  }
+
+  async #work(stream: MessageStream, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure.cause;
+      if (signal.aborted || (this.#ended && this.#inputs.length === 0)) return;
+      const input = this.#inputs.shift();
+      if (input === undefined) await this.#bell.wait(signal).catch(() => {});
+      else await this.#perform(stepPublisher(this.#state, input), stream);
+    }
+  }
+
+  async #perform(step: Step<Publisher, PublisherEffect>, stream: MessageStream): Promise<void> {
+    this.#state = step.state;
+    for (const effect of step.effects) await this.#act(effect, stream);
+  }
+
+  async #act(effect: PublisherEffect, stream: MessageStream): Promise<void> {
+    switch (effect.kind) {
+      case "send":
+        return this.#send(effect.range, stream);
+      case "truncate":
+        return this.#options.outbox.acknowledge(effect.through);
+      case "quarantine":
+        return this.#options.onQuarantine(effect.seq);
+      case "schedule":
+        return this.#schedule(effect.at);
+      case "history-gone":
+        throw new NodeError(
+          "OUTBOX_BEHIND",
+          `the gateway asks for event ${effect.expected}, which it had acknowledged: it has lost what came after. The oldest here is ${effect.earliest}`,
+          { details: { expected: effect.expected, earliest: effect.earliest } },
+        );
+      case "fail":
+        throw new NodeError("GATEWAY_PROTOCOL", `the gateway broke the protocol of publishing: ${effect.what}`);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  async #send(range: SeqRange, stream: MessageStream): Promise<void> {
+    if (this.#cursor.after !== range.first - 1) await this.#cursor.seek(range.first - 1);
+    const records = await this.#cursor.next({ events: range.last - range.first + 1, bytes: MAX_BATCH_BYTES });
+    const [first] = records;
+    const last = records.at(-1);
+    if (first === undefined || last === undefined || first.seq !== range.first) {
+      // Acknowledged while this was on its way: nothing of it is needed any more.
+      return this.#feed({ kind: "sent", first: range.first, last: range.last, now: this.#options.clock.monotonic() });
+    }
+    const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
+    await stream.send({ type: "batch", first: first.seq, events });
+    this.#feed({ kind: "sent", first: first.seq, last: last.seq, now: this.#options.clock.monotonic() });
+  }
+
+  #feed(input: PublisherInput): void {
+    this.#inputs.push(input);
+    this.#bell.ring();
+  }
+
+  async #readReplies(stream: MessageStream): Promise<void> {
+    try {
+      for await (const reply of stream.messages(parsePublishReply)) {
+        this.#feed({ kind: "reply", reply, now: this.#options.clock.monotonic() });
+      }
+    } catch (cause) {
+      this.#failure ??= { cause };
+    }
+    this.#ended = true;
+    this.#bell.ring();
+  }
+
+  async #watchOutbox(signal: AbortSignal): Promise<void> {
+    const { outbox, clock } = this.#options;
+    let seen = this.#state.recorded;
+    while (!signal.aborted) {
+      if (outbox.durable > seen) {
+        seen = outbox.durable;
+        this.#feed({ kind: "recorded", seq: seen, now: clock.monotonic() });
+      }
+      await outbox.changed.wait(signal).catch(() => {});
+    }
+  }
+
+  #schedule(at: number): void {
+    this.#timer?.abort();
+    const timer = new AbortController();
+    this.#timer = timer;
+    const { clock } = this.#options;
+    void clock.sleep(Math.max(0, at - clock.monotonic()), timer.signal).then(
+      () => this.#feed({ kind: "tick", now: clock.monotonic() }),
+      () => {},
+    );
+  }
+}

@@ -1,0 +1,81 @@
+import { certificatesFromPem, certificatesToPem, createCsr, verifyIssuedChain, type KeyPair } from "@quaymesh/identity";
+import { MessageStream, parseRenewReply, WIRE_VERSION } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import { NodeError } from "../errors.ts";
+import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
+import type { StateLayout } from "../state/layout.ts";
+import type { OnlineSession } from "./link.ts";
+
+/** Renewals of a fleet that was paired in one afternoon are spread over this share of what is left of their certificates. */
+const JITTER_SHARE = 0.1;
+/** Timers of Node end at 2^31 ms; a longer wait is taken in pieces. */
+const LONGEST_SLEEP_MS = 86_400_000;
+const RETRY_MS = 600_000;
+
+/** What {@link keepRenewed} works with. */
+export interface RenewalOptions {
+  readonly layout: StateLayout;
+  readonly key: KeyPair;
+  readonly clock: Clock;
+  readonly identity: () => NodeIdentity;
+  readonly onRenewed: (identity: NodeIdentity) => void;
+  readonly onFailed: (cause: unknown) => void;
+}
+
+/** Renew the certificate over `session` whenever that is due, until its signal aborts. Never rejects: the old certificate stays good until its end. */
+export async function keepRenewed(session: OnlineSession, options: RenewalOptions): Promise<void> {
+  const { clock } = options;
+  const share = clock.random() * JITTER_SHARE;
+  let notBefore = 0;
+  try {
+    for (;;) {
+      const { renewAfter, notAfter } = options.identity();
+      const dueAt = Math.max(notBefore, renewAfter + Math.max(0, notAfter - renewAfter) * share);
+      const waitMs = dueAt - clock.now();
+      if (waitMs > 0) {
+        await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), session.signal);
+        continue;
+      }
+      try {
+        options.onRenewed(await renew(session, options));
+        notBefore = clock.now() + RETRY_MS;
+      } catch (cause) {
+        if (session.signal.aborted) return;
+        options.onFailed(cause);
+        notBefore = clock.now() + RETRY_MS;
+      }
+    }
+  } catch {
+    // The session is over; the next one asks again.
+  }
+}
+
+/**
+ * Ask for a certificate for the same key, check it and store it. The next dial shows it.
+ * @throws {IdentityError} `CHAIN_INVALID`, `CLOCK_SKEW`; {NodeError} `STATE_*`; {RemoteError}; what the stream throws
+ */
+async function renew(session: OnlineSession, options: RenewalOptions): Promise<NodeIdentity> {
+  const { layout, key, clock } = options;
+  const identity = options.identity();
+  const stream = new MessageStream(await session.connection.openStream({ signal: session.signal }));
+  const [root] = certificatesFromPem(identity.rootPem);
+  if (root === undefined) throw new NodeError("STATE_CORRUPT", "the pinned root is gone");
+  await stream.end({ v: WIRE_VERSION, method: "certificate.renew", csr: await createCsr(key) });
+  const reply = await stream.expect(parseRenewReply);
+  const leaf = verifyIssuedChain({
+    chain: reply.chain,
+    root,
+    meshId: identity.meshId,
+    deviceId: identity.deviceId,
+    spkiSha256: key.spkiSha256,
+    now: clock.now(),
+  });
+  const renewed: NodeIdentity = {
+    ...identity,
+    chainPem: certificatesToPem(reply.chain),
+    renewAfter: reply.renewAfter,
+    notAfter: leaf.notAfter,
+  };
+  await storeIdentity(layout, renewed);
+  return renewed;
+}

@@ -1,0 +1,358 @@
+import { randomBytes } from "node:crypto";
+import { arch, availableParallelism, hostname, loadavg, platform } from "node:os";
+import { WIRE_VERSION, type Hello } from "@quaymesh/protocol";
+import type { KeyPair } from "@quaymesh/identity";
+import { systemClock, type Clock } from "./clock.ts";
+import { NodeError } from "./errors.ts";
+import { checkKind, encodeBody } from "./events/body.ts";
+import { PublishPump } from "./events/publish-pump.ts";
+import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
+import { Link, type OnlineSession } from "./link/link.ts";
+import { keepRenewed } from "./link/renewal.ts";
+import type { NodeState } from "./link/state.ts";
+import { checkOptions, checkPrivate } from "./node-checks.ts";
+import type { NodeLogLine, NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
+import { Outbox } from "./outbox/outbox.ts";
+import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
+import { layoutOf, type StateLayout } from "./state/layout.ts";
+import { lockState, type StateLock } from "./state/lock.ts";
+import { StatusWriter } from "./state/status.ts";
+import { execTask } from "./tasks/exec.ts";
+import { AttemptJournal } from "./tasks/journal.ts";
+import { TaskRunner } from "./tasks/runner.ts";
+import { within } from "./within.ts";
+
+const SOFTWARE = "quaymesh-node/0.1.0";
+const DEFAULT_CONCURRENCY = 8;
+const DEFAULT_MAX_QUEUED = 16;
+const DEFAULT_GRACE_MS = 5000;
+const DEFAULT_FLUSH_MS = 5000;
+/** From goodbye to the connection closing anyway. */
+const GOODBYE_MS = 2000;
+
+interface Parts {
+  readonly options: NodeOptions;
+  readonly clock: Clock;
+  readonly layout: StateLayout;
+  readonly lock: StateLock;
+  readonly key: KeyPair;
+  readonly identity: NodeIdentity;
+  readonly outbox: Outbox;
+  readonly journal: AttemptJournal;
+}
+
+/** A paired device at work: keeps its session with the gateway, publishes what it records, runs what it is asked to. */
+export class Node implements AsyncDisposable {
+  readonly #parts: Parts;
+  readonly #link: Link;
+  readonly #runner: TaskRunner;
+  readonly #status: StatusWriter;
+  #identity: NodeIdentity;
+  #pump: PublishPump | undefined;
+  #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(parts: Parts) {
+    const { options, clock, outbox, journal } = parts;
+    this.#parts = parts;
+    this.#identity = parts.identity;
+    const exec = options.exec === undefined || options.exec.length === 0 ? [] : [execTask(options.exec)];
+    this.#runner = new TaskRunner({
+      definitions: [...(options.tasks ?? []), ...exec],
+      concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
+      maxQueued: options.maxQueuedTasks ?? DEFAULT_MAX_QUEUED,
+      outbox,
+      journal,
+      clock,
+      emit: (kind, data) => this.publish(kind, data),
+      onChange: () => this.#link.poke(),
+      onUrgent: () => this.#pump?.flush(),
+      log: (line) => this.#log(line),
+    });
+    this.#link = new Link({
+      transport: options.transport,
+      clock,
+      identity: () => this.#identity,
+      keyPem: () => parts.key.privatePem().reveal(),
+      hello: () => this.#hello(),
+      hooks: {
+        running: () => this.#runner.running,
+        load: () => (loadavg()[0] ?? 0) / availableParallelism(),
+        onLeases: (leases) => this.#runner.onLeases(leases),
+        onDraining: (retryAfterMs) => {
+          this.#log({
+            level: "info",
+            event: "link.draining",
+            message: "the gateway is about to stop",
+            details: { retryAfterMs },
+          });
+        },
+      },
+      serve: (session) => this.#serve(session),
+    });
+    this.#status = new StatusWriter(parts.layout.status);
+  }
+
+  /**
+   * Open a node's state: its identity, its outbox, its lock. Nothing is dialed yet.
+   * @throws {NodeError} `NODE_NOT_PAIRED`, `NODE_ALREADY_RUNNING`, `STATE_*`, `OUTBOX_CORRUPT`, `OUTBOX_IO`, `OPTIONS_INVALID`, `TASK_DEFINITION_INVALID`
+   */
+  static async open(options: NodeOptions): Promise<Node> {
+    checkOptions(options);
+    const layout = layoutOf(options.state);
+    const identity = await loadIdentity(layout);
+    await checkPrivate(layout);
+    const key = await loadKeyOf(layout, identity);
+    const lock = lockState(layout.lock);
+    try {
+      const outbox = await Outbox.open({
+        directory: layout.outbox,
+        ...(options.maxOutboxBytes !== undefined && { maxBytes: options.maxOutboxBytes }),
+      });
+      try {
+        const journal = await AttemptJournal.open(layout.attempts);
+        const clock = options.clock ?? systemClock;
+        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal });
+        await node.#begin();
+        return node;
+      } catch (cause) {
+        await outbox.close();
+        throw cause;
+      }
+    } catch (cause) {
+      lock[Symbol.dispose]();
+      throw cause;
+    }
+  }
+
+  /** Who this node is. */
+  get identity(): NodeIdentity {
+    return this.#identity;
+  }
+
+  /** Where it is now. */
+  get state(): NodeState {
+    return this.#link.state.value;
+  }
+
+  /** Events recorded and not yet at the gateway. */
+  get unacknowledged(): number {
+    return this.#parts.outbox.durable - this.#parts.outbox.acked;
+  }
+
+  /**
+   * The state now and each that follows; ends with `stopped`. A slow reader misses what lay between, never the latest.
+   * @throws rethrows `signal.reason`
+   */
+  states(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<NodeState> {
+    return this.#link.state.watch({ signal: options.signal, isLast: ({ kind }) => kind === "stopped" });
+  }
+
+  /**
+   * Stay connected and serve until `signal` aborts or {@link Node.stop} is called; then stop gracefully and return.
+   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `GATEWAY_REFUSED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`;
+   * `NODE_ALREADY_RUNNING` when it runs, `NODE_STOPPED` when it has stopped
+   */
+  async run(options: RunOptions = {}): Promise<void> {
+    if (this.#stopped !== undefined) throw new NodeError("NODE_STOPPED", "the node has stopped");
+    if (this.#running !== undefined) throw new NodeError("NODE_ALREADY_RUNNING", "the node runs already");
+    const { signal } = options;
+    const abort = new AbortController();
+    const onAbort = (): void => void this.stop();
+    const done = this.#link.run(abort.signal);
+    this.#running = { done: done.catch(() => {}), abort };
+    const watching = this.#watchStates(abort.signal);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    try {
+      await done;
+      await this.stop();
+    } catch (cause) {
+      this.#link.state.set({ kind: "stopped", ...(cause instanceof NodeError && { error: cause }) });
+      this.#runner.refuseNew();
+      this.#runner.abortAll("the node can not reach its gateway any more");
+      throw cause;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      abort.abort();
+      await watching;
+    }
+  }
+
+  /**
+   * Stop: take no new work, let running work end within `graceMs`, hand what is recorded to the gateway within `flushMs`, say goodbye. What did not get through stays on disk for
+   * the next start. Idempotent; the first call's options count.
+   */
+  stop(options: StopOptions = {}): Promise<void> {
+    this.#stopped ??= this.#shutDown(options);
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /**
+   * Record an event. It reaches the gateway when there is one to reach: over reconnects, restarts and crashes, once in the log.
+   * @param kind 1 to 128 characters; `task.` is reserved
+   * @param data one CBOR value of at most 64 KiB: null, booleans, numbers, strings, `Uint8Array`s, arrays, plain objects
+   * @returns its sequence number in this node's outbox
+   * @throws {NodeError} `EVENT_TOO_LARGE`, `OPTIONS_INVALID`, `OUTBOX_FULL`, `OUTBOX_DISK_FULL`, `OUTBOX_IO`, `NODE_STOPPED`
+   */
+  async publish(kind: string, data: unknown, options: PublishOptions = {}): Promise<number> {
+    checkKind(kind);
+    const { outbox, clock } = this.#parts;
+    const event = { kind, time: clock.now(), data: encodeBody(data) };
+    const { durability, flush = false } = options;
+    const seq = await outbox.append(event, durability === undefined ? {} : { durability });
+    if (flush) this.#pump?.flush();
+    return seq;
+  }
+
+  /**
+   * Resolves when the gateway has committed the event `seq` and all before it.
+   * @throws {NodeError} `NODE_STOPPED`; rethrows `signal.reason`
+   */
+  acknowledged(seq: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#parts.outbox.acknowledged(seq, options.signal);
+  }
+
+  /**
+   * Events of the whole mesh from the gateway's log, each once and in order, over as many sessions as it takes. The node has to run.
+   * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`; rethrows `signal.reason`
+   */
+  subscribe(options: SubscribeOptions = {}): AsyncIterable<NodeEvent> {
+    return subscribe(this.#link, options);
+  }
+
+  async #begin(): Promise<void> {
+    const { outbox } = this.#parts;
+    if (outbox.repair !== undefined) {
+      const { file, bytesCut } = outbox.repair;
+      this.#log({
+        level: "warn",
+        event: "outbox.repaired",
+        message: "a torn write was cut",
+        details: { file, bytesCut },
+      });
+    }
+    await this.#runner.reportLeftovers(new AbortController().signal);
+  }
+
+  #hello(): Hello {
+    const { outbox, options } = this.#parts;
+    return {
+      v: WIRE_VERSION,
+      method: "session.open",
+      device: this.#identity.deviceId,
+      nonce: new Uint8Array(randomBytes(16)),
+      outboxEpoch: outbox.epoch,
+      software: options.software ?? SOFTWARE,
+      platform: { os: platform(), arch: arch(), hostname: hostname().slice(0, 253) },
+      capabilities: this.#runner.capabilities,
+      running: this.#runner.running,
+    };
+  }
+
+  /** What goes on while a session is online. Never rejects. */
+  async #serve(session: OnlineSession): Promise<void> {
+    const { clock, layout, key } = this.#parts;
+    const tasks = this.#serveTasks(session);
+    const renewal = keepRenewed(session, {
+      layout,
+      key,
+      clock,
+      identity: () => this.#identity,
+      onRenewed: (identity) => {
+        this.#identity = identity;
+        const details = { notAfter: identity.notAfter };
+        this.#log({ level: "info", event: "certificate.renewed", message: "the certificate was renewed", details });
+      },
+      onFailed: (cause) => this.#logCause("certificate.not-renewed", cause),
+    });
+    await Promise.all([tasks, renewal, this.#publishAll(session)]);
+  }
+
+  async #serveTasks(session: OnlineSession): Promise<void> {
+    for await (const stream of session.connection.incomingStreams) void this.#runner.serve(stream);
+  }
+
+  async #publishAll(session: OnlineSession): Promise<void> {
+    const { outbox, clock } = this.#parts;
+    while (!session.signal.aborted) {
+      const pump = new PublishPump(session, {
+        outbox,
+        clock,
+        onQuarantine: (seq) => {
+          const message = `the gateway holds another event as number ${seq} of this outbox: ours was set aside there`;
+          this.#log({ level: "error", event: "event.quarantined", message, details: { seq } });
+        },
+      });
+      this.#pump = pump;
+      try {
+        await pump.run();
+      } catch (cause) {
+        if (!session.signal.aborted) this.#logCause("publish.failed", cause);
+      } finally {
+        this.#pump = undefined;
+      }
+      await this.#link.settle(session.signal).catch(() => {});
+    }
+  }
+
+  async #watchStates(signal: AbortSignal): Promise<void> {
+    try {
+      for await (const state of this.#link.state.watch({ signal, isLast: ({ kind }) => kind === "stopped" })) {
+        this.#logState(state);
+        await this.#status.write(state, this.unacknowledged);
+      }
+    } catch {
+      // Run is over; the last state is written by whoever ended it.
+    }
+  }
+
+  async #shutDown(options: StopOptions): Promise<void> {
+    const { graceMs = DEFAULT_GRACE_MS, flushMs = DEFAULT_FLUSH_MS } = options;
+    const { outbox, lock, clock } = this.#parts;
+    const failed = this.state.kind === "stopped";
+    if (!failed) this.#link.state.set({ kind: "stopping" });
+    this.#runner.refuseNew();
+    await within(clock, graceMs, (signal) => this.#runner.idle(signal));
+    this.#runner.abortAll("the node stops");
+    await within(clock, graceMs, (signal) => this.#runner.idle(signal));
+    if (this.#pump !== undefined) {
+      this.#pump.flush();
+      await within(clock, flushMs, (signal) => outbox.acknowledged(outbox.durable, signal));
+    }
+    this.#link.leave("stopped");
+    await within(clock, GOODBYE_MS, () => this.#running?.done ?? Promise.resolve());
+    this.#running?.abort.abort();
+    await this.#running?.done;
+    await outbox.close();
+    if (!failed) this.#link.state.set({ kind: "stopped" });
+    await this.#status.write(this.state, this.unacknowledged);
+    lock[Symbol.dispose]();
+  }
+
+  #logState(state: NodeState): void {
+    if (state.kind === "waiting") {
+      const { code, message } = state.error;
+      const details = { code, attempt: state.attempt, retryInMs: state.retryInMs };
+      this.#log({ level: "warn", event: "link.waiting", message, details });
+    } else if (state.kind === "online") {
+      const details = { sessionEpoch: state.sessionEpoch, handshakeMs: Math.round(state.handshakeMs) };
+      this.#log({ level: "info", event: "link.online", message: `online in mesh ${state.mesh}`, details });
+    } else {
+      this.#log({ level: "debug", event: `link.${state.kind}`, message: state.kind });
+    }
+  }
+
+  #logCause(event: string, cause: unknown): void {
+    const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN";
+    this.#log({ level: "error", event, message: cause instanceof Error ? cause.message : "failed", details: { code } });
+  }
+
+  #log(line: NodeLogLine): void {
+    this.#parts.options.log?.(line);
+  }
+}

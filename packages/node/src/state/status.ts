@@ -1,0 +1,117 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { formatAddress } from "./address.ts";
+import { loadIdentity, type NodeIdentity } from "./identity-file.ts";
+import { layoutOf } from "./layout.ts";
+import { lockState } from "./lock.ts";
+import { NodeError } from "../errors.ts";
+import type { NodeState } from "../link/state.ts";
+
+/** What a node last said of itself. Times are Unix milliseconds. */
+export interface ReportedState {
+  readonly kind: NodeState["kind"];
+  /** When it said so. */
+  readonly at: number;
+  readonly pid: number;
+  /** Events recorded and not yet at the gateway, at that time. */
+  readonly unacknowledged: number;
+  readonly address?: string;
+  readonly sessionEpoch?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** What is known of the node of a state directory, from outside its process. */
+export interface NodeStatus {
+  readonly identity: NodeIdentity;
+  /** Whether a process uses the directory now. */
+  readonly isRunning: boolean;
+  /** What that process, or the last one, said; absent where none ever ran. */
+  readonly reported?: ReportedState;
+}
+
+/** Writes `status.json` as the state changes. A hint for people, so not synced; a failure is let pass. */
+export class StatusWriter {
+  readonly #path: string;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Never rejects. */
+  write(state: NodeState, unacknowledged: number): Promise<void> {
+    const text = JSON.stringify(reportOf(state, unacknowledged));
+    this.#writing = this.#writing.then(async () => {
+      try {
+        await writeFile(`${this.#path}.tmp`, text, { mode: 0o600 });
+        await rename(`${this.#path}.tmp`, this.#path);
+      } catch {
+        // The node's work does not depend on it.
+      }
+    });
+    return this.#writing;
+  }
+}
+
+/**
+ * Look at a node's state directory, whether it runs or not.
+ * @throws {NodeError} `NODE_NOT_PAIRED`, `STATE_*`
+ */
+export async function readNodeStatus(state: string): Promise<NodeStatus> {
+  const layout = layoutOf(state);
+  const identity = await loadIdentity(layout);
+  const reported = parseReport(await readFile(layout.status, "utf8").catch(() => ""));
+  return { identity, isRunning: isLocked(layout.lock), ...(reported !== undefined && { reported }) };
+}
+
+function isLocked(path: string): boolean {
+  try {
+    lockState(path)[Symbol.dispose]();
+    return false;
+  } catch (cause) {
+    if (cause instanceof NodeError && cause.code === "NODE_ALREADY_RUNNING") return true;
+    throw cause;
+  }
+}
+
+function reportOf(state: NodeState, unacknowledged: number): ReportedState {
+  const error = state.kind === "waiting" || state.kind === "stopped" ? state.error : undefined;
+  return {
+    kind: state.kind,
+    at: Date.now(),
+    pid: process.pid,
+    unacknowledged,
+    ...("address" in state && { address: formatAddress(state.address) }),
+    ...(state.kind === "online" && { sessionEpoch: state.sessionEpoch }),
+    ...(error !== undefined && { error: { code: error.code, message: error.message } }),
+  };
+}
+
+const KINDS: ReadonlySet<string> = new Set([
+  "idle",
+  "dialing",
+  "online",
+  "waiting",
+  "stopping",
+  "stopped",
+] satisfies NodeState["kind"][]);
+
+function parseReport(text: string): ReportedState | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    // Written by this package alone; a file of another version or a torn one is as good as none.
+    return isReport(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isReport(value: unknown): value is ReportedState {
+  if (typeof value !== "object" || value === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  const kind = fields.get("kind");
+  return (
+    typeof kind === "string" &&
+    KINDS.has(kind) &&
+    ["at", "pid", "unacknowledged"].every((name) => typeof fields.get(name) === "number")
+  );
+}

@@ -1,6 +1,7 @@
 import type { CloseInfo } from "@quaymesh/protocol";
 import { closeText, refusalName } from "./close-name.ts";
 import { exitFor } from "./exit-codes.ts";
+import { HINTS } from "./hints.ts";
 
 /**
  * Codes of {@link CliError}. The person's: `USAGE`, `NOT_FOUND`, `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`, `TICKET_UNREADABLE`, `INPUT_INVALID`,
@@ -88,7 +89,9 @@ function explanation(code: string, message: string, seen: readonly string[], hin
 /** What was seen, one fact a line, none twice. */
 function factsOf(error: Told): readonly string[] {
   const own = error.seen ?? [];
-  const details = Object.entries(error.details ?? {}).map(([name, value]) => `${spaced(name)}  ${String(value)}`);
+  const details = Object.entries(error.details ?? {})
+    .filter(([, value]) => !error.message.includes(String(value)))
+    .map(([name, value]) => `${spaced(name)}  ${String(value)}`);
   const close = error.close === undefined ? [] : [closeText(error.close)];
   const facts = [...own, ...details, ...close, ...causesOf(error)];
   return [...new Set(facts)].filter((fact) => fact !== "" && !error.message.includes(fact));
@@ -116,32 +119,3 @@ function sentence(message: string): string {
   const first = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?:]$/u.test(first) ? first : `${first}.`;
 }
-
-/** What to do, for codes whose own error does not say. */
-const HINTS: ReadonlyMap<string, string> = new Map([
-  ["ADDRESS_IN_USE", "Stop what uses that port, or choose another with --listen HOST:PORT."],
-  ["ADDRESS_UNAVAILABLE", "Choose an address of this machine with --listen HOST:PORT."],
-  ["BINDING_UNAVAILABLE", "Use Linux x64 or arm64, macOS or Windows x64, and install without --omit=optional."],
-  ["UNREACHABLE", "Check the address, that the gateway runs, and that UDP passes any firewall."],
-  ["HANDSHAKE_TIMEOUT", "Check the address, that a pairing window is open, and that UDP passes any firewall."],
-  ["PAIR_TIMEOUT", "Check the address, and that the window is still open on the gateway."],
-  ["TICKET_UNREADABLE", "Copy the whole link, from QUAY: to its end, or read the picture with --png FILE."],
-  ["TICKET_MISTYPED", "Compare the link with the other screen; a character differs."],
-  ["TICKET_VERSION", "Update Quaymesh on this machine."],
-  ["TICKET_EXPIRED", "Make a new one on the gateway with:  quaymesh pair"],
-  ["PAIR_CODE_INVALID", "Codes work once and burn after 3 wrong tries: make a new one with:  quaymesh pair"],
-  ["PAIR_CLOSED", "Open a window on the gateway with:  quaymesh pair"],
-  ["PAIR_DENIED", "Ask the operator why; nothing was stored here."],
-  ["PAIR_APPROVAL_TIMEOUT", "Try again while an operator is at the gateway."],
-  [
-    "PAKE_CONFIRM_FAILED",
-    "The PIN is wrong, or someone is in between: make a new code on the gateway, and look where you connect.",
-  ],
-  ["CLOCK_SKEW", "Set this machine's clock, then try again."],
-  ["STORE_KEY_WRONG", "Give the key file or passphrase this state was sealed with."],
-  ["STORE_PERMISSIONS", "Make the directory 0700 and its files 0600, owned by the user who runs this."],
-  ["STORE_TAMPERED", "Restore the state directory from a backup."],
-  ["STORE_MISSING", "Name the state directory with --state DIR."],
-  ["DEVICE_REVOKED", "To use this machine again, pair it again."],
-  ["PIN_INVALID", "A PIN is 8 digits, as shown by:  quaymesh pair --pin"],
-]);

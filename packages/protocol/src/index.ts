@@ -96,19 +96,15 @@ export { MessageStream } from "./stream/message-stream.ts";
 export type { Step } from "./session/step.ts";
 export { BACKOFF_LIMITS, backoffMs, planRedial } from "./session/backoff.ts";
 export type { BackoffLimits, RedialPlan, StopReason } from "./session/backoff.ts";
-export {
-  HELLO_TIMEOUT_MS,
-  MISSED_HEARTBEATS,
-  openGatewaySession,
-  stepGatewaySession,
-} from "./session/gateway-session.ts";
+export { openGatewaySession, stepGatewaySession } from "./session/gateway-session.ts";
+export { HELLO_TIMEOUT_MS, MISSED_HEARTBEATS } from "./session/gateway-session-state.ts";
 export type {
   GatewaySession,
   GatewaySessionEffect,
   GatewaySessionInput,
   OpenGatewaySession,
   SessionEnd,
-} from "./session/gateway-session.ts";
+} from "./session/gateway-session-state.ts";
 export { presenceOf } from "./session/presence.ts";
 export type { Presence } from "./session/presence.ts";
 export { BUSY_HEARTBEAT_MS, openNodeSession, stepNodeSession, WELCOME_TIMEOUT_MS } from "./session/node-session.ts";

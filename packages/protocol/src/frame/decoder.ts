@@ -7,8 +7,8 @@ const FIRST_ALLOCATION_BYTES = 4096;
 const NONE: readonly Uint8Array[] = [];
 
 /**
- * Cuts a byte stream into frame bodies. A body that lies within one chunk is a view of it; one that spans chunks is copied once, into memory that never exceeds
- * twice what has arrived, so a header alone reserves nothing.
+ * Cuts a byte stream into frame bodies. A body that lies within one chunk is a view of it; one that spans chunks is copied once, into memory that grows with
+ * what has arrived (4 KiB at first, then at most twice it), so a header alone reserves nothing.
  */
 export class FrameDecoder {
   readonly maxFrameBytes: number;

@@ -33,11 +33,14 @@ export const uint = (maximum: number = Number.MAX_SAFE_INTEGER) => Type.Integer(
 /** A position in an outbox or a log: they start at 1, and 0 stands for none where that may be said. */
 export const position = () => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 
-/** Device ids are ULIDs in Crockford base32, upper case. */
-export const deviceId = Type.String({ pattern: "^[0-9A-HJKMNP-TV-Z]{26}$" });
+// Crockford base32, upper case.
+const ulid = () => Type.String({ pattern: "^[0-9A-HJKMNP-TV-Z]{26}$" });
 
-/** Task ids are ULIDs. */
-export const taskId = deviceId;
+/** Device ids are ULIDs in Crockford base32, upper case. */
+export const deviceId = ulid();
+
+/** Task ids are ULIDs too. */
+export const taskId = ulid();
 
 /** Opens a stream: the wire version and the method, then the method's own fields. */
 export const request = <M extends string, P extends Record<string, TSchema>>(method: M, fields: P) =>

@@ -8,7 +8,7 @@ export const MAX_EVENT_BYTES = 65_536;
 export const MAX_BATCH_EVENTS = 256;
 
 /** An event as its node recorded it. `data` is one CBOR value, carried as a byte string so that a gateway need not decode it. */
-export const publishedEvent = Type.Object({
+const publishedEvent = Type.Object({
   kind: text(128),
   /** The node's clock, Unix milliseconds. */
   time: uint(),
@@ -55,7 +55,7 @@ export const subscribeRequest = request("events.subscribe", {
 export const credit = message("credit", { events: uint(), bytes: uint() });
 
 /** An event as the gateway's log holds it. */
-export const loggedEvent = Type.Object({
+const loggedEvent = Type.Object({
   offset: position(),
   device: deviceId,
   outboxEpoch: bytes(16, 16),
@@ -75,12 +75,19 @@ export const loggedEvents = message("events", {
 /** Gateway to node: nothing up to `offset` is left to send; with a filter, the reader may move its cursor there. */
 export const caughtUp = message("caught-up", { offset: uint() });
 
+/** An event as its node recorded it. */
 export type PublishedEvent = Static<typeof publishedEvent>;
+/** Consecutive events of one outbox epoch. */
 export type EventBatch = Static<typeof eventBatch>;
+/** An event as the gateway's log holds it. */
 export type LoggedEvent = Static<typeof loggedEvent>;
+/** Which events a subscriber wants; what is left out is not restricted. */
 export type EventFilter = Static<typeof filter>;
+/** Opens `events.subscribe`. */
 export type SubscribeRequest = Static<typeof subscribeRequest>;
+/** Opens `events.publish`. */
 export type PublishRequest = Static<typeof publishRequest>;
+/** What a gateway sends on `events.publish`. */
 export type PublishReply =
   | Static<typeof publishReady>
   | Static<typeof publishAck>
@@ -88,6 +95,7 @@ export type PublishReply =
   | Static<typeof seqConflict>
   | Static<typeof throttle>
   | Static<typeof endOfStream>;
+/** What a gateway sends on `events.subscribe`. */
 export type SubscriptionMessage =
   | Static<typeof subscribed>
   | Static<typeof loggedEvents>

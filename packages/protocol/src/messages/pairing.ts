@@ -37,10 +37,17 @@ export const pairIssued = message("issued", {
 /** Node to gateway, its last message: stored, going to the mesh endpoint. */
 export const pairDone = message("done", {});
 
+/** Opens `pair`. */
 export type PairHello = Static<typeof pairHello>;
+/** The gateway's half of CPace. */
 export type PairShare = Static<typeof pairShare>;
+/** The node's proof that it knows the secret, and its certificate request. */
 export type PairProve = Static<typeof pairProve>;
+/** The gateway's proof, and the mesh root to pin. */
 export type PairProved = Static<typeof pairProved>;
+/** The certificate, once the operator has approved. */
 export type PairIssued = Static<typeof pairIssued>;
+/** What a node sends on `pair` after its hello. */
 export type PairToGateway = PairProve | Static<typeof pairDone>;
+/** What a gateway sends on `pair`. */
 export type PairToNode = PairShare | PairProved | PairIssued;

@@ -17,7 +17,11 @@ export const health = message("health", {
   time: uint(),
 });
 
+/** Opens `certificate.renew`. */
 export type RenewRequest = Static<typeof renewRequest>;
+/** Opens `health`. */
 export type HealthRequest = Static<typeof healthRequest>;
+/** The answer to `certificate.renew`. */
 export type Renewed = Static<typeof renewed>;
+/** The answer to `health`. */
 export type Health = Static<typeof health>;

@@ -80,18 +80,26 @@ export const drain = message("drain", { retryAfterMs: uint() });
 /** Gateway to node, just before close 0x52. */
 export const revoked = message("revoked", { epoch: uint(), reason: text(256, 0) });
 
+/** Opens `session.open`. */
 export type Hello = Static<typeof hello>;
+/** A node's sign of life, and the attempts whose leases it renews. */
 export type Heartbeat = Static<typeof heartbeat>;
+/** The answer to `Hello`: the node is online. */
 export type Welcome = Static<typeof welcome>;
+/** The answer to a heartbeat. */
 export type HeartbeatAck = Static<typeof heartbeatAck>;
+/** A task definition that a node offers. */
 export type Capability = Static<typeof capability>;
+/** An attempt that a node runs, named by task and fencing token. */
 export type RunningAttempt = Static<typeof runningAttempt>;
+/** What a node sends on `session.open` after its hello. */
 export type NodeControlMessage =
   | Static<typeof heartbeat>
   | Static<typeof capabilityReport>
   | Static<typeof policyApplied>
   | Static<typeof pong>
   | Static<typeof bye>;
+/** What a gateway sends on `session.open`. */
 export type GatewayControlMessage =
   | Welcome
   | HeartbeatAck

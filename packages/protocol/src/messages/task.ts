@@ -37,8 +37,11 @@ export const taskRejected = message("rejected", { code: text(64), message: text(
 /** Node to gateway, last message: the `task.result` event of this attempt is in the outbox with this sequence. */
 export const taskFinished = message("finished", { seq: position() });
 
+/** Opens `task.run`: one attempt. */
 export type TaskRun = Static<typeof taskRun>;
+/** What a gateway sends on `task.run` after the request. */
 export type TaskToNode = Static<typeof taskInput> | Static<typeof taskInputEnd> | Static<typeof taskCancel>;
+/** What a node sends on `task.run`. */
 export type TaskFromNode = Static<typeof taskAccepted> | Static<typeof taskRejected> | Static<typeof taskFinished>;
 
 const attemptRef = { taskId, token: uint() };
@@ -69,7 +72,11 @@ export const taskResultData = Type.Object({
   error: Type.Optional(Type.Object({ code: text(64), message: text(4096, 0), retryable: Type.Boolean() })),
 });
 
+/** Data of a `task.progress` event. */
 export type TaskProgressData = Static<typeof taskProgressData>;
+/** Data of a `task.log` event. */
 export type TaskLogData = Static<typeof taskLogData>;
+/** Data of a `task.output` event. */
 export type TaskOutputData = Static<typeof taskOutputData>;
+/** Data of a `task.result` event. */
 export type TaskResultData = Static<typeof taskResultData>;

@@ -8,7 +8,7 @@ import type {
   RunningAttempt,
   Welcome,
 } from "../messages/session.ts";
-import { MISSED_HEARTBEATS } from "./gateway-session.ts";
+import { MISSED_HEARTBEATS } from "./gateway-session-state.ts";
 import { stay, type Step } from "./step.ts";
 
 /** How long a gateway may take to answer a `Hello`. */

@@ -1,4 +1,4 @@
-import { MISSED_HEARTBEATS, type GatewaySession, type SessionEnd } from "./gateway-session.ts";
+import { MISSED_HEARTBEATS, type GatewaySession, type SessionEnd } from "./gateway-session-state.ts";
 
 /** Whether a device can be reached, as everything shows it. */
 export type Presence =

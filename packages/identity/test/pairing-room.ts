@@ -103,7 +103,7 @@ export class GatewayRoom {
   }
 }
 
-export function entropyOf(attemptId: string): AttemptEntropy {
+function entropyOf(attemptId: string): AttemptEntropy {
   return {
     nonce: bytesOf(`${attemptId} nonce`, 16),
     scalar: bytesOf(`${attemptId} scalar`, 32),

@@ -6,7 +6,7 @@ import { sha256 } from "../keys/key-pair.ts";
 import { Pkcs10CertificateRequest } from "../keys/x509.ts";
 
 /** Longest request, in bytes. One for P-256 has about 250. */
-export const MAX_CSR_BYTES = 2048;
+const MAX_CSR_BYTES = 2048;
 
 /** DER of a P-256 SubjectPublicKeyInfo up to the point: named curve, uncompressed. RFC 5480 section 2. */
 const P256_SPKI_PREFIX = Uint8Array.of(
@@ -72,7 +72,7 @@ export async function parseCsr(der: Uint8Array): Promise<CertificateRequest> {
 }
 
 /** Whether this is the one encoding of a P-256 key that is accepted. Two encodings of one key would be two identities. */
-export function isP256Spki(spki: Uint8Array): boolean {
+function isP256Spki(spki: Uint8Array): boolean {
   return (
     spki.length === P256_SPKI_BYTES && timingSafeEqualBytes(spki.subarray(0, P256_SPKI_PREFIX.length), P256_SPKI_PREFIX)
   );

@@ -16,9 +16,9 @@ import { BACKDATE_MS } from "./profile.ts";
 
 const YEAR_MS = 365 * 86_400_000;
 /** Life of a mesh root. */
-export const ROOT_LIFE_MS = 20 * YEAR_MS;
+const ROOT_LIFE_MS = 20 * YEAR_MS;
 /** Life of an issuing intermediate. */
-export const ISSUING_LIFE_MS = 10 * YEAR_MS;
+const ISSUING_LIFE_MS = 10 * YEAR_MS;
 
 /** A CA certificate and the key that signs for it. */
 export interface Issuer {

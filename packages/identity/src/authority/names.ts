@@ -12,7 +12,7 @@ const SERVER_NAME = /^(pair\.)?([a-z2-7]{16})\.quaymesh\.internal$/;
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 /** Longest mesh name, in UTF-16 units: with " issuing CA" it must fit a common name of 64 (RFC 5280, ub-common-name). */
-export const MAX_MESH_NAME = 48;
+const MAX_MESH_NAME = 48;
 
 /**
  * The id of a mesh: the first 10 bytes of SHA-256 of its first root's SubjectPublicKeyInfo, base32, lower case. So who knows the pin knows the id.

@@ -13,9 +13,9 @@ const DAY_MS = 86_400_000;
 /** How far a certificate's start lies in the past, for clocks that are behind. */
 export const BACKDATE_MS = 10 * MINUTE_MS;
 /** Life of a device's certificate. */
-export const DEVICE_LIFE_MS = 30 * DAY_MS;
+const DEVICE_LIFE_MS = 30 * DAY_MS;
 /** Life of the certificates of the gateway's own endpoints. */
-export const SERVER_LIFE_MS = 365 * DAY_MS;
+const SERVER_LIFE_MS = 365 * DAY_MS;
 
 /** Whom a leaf is for. */
 export type LeafSubject =

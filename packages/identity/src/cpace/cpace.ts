@@ -9,11 +9,9 @@ import { concatBytes, utf8 } from "../bytes.ts";
 import { lvCat, prependLength } from "./encoding.ts";
 
 /** Length of a public share, in bytes. */
-export const SHARE_BYTES = 32;
+const SHARE_BYTES = 32;
 /** Length of the random bytes that a scalar is made of. */
-export const SCALAR_BYTES = 32;
-/** Length of the intermediate session key, in bytes. */
-export const ISK_BYTES = 64;
+const SCALAR_BYTES = 32;
 
 const DSI = utf8("CPaceRistretto255");
 const DSI_ISK = utf8("CPaceRistretto255_ISK");

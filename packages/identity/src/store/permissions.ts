@@ -4,7 +4,7 @@ import { IdentityError } from "../errors.ts";
 /** Permission bits of private files. */
 export const PRIVATE_FILE_MODE = 0o600;
 /** Permission bits of the directories that hold them. */
-export const PRIVATE_DIRECTORY_MODE = 0o700;
+const PRIVATE_DIRECTORY_MODE = 0o700;
 
 const GROUP_AND_OTHERS = 0o077;
 

@@ -7,7 +7,7 @@ import { assertPrivate, PRIVATE_FILE_MODE } from "./permissions.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
 /** Length of an AES-256 key, in bytes. */
-export const SEALING_KEY_BYTES = 32;
+const SEALING_KEY_BYTES = 32;
 /** Length of the identifier by which a sealed file names its key, in bytes. */
 export const KEY_ID_BYTES = 8;
 
@@ -19,7 +19,7 @@ export interface SealingKey {
 }
 
 /** Costs of deriving a key from a passphrase. RFC 9106 section 4, second recommended option. */
-export const PASSPHRASE_COSTS = { memoryKib: 65_536, passes: 3, lanes: 4 } as const;
+const PASSPHRASE_COSTS = { memoryKib: 65_536, passes: 3, lanes: 4 } as const;
 
 /** Wrap 32 raw key bytes, for example of a systemd credential. @throws {IdentityError} `STORE_KEY_WRONG` for another length */
 export function sealingKey(bytes: Uint8Array): SealingKey {

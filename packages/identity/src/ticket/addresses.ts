@@ -20,7 +20,7 @@ import { ipBytes } from "../ip.ts";
 export type TicketAddress = Address;
 
 /** Most addresses in one ticket. */
-export const MAX_TICKET_ADDRESSES = 8;
+const MAX_TICKET_ADDRESSES = 8;
 
 const NAME = 0x01;
 const IPV4 = 0x04;

@@ -3,7 +3,7 @@ import { IdentityError } from "../errors.ts";
 import { Secret } from "../secret.ts";
 
 /** Digits of a PIN. */
-export const PIN_DIGITS = 8;
+const PIN_DIGITS = 8;
 
 /** A PIN from the system's randomness, leading zeros included. */
 export function generatePin(): Secret<string> {

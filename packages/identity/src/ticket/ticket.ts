@@ -25,9 +25,9 @@ export const TICKET_PREFIX = "QUAY:";
 /** Length of a ticket's secret, in bytes. */
 export const TICKET_SECRET_BYTES = 16;
 /** Length of a code id, in bytes. */
-export const CODE_ID_BYTES = 8;
+const CODE_ID_BYTES = 8;
 /** Longest ticket text that is looked at, white space not counted. */
-export const MAX_TICKET_LENGTH = 4096;
+const MAX_TICKET_LENGTH = 4096;
 
 const VERSION = 1;
 const FLAG_MESH_ID = 1;
@@ -117,7 +117,7 @@ export function encodeTicket(ticket: Omit<Ticket, "codeId">): Uint8Array {
 }
 
 /** Read {@link encodeTicket} back, expired or not. @throws {IdentityError} `TICKET_UNREADABLE`, `TICKET_MISTYPED`, `TICKET_VERSION` */
-export function decodeTicket(bytes: Uint8Array): Ticket {
+function decodeTicket(bytes: Uint8Array): Ticket {
   const body = bytes.subarray(0, Math.max(0, bytes.length - CRC_BYTES));
   // The checksum comes first, in every version: a slip of the finger is not to be called another version.
   if (body.length === 0 || !timingSafeEqualBytes(uint16(crc16(body)), bytes.subarray(body.length))) {

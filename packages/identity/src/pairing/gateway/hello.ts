@@ -40,7 +40,7 @@ export function onHello(turn: Turn, input: HelloInput): void {
 }
 
 /** Whether an attempt holds one of the half-open places. */
-export function isHalfOpen(attempt: Attempt): boolean {
+function isHalfOpen(attempt: Attempt): boolean {
   return attempt.kind !== "waiting";
 }
 

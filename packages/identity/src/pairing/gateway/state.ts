@@ -14,7 +14,7 @@ export type CodeSecret =
   | { readonly kind: "pin"; readonly pin: Secret<string> };
 
 /** Who has a code. `proved`: a device has proved that it knows it, and only that device may come back with it. */
-export type CodeStatus =
+type CodeStatus =
   | { readonly kind: "open" }
   | { readonly kind: "claimed"; readonly attemptId: string }
   | { readonly kind: "proved"; readonly requestId: string };
@@ -37,7 +37,7 @@ export interface PairingPeer {
 }
 
 /** What every attempt keeps from its hello. */
-export interface AttemptBase {
+interface AttemptBase {
   readonly attemptId: string;
   readonly peer: PairingPeer;
   readonly hello: PairHello;

@@ -358,10 +358,10 @@ describe("backoff", () => {
     ["revoked", { kind: "stop", reason: "revoked" }],
     ["unknown", { kind: "stop", reason: "unknown" }],
     ["expired", { kind: "stop", reason: "expired" }],
-    ["denied", { kind: "stop", reason: "denied" }],
     ["untrusted", { kind: "stop", reason: "untrusted" }],
     ["wrong-protocol", { kind: "stop", reason: "wrong-protocol" }],
     ["busy", { kind: "retry", afterMs: 250 }],
+    ["denied", { kind: "retry", afterMs: 250 }],
     ["other", { kind: "retry", afterMs: 250 }],
     ["superseded", { kind: "retry", afterMs: 60_250 }],
   ])("after %s", (verdict, plan) => {

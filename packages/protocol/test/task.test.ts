@@ -129,6 +129,11 @@ describe("task table", () => {
     expect(feed(back.state, result(1, "succeeded", 4000)).state.kind).toBe("succeeded");
   });
 
+  it("an attempt that never reached its node has not taken it down", () => {
+    const gone = feed(fresh(), lease(), { kind: "node-back-without", now: 2000 }, tick(30_000));
+    expect(gone.state).toMatchObject({ kind: "retry-wait", kills: 0, attempts: 1 });
+  });
+
   it("is dead after two attempts that took their node down", () => {
     let task = fresh();
     for (let kills = 1; kills <= TASK_LIMITS.maxKills; kills++) {

@@ -70,7 +70,7 @@ export function failureOf(cause: unknown, address: SocketAddress): LinkFailure {
       };
     case "CREDENTIALS_INVALID":
       return {
-        verdict: "denied",
+        verdict: "untrusted",
         error: new NodeError("STATE_CORRUPT", "this node's certificate or key cannot be used", { cause, details }),
       };
     case "UNREACHABLE":

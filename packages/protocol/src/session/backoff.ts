@@ -26,10 +26,7 @@ export function backoffMs(attempt: number, random: number, retryAfterMs = 0, lim
 }
 
 /** Why a node stops dialing: more of the same cannot succeed, someone has to act. */
-export type StopReason = Extract<
-  DialVerdict,
-  "revoked" | "expired" | "unknown" | "denied" | "untrusted" | "wrong-protocol"
->;
+export type StopReason = Extract<DialVerdict, "revoked" | "expired" | "unknown" | "untrusted" | "wrong-protocol">;
 
 /** What to do after a connection failed or ended. */
 export type RedialPlan =
@@ -52,7 +49,6 @@ export function planRedial(
     case "revoked":
     case "expired":
     case "unknown":
-    case "denied":
     case "untrusted":
     case "wrong-protocol":
       return { kind: "stop", reason: verdict };
@@ -62,6 +58,8 @@ export function planRedial(
     case "busy":
     case "draining":
     case "other":
+    // Also what a gateway answers that cannot judge just now (its trust index is out of touch with the store): that passes.
+    case "denied":
       return { kind: "retry", afterMs: backoffMs(attempt, random, options?.retryAfterMs, limits) };
     default:
       return verdict satisfies never;

@@ -160,7 +160,8 @@ function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits, overdueAt
         : { ...leaseOf(task), kind: "unknown", since: now, gone: false, accepted: task.kind === "running" };
     return { state: unknown, effects: [{ kind: "schedule", at: overdueAt }] };
   }
-  return endAttempt(task, wasGone ? "kills" : "lost", now, limits);
+  // An attempt that never said it runs may just not have reached the node.
+  return endAttempt(task, wasGone && task.accepted ? "kills" : "lost", now, limits);
 }
 
 function fencedOrLate(task: Task, token: number): TaskStep {

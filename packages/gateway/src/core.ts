@@ -1,13 +1,17 @@
 /** The gateway's core: sessions, ingest, subscriptions, dispatch and revocation over a store and a transport. */
 import type { Credentials, ListenLimits, SocketAddress, Transport } from "@quaymesh/protocol";
-import type { Clock } from "./clock.ts";
+import { assembleCore, type CoreParts } from "./assemble-core.ts";
+import { sleep, type Clock } from "./clock.ts";
+import { createDeviceService } from "./devices/device-service.ts";
 import type { DeviceService } from "./devices/service.ts";
 import { GatewayError } from "./errors.ts";
+import { createEventService } from "./events/event-service.ts";
 import type { EventService } from "./events/service.ts";
 import type { Logger } from "./logger.ts";
 import type { SessionService } from "./sessions/service.ts";
 import type { Store } from "./store/port.ts";
 import type { TaskService } from "./tasks/service.ts";
+import { createTaskService } from "./tasks/task-service.ts";
 import type { CertificateIssuer, GatewayTrust } from "./trust.ts";
 
 /** What {@link GatewayCore.open} takes. The store and the transport stay the caller's to close. */
@@ -40,11 +44,9 @@ export interface GatewayLimits {
   readonly maxUnfinishedTasks: number;
   /** Batches of one node that may wait for their commit. Default 4. */
   readonly maxBatchesInFlight: number;
-  /** A subscriber that takes nothing for so long is closed. Default 30000. */
-  readonly slowConsumerMs: number;
 }
 
-/** A running core. */
+/** What a gateway is and does. */
 export interface GatewayStatus {
   readonly meshId: string;
   readonly logId: string;
@@ -64,49 +66,98 @@ export class GatewayCore implements AsyncDisposable {
   readonly tasks: TaskService;
   readonly events: EventService;
   readonly sessions: SessionService;
-  /** The bound address of the mesh endpoint. */
-  readonly address: SocketAddress;
+  readonly #parts: CoreParts;
+  readonly #startedAt: number;
+  #draining = false;
+  #closing: Promise<void> | undefined;
 
-  /** @internal use {@link GatewayCore.open} */
-  constructor(parts: {
-    readonly devices: DeviceService;
-    readonly tasks: TaskService;
-    readonly events: EventService;
-    readonly sessions: SessionService;
-    readonly address: SocketAddress;
-  }) {
-    this.devices = parts.devices;
-    this.tasks = parts.tasks;
-    this.events = parts.events;
-    this.sessions = parts.sessions;
-    this.address = parts.address;
+  private constructor(parts: CoreParts) {
+    this.#parts = parts;
+    this.#startedAt = parts.clock.now();
+    const { store, log, registry, dispatcher, clock, limits } = parts;
+    const signal = parts.closed.signal;
+    this.sessions = registry;
+    this.devices = createDeviceService(parts);
+    this.events = createEventService({ store, log, signal });
+    this.tasks = createTaskService({
+      store,
+      dispatcher,
+      clock,
+      signal,
+      hub: parts.hub,
+      leaseMs: limits.leaseMs,
+      maxUnfinishedTasks: limits.maxUnfinishedTasks,
+      isOnline: (deviceId) => registry.isOnline(deviceId),
+      resolveDevice: (device) => this.devices.resolve(device),
+      refusing: () =>
+        this.#draining ? new GatewayError("GATEWAY_DRAINING", "the gateway takes no more work") : undefined,
+    });
+  }
+
+  /** The bound address of the mesh endpoint. */
+  get address(): SocketAddress {
+    return this.#parts.listener.address;
   }
 
   /**
    * Load trust from the store, adopt what was running, listen.
-   * @throws {TransportError} as {@link Transport.listen}; {GatewayError} as the store
+   * @throws {TransportError} as {@link Transport.listen}; {GatewayError} as the store; rethrows `signal.reason`
    */
   static async open(options: GatewayCoreOptions): Promise<GatewayCore> {
     options.signal?.throwIfAborted();
-    await Promise.resolve();
-    throw new GatewayError("GATEWAY_INTERNAL", "the core is not assembled yet");
+    return new GatewayCore(await assembleCore(options));
   }
 
-  status(): Promise<GatewayStatus> {
-    return Promise.reject(new GatewayError("GATEWAY_INTERNAL", "the core is not assembled yet"));
+  /** What the gateway is and does, as one picture. */
+  async status(): Promise<GatewayStatus> {
+    const { store, registry, meshId, listener } = this.#parts;
+    const [devices, revocationEpoch, bounds] = await Promise.all([
+      store.devices.list(),
+      store.devices.revocationEpoch(),
+      store.events.bounds(),
+    ]);
+    const { online, refused } = registry.stats();
+    return {
+      meshId,
+      logId: store.meta.logId,
+      address: this.address,
+      startedAt: this.#startedAt,
+      revocationEpoch,
+      devices: devices.length,
+      online,
+      lastOffset: bounds.latest,
+      connections: listener.stats().connections,
+      refused,
+    };
   }
 
-  /** Refuse new work and connections, tell every node to come back later, wait for what is in flight, at most `graceMs`. */
-  async drain(_options?: { readonly retryAfterMs?: number; readonly graceMs?: number }): Promise<void> {
+  /** Refuse new work and connections, tell every node to come back later, and close after `graceMs`. Defaults 1000 and 0. */
+  async drain(options: { readonly retryAfterMs?: number; readonly graceMs?: number } = {}): Promise<void> {
+    const { endpoint, clock } = this.#parts;
+    this.#draining = true;
+    endpoint.drain(options.retryAfterMs ?? 1000);
+    if ((options.graceMs ?? 0) > 0) await sleep(clock, options.graceMs ?? 0);
     await this.close();
   }
 
   /** End every session and loop. The store stays open. Idempotent. */
-  async close(): Promise<void> {
-    await Promise.resolve();
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { endpoint, dispatcher, registry, closed, dueClock, unwatch } = this.#parts;
+    this.#draining = true;
+    closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
+    registry.close();
+    await dispatcher.close();
+    await endpoint.close();
+    await dueClock;
+    unwatch();
   }
 }

@@ -113,7 +113,8 @@ export interface ReadEvents {
 export interface EventPage {
   readonly events: readonly EventRow[];
   readonly scannedTo: number;
-  /** Offset of the newest event in the log at this read. */
+  /** What the log held at this read. */
+  readonly earliest: number;
   readonly latest: number;
 }
 

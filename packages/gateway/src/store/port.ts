@@ -8,6 +8,7 @@ import type { DeviceStore } from "./port-devices.ts";
 import type { EventStore, SessionStore } from "./port-events.ts";
 import type { PairingStore } from "./port-pairing.ts";
 import type { TaskStore } from "./port-tasks.ts";
+import type { TaskRow } from "./rows.ts";
 
 /** What a gateway keeps, by subject. */
 export interface Store extends AsyncDisposable {
@@ -17,10 +18,21 @@ export interface Store extends AsyncDisposable {
   readonly sessions: SessionStore;
   readonly events: EventStore;
   readonly tasks: TaskStore;
+  /**
+   * Be told of what was committed, in the order of the commits and before the promises of the writers resolve: how subscriptions wake up and the dispatcher learns of tasks. A
+   * hint where several gateways share a store. @returns stop listening
+   */
+  watch(listener: (change: StoreChange) => void): () => void;
   /** What the store is doing, for status and health; no I/O. */
   stats(): StoreStats;
   /** Commit what is queued, then close. Later calls reject `STORE_CLOSED`. Idempotent. */
   close(): Promise<void>;
+}
+
+/** What a commit changed: the log's newest offset, and tasks as they are now; neither where it did not concern them. */
+export interface StoreChange {
+  readonly latest: number | undefined;
+  readonly tasks: readonly TaskRow[];
 }
 
 /** Facts about the whole store. */

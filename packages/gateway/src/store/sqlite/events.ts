@@ -10,7 +10,7 @@ import { findOutbox } from "./sessions.ts";
 const MAX_SCAN = 8192;
 
 export function readEvents(db: Database, input: ReadEvents): EventPage {
-  const { latest } = logBounds(db);
+  const { earliest, latest } = logBounds(db);
   const scanEnd = Math.min(latest, input.after + MAX_SCAN);
   const { where, values } = conditions(input.filter);
   const rows = db.each(
@@ -34,7 +34,7 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
     events.push(event);
   }
   const last = events.at(-1)?.offset ?? input.after;
-  return { events, scannedTo: whole ? Math.max(scanEnd, input.after) : last, latest };
+  return { events, scannedTo: whole ? Math.max(scanEnd, input.after) : last, earliest, latest };
 }
 
 export function logBounds(db: Database): LogBounds {

@@ -6,6 +6,7 @@ import type { MetaStore, Store, StoreStats } from "../port.ts";
 import { readGeneration, writeGeneration } from "./generation.ts";
 import type { SqliteStoreOptions } from "./options.ts";
 import type { Reply } from "./wire.ts";
+import { Watchers } from "./watchers.ts";
 import { WorkerClient } from "./worker-client.ts";
 
 const DEFAULT_MAX_QUEUED_WRITES = 16_384;
@@ -20,15 +21,19 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const { path, generationPath } = options;
   const seenGeneration = generationPath === undefined ? 0 : await readGeneration(generationPath);
   const health = new Health();
+  const watchers = new Watchers();
   const writer = await WorkerClient.open({
     role: { kind: "write", file: { path, seenGeneration, maxBytes: options.maxBytes ?? 0 } },
     maxPending: options.maxQueuedWrites ?? DEFAULT_MAX_QUEUED_WRITES,
-    onReply: (reply) => health.note(reply, options),
+    onReply: (unit, reply) => {
+      health.note(reply, options);
+      watchers.note(unit, reply);
+    },
   });
   try {
     if (generationPath !== undefined) await writeGeneration(generationPath, writer.generation);
     const reader = await WorkerClient.open({ role: { kind: "read", path }, maxPending: MAX_QUEUED_READS });
-    return assemble(writer, reader, health);
+    return assemble(writer, reader, health, watchers);
   } catch (error) {
     await writer.close();
     throw error;
@@ -50,7 +55,7 @@ class Health {
   }
 }
 
-function assemble(writer: WorkerClient, reader: WorkerClient, health: Health): Store {
+function assemble(writer: WorkerClient, reader: WorkerClient, health: Health, watchers: Watchers): Store {
   const close = async () => {
     await writer.close();
     await reader.close();
@@ -62,6 +67,7 @@ function assemble(writer: WorkerClient, reader: WorkerClient, health: Health): S
     sessions: sessionStore(writer),
     events: eventStore(writer, reader),
     tasks: taskStore(writer, reader),
+    watch: (listener) => watchers.add(listener),
     stats: (): StoreStats => ({
       units: health.units,
       queued: writer.pending,

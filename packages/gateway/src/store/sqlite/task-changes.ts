@@ -66,13 +66,7 @@ export function adoptAttempts(
   input: { readonly leaseMs: number; readonly now: number },
 ): readonly TaskRow[] {
   const rows = db.all("SELECT * FROM tasks WHERE active = 1 AND state IN ('leased', 'running', 'unknown')");
-  return rows.map(taskRow).map((task) => {
-    const { task: lost } = stepAndSave(db, task, { kind: "node-lost", now: input.now }, input);
-    // Nothing was heard while the gateway was down, which says nothing of the node.
-    const adopted = { ...lost, dueAt: Math.max(lost.dueAt ?? 0, input.now + input.leaseMs) };
-    saveTask(db, adopted);
-    return adopted;
-  });
+  return rows.map((row) => adoptAttempt(db, taskRow(row), input));
 }
 
 /** Attempts that are with the device, as far as is known. */
@@ -97,6 +91,14 @@ export function stepAndSave(db: Database, task: TaskRow, input: TaskInput, conte
     db.run(sql, context.now, task.taskId, task.token);
   }
   return step;
+}
+
+function adoptAttempt(db: Database, task: TaskRow, context: LedgerContext): TaskRow {
+  const { task: lost } = stepAndSave(db, task, { kind: "node-lost", now: context.now }, context);
+  // Nothing was heard while the gateway was down, which says nothing of the node.
+  const adopted = { ...lost, dueAt: Math.max(lost.dueAt ?? 0, context.now + context.leaseMs) };
+  saveTask(db, adopted);
+  return adopted;
 }
 
 function insertAttempt(db: Database, task: TaskRow, now: number): void {

@@ -12,6 +12,7 @@ const WORKER = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./work
 const MAX_BATCHES = 2;
 
 interface Pending {
+  readonly unit: UnitName;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: GatewayError) => void;
 }
@@ -21,7 +22,8 @@ export interface WorkerClientOptions {
   readonly role: WorkerRole;
   /** Calls that may wait for their answer. */
   readonly maxPending: number;
-  readonly onReply?: (reply: Reply) => void;
+  /** Called in the order of the replies, before their promises resolve. */
+  readonly onReply?: (unit: UnitName, reply: Reply) => void;
 }
 
 /** Calls to one worker thread. */
@@ -84,7 +86,7 @@ export class WorkerClient {
     }
     const id = this.#nextId++;
     return new Promise<UnitOutput<N>>((resolve, reject) => {
-      this.#pending.set(id, { resolve: (value) => resolve(value as UnitOutput<N>), reject });
+      this.#pending.set(id, { unit, resolve: (value) => resolve(value as UnitOutput<N>), reject });
       this.#queue.push({ id, unit, input });
       this.#schedule();
     });
@@ -133,9 +135,10 @@ export class WorkerClient {
   #settle(reply: Reply): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
-    this.#options.onReply?.(reply);
-    if (reply.ok) pending?.resolve(reply.value);
-    else pending?.reject(fromPlain(reply.error));
+    if (pending === undefined) return;
+    this.#options.onReply?.(pending.unit, reply);
+    if (reply.ok) pending.resolve(reply.value);
+    else pending.reject(fromPlain(reply.error));
   }
 
   #fail(cause: Error | undefined): void {

@@ -1,0 +1,97 @@
+import type { Listener } from "@quaymesh/protocol";
+import { systemClock, type Clock } from "./clock.ts";
+import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
+import { LogHub } from "./events/log-hub.ts";
+import { silentLogger, type Logger } from "./logger.ts";
+import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
+import { SessionRegistry } from "./sessions/registry.ts";
+import type { Store } from "./store/port.ts";
+import { Dispatcher } from "./tasks/dispatcher.ts";
+import { runDueClock } from "./tasks/due-clock.ts";
+import { TaskHub } from "./tasks/task-hub.ts";
+import type { GatewayTrust } from "./trust.ts";
+
+/** What a running core is made of. */
+export interface CoreParts {
+  readonly meshId: string;
+  readonly store: Store;
+  readonly trust: GatewayTrust;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits: GatewayLimits;
+  readonly log: LogHub;
+  readonly hub: TaskHub;
+  readonly dispatcher: Dispatcher;
+  readonly registry: SessionRegistry;
+  readonly listener: Listener;
+  readonly endpoint: MeshEndpoint;
+  /** Aborts when the core closes. */
+  readonly closed: AbortController;
+  readonly dueClock: Promise<void>;
+  /** Stop hearing from the store. */
+  readonly unwatch: () => void;
+}
+
+/** Bounds that hold where nobody says otherwise. */
+const DEFAULT_LIMITS: GatewayLimits = {
+  heartbeatMs: 30_000,
+  leaseMs: 30_000,
+  maxUnfinishedTasks: 100_000,
+  maxBatchesInFlight: 4,
+};
+
+/** Build the core, in the order in which its parts may begin to act: trust before the first connection, old work before new. */
+export async function assembleCore(options: GatewayCoreOptions): Promise<CoreParts> {
+  const { store, trust, meshId, clock = systemClock, logger = silentLogger } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const { leaseMs } = limits;
+  trust.load(await store.devices.trustSnapshot());
+  const log = new LogHub((await store.events.bounds()).latest);
+  const hub = new TaskHub();
+  const dispatcher = new Dispatcher({ store, clock, logger, leaseMs });
+  const unwatch = store.watch((change) => {
+    if (change.latest !== undefined) log.appended(change.latest);
+    for (const task of change.tasks) {
+      dispatcher.changed(task);
+      hub.changed(task);
+    }
+  });
+  try {
+    await dispatcher.load();
+    const listener = await listen(options);
+    const registry = new SessionRegistry({ clock, refused: () => listener.stats().refused });
+    const context = {
+      store,
+      trust,
+      issuer: options.issuer,
+      registry,
+      log,
+      dispatch: dispatcher,
+      clock,
+      logger,
+      meshId,
+    };
+    const endpoint = new MeshEndpoint(listener, { ...context, ...limits });
+    endpoint.start();
+    const closed = new AbortController();
+    const { signal } = closed;
+    const dueClock = runDueClock({ store, clock, logger, leaseMs, signal, idle: () => dispatcher.idle });
+    return { ...context, limits, hub, dispatcher, listener, endpoint, closed, dueClock, unwatch };
+  } catch (error) {
+    unwatch();
+    await dispatcher.close();
+    throw error;
+  }
+}
+
+function listen(options: GatewayCoreOptions): Promise<Listener> {
+  const { transport, address, credentials, anchorsPem, trust, transportLimits, signal } = options;
+  return transport.listen({
+    address,
+    protocol: "quaymesh/1",
+    credentials,
+    trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
+    ...(transportLimits !== undefined && { limits: transportLimits }),
+    ...(signal !== undefined && { signal }),
+  });
+}

@@ -1,0 +1,105 @@
+import { GatewayError } from "../errors.ts";
+import type { SessionRegistry } from "../sessions/registry.ts";
+import type { Store } from "../store/port.ts";
+import type { EnrollInput, EnrollResult } from "../store/port-devices.ts";
+import type { DeviceRow } from "../store/rows.ts";
+import type { Dispatcher } from "../tasks/dispatcher.ts";
+import type { GatewayTrust } from "../trust.ts";
+import { revokeDevice, type RevocationContext } from "./revocation.ts";
+import type { DeviceService, DeviceView } from "./service.ts";
+
+/** What {@link createDeviceService} takes. */
+export interface DeviceServiceOptions extends RevocationContext {
+  readonly store: Store;
+  readonly trust: GatewayTrust;
+  readonly registry: SessionRegistry;
+  readonly dispatcher: Dispatcher;
+}
+
+/** Paired devices, for operators and for pairing. */
+export function createDeviceService(options: DeviceServiceOptions): DeviceService {
+  const { store, trust, registry } = options;
+  const find = async (device: string) => await findDevice(store, device);
+  return {
+    async list() {
+      const rows = await store.devices.list();
+      return await Promise.all(rows.map((row) => viewOf(options, row)));
+    },
+    get: async (device) => await viewOf(options, await find(device)),
+    resolve: async (device) => (await find(device)).deviceId,
+    async previewRevocation(device) {
+      const row = await find(device);
+      const impact = await store.devices.revocationImpact(row.deviceId);
+      return { device: await viewOf(options, row), sessions: registry.of(row.deviceId).length, ...impact };
+    },
+    revoke: async (device, { reason = "" } = {}) => await revokeDevice((await find(device)).deviceId, reason, options),
+    enroll: async (input) => await enroll(store, trust, input),
+    async addCertificate(certificate) {
+      await store.devices.addCertificate(certificate);
+      trust.enrol(certificate.deviceId, trusted(certificate));
+    },
+  };
+}
+
+/** Committed first, trusted then: a crash between the two costs a retry, the other way round it would admit a device nobody knows. */
+async function enroll(store: Store, trust: GatewayTrust, input: EnrollInput): Promise<EnrollResult> {
+  const result = await store.devices.enroll(input);
+  trust.enrol(input.deviceId, trusted(input.certificate));
+  // A re-pairing is a new beginning: what the device had before is not good any more, used or not.
+  if (result.kind === "repaired") trust.markUsed(input.deviceId, input.certificate.serial);
+  return result;
+}
+
+function trusted({ serial, spkiSha256 }: EnrollInput["certificate"]) {
+  return { serial, spkiSha256: new Uint8Array(Buffer.from(spkiSha256, "hex")) };
+}
+
+/** An id, a unique prefix of one, or a unique name; an exact match wins over a prefix. */
+async function findDevice(store: Store, wanted: string): Promise<DeviceRow> {
+  const found = await store.devices.find(wanted);
+  const exact = found.filter(({ deviceId, name }) => deviceId === wanted.toUpperCase() || name === wanted);
+  // A revoked device keeps its name; the one that took its place is who is meant.
+  const living = exact.filter(({ revoked }) => !revoked);
+  const matches = living.length > 0 ? living : exact.length > 0 ? exact : found;
+  const [first] = matches;
+  if (first === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${wanted}`);
+  if (matches.length > 1) {
+    throw new GatewayError("DEVICE_AMBIGUOUS", `several devices match ${wanted}`, {
+      metadata: { matches: matches.map(({ deviceId }) => deviceId).join(" ") },
+    });
+  }
+  return first;
+}
+
+async function viewOf({ store, registry, dispatcher }: DeviceServiceOptions, row: DeviceRow): Promise<DeviceView> {
+  const { deviceId } = row;
+  const online = !row.revoked && registry.isOnline(deviceId);
+  const view = online ? registry.current(deviceId)?.view() : undefined;
+  const { running, slots } = dispatcher.usage(deviceId);
+  return {
+    deviceId,
+    name: row.name,
+    state: stateOf(row, online),
+    labels: row.labels,
+    purpose: row.purpose,
+    platform: row.platform,
+    software: row.software,
+    pairedAt: row.pairedAt,
+    lastSeenAt: view?.lastHeardAt ?? row.lastSeenAt,
+    certificateNotAfter: row.certificateNotAfter,
+    keyFingerprint: row.spkiSha256,
+    capabilities: row.capabilities.map(({ name }) => name),
+    runningTasks: running,
+    taskSlots: slots,
+    sessionEpoch: row.sessionEpoch,
+    remoteAddress: view?.remoteAddress ?? row.remoteAddress,
+    lastSeq: row.lastSeq,
+    revocation: row.revoked ? await store.devices.receipt(deviceId) : undefined,
+  };
+}
+
+function stateOf(row: DeviceRow, online: boolean): DeviceView["state"] {
+  if (row.revoked) return "revoked";
+  if (online) return "online";
+  return row.sessionEpoch === 0 ? "new" : "offline";
+}

@@ -1,0 +1,69 @@
+/** Cutting a device off. DESIGN section 5, "Revoking". */
+import { encodeValue } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../logger.ts";
+import type { SessionRegistry } from "../sessions/registry.ts";
+import type { Store } from "../store/port.ts";
+import type { ReceiptRow } from "../store/rows.ts";
+import { newId } from "../tasks/ids.ts";
+import type { GatewayTrust } from "../trust.ts";
+
+/** Kind of the event that records a revocation. */
+export const REVOKED_EVENT = "mesh.device.revoked";
+
+/** Longest reason that is kept, characters; as in the `revoked` notice. */
+const MAX_REASON_CHARACTERS = 256;
+
+/** What a revocation works with. */
+export interface RevocationContext {
+  readonly store: Store;
+  readonly trust: GatewayTrust;
+  readonly registry: SessionRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Commit, then distrust, then close: from the commit on nothing of the device is stored, from the next line on no handshake of it succeeds, and when this resolves no
+ * session of it is left. @returns the receipt; a repeat returns the same one
+ */
+export async function revokeDevice(deviceId: string, reason: string, context: RevocationContext): Promise<ReceiptRow> {
+  const { store, trust, registry, clock, logger } = context;
+  const started = clock.monotonicMs();
+  const now = clock.now();
+  const kept = reason.slice(0, MAX_REASON_CHARACTERS).toWellFormed();
+  const { receipt, repeated } = await store.devices.revoke({ deviceId, receiptId: newId(now), reason: kept, now });
+  const epoch = receipt.revocationEpoch;
+  // No await between these two: a connection is either found here, or looks itself up after the index has changed.
+  if (!repeated) trust.revoke(deviceId, epoch);
+  const sessions = registry.of(deviceId);
+  for (const session of sessions) session.feed({ kind: "revoke", epoch, reason: kept, now: clock.monotonicMs() });
+  await Promise.all(sessions.map((session) => session.connection.closed));
+  if (repeated) return receipt;
+  const closedMs = clock.monotonicMs() - started;
+  for (const _ of sessions) registry.count("revoked");
+  const finished = await finish(receipt, sessions.length, closedMs, context);
+  logger.warn({ device: deviceId, epoch, sessions: sessions.length, closedMs, reason: kept }, "device revoked");
+  return finished;
+}
+
+/** The device is cut off whatever happens here: a store that cannot take the measurements is no reason to say otherwise. */
+async function finish(
+  receipt: ReceiptRow,
+  sessionsClosed: number,
+  closedMs: number,
+  { store, clock, logger }: RevocationContext,
+): Promise<ReceiptRow> {
+  const { receiptId, deviceId, revocationEpoch, reason } = receipt;
+  const data = encodeValue({ receiptId, revocationEpoch, reason });
+  try {
+    const [finished] = await Promise.all([
+      store.devices.finishRevocation({ receiptId, sessionsClosed, closedMs }),
+      store.events.record({ deviceId, kind: REVOKED_EVENT, data, now: clock.now() }),
+    ]);
+    return finished;
+  } catch (error) {
+    logger.error({ device: deviceId, error }, "the receipt of a revocation could not be completed");
+    return { ...receipt, sessionsClosed, closedMs };
+  }
+}

@@ -1,0 +1,158 @@
+/** `events.publish` on a gateway: the protocol's ingest machine judges sequences, the store commits, and only then is anything acknowledged. */
+import {
+  openIngest,
+  parsePublishMessage,
+  parseTaskEvent,
+  ProtocolError,
+  stepIngest,
+  type EventBatch,
+  type Ingest,
+  type IngestInput,
+  type MessageStream,
+  type PublishedEvent,
+  type PublishReply,
+  type PublishRequest,
+} from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
+import type { AppendEvent, AppendResult } from "../store/port-events.ts";
+import type { LiveSession } from "../sessions/live-session.ts";
+import { awaitPeerEnd } from "../sessions/peer-end.ts";
+
+/** How long a node pauses when the store has no room. */
+const THROTTLE_MS = 1000;
+/** Kinds that only the gateway itself records. docs/wire.md, "Limits". */
+const OWN_KINDS = "mesh.";
+
+/** Serve one publish stream to its end. */
+export async function serveIngest(
+  request: PublishRequest,
+  messages: MessageStream,
+  session: LiveSession,
+): Promise<void> {
+  const epoch = session.outboxEpoch;
+  if (epoch === undefined || Buffer.compare(epoch, request.outboxEpoch) !== 0) {
+    await messages.fail({ code: "OUTBOX_UNKNOWN", message: "the outbox epoch is not the one of the hello" });
+    return await awaitPeerEnd(messages, session.context.clock);
+  }
+  const { deviceId } = session;
+  const watermark = await session.context.store.events.watermark({ deviceId, outboxEpoch: epoch });
+  const ingest = new IngestStream(messages, session, epoch, watermark);
+  await ingest.run();
+}
+
+class IngestStream {
+  readonly #messages: MessageStream;
+  readonly #session: LiveSession;
+  readonly #epoch: Uint8Array;
+  readonly #inFlight = new Set<Promise<void>>();
+  /** What ended the stream before its node did. */
+  #failure: { readonly error: unknown } | undefined;
+  #state: Ingest;
+  #replies: Promise<void> = Promise.resolve();
+
+  constructor(messages: MessageStream, session: LiveSession, epoch: Uint8Array, watermark: number) {
+    this.#messages = messages;
+    this.#session = session;
+    this.#epoch = epoch;
+    const { state, effects } = openIngest(watermark);
+    this.#state = state;
+    for (const effect of effects) if (effect.kind === "reply") this.#reply(effect.reply);
+  }
+
+  async run(): Promise<void> {
+    const { maxBatchesInFlight, clock } = this.#session.context;
+    try {
+      for await (const message of this.#messages.messages(parsePublishMessage)) {
+        if (message.type === "end") break;
+        this.#onBatch(message);
+        // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
+        while (this.#inFlight.size >= maxBatchesInFlight) await Promise.race(this.#inFlight);
+        if (this.#failure !== undefined) throw this.#failure.error;
+      }
+    } finally {
+      await Promise.all(this.#inFlight);
+      await this.#replies;
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+    await this.#messages.end({ type: "end" });
+    await awaitPeerEnd(this.#messages, clock);
+  }
+
+  #onBatch(batch: EventBatch): void {
+    const before = this.#state.received;
+    const effects = this.#step({ kind: "batch", first: batch.first, count: batch.events.length });
+    const work = effects.filter((effect) => effect.kind !== "reply");
+    if (work.length === 0) return;
+    const events = batch.events.map((event) => this.#parse(event));
+    const duplicatesThrough = Math.min(before, batch.first + events.length - 1);
+    // Comparing and storing are one unit of the store, whatever the machine calls them.
+    const task = this.#commit(batch.first, events, duplicatesThrough)
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => this.#inFlight.delete(task));
+    this.#inFlight.add(task);
+  }
+
+  async #commit(first: number, events: readonly AppendEvent[], duplicatesThrough: number): Promise<void> {
+    const { store, clock } = this.#session.context;
+    let result: AppendResult;
+    try {
+      const { deviceId } = this.#session;
+      result = await store.events.append({ deviceId, outboxEpoch: this.#epoch, first, events, now: clock.now() });
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      this.#step({ kind: "refused", retryAfterMs: THROTTLE_MS });
+      return;
+    }
+    if (result.kind === "expected") {
+      // A batch before this one was not kept: the node has been told, and sends both again.
+      this.#reply({ type: "expected", seq: result.seq });
+      return;
+    }
+    if (result.conflicts.length > 0) this.#logConflicts(result.conflicts);
+    if (duplicatesThrough >= first || result.conflicts.length > 0) {
+      this.#step({ kind: "compared", through: duplicatesThrough, conflicts: result.conflicts });
+    }
+    this.#step({ kind: "committed", through: result.ackedSeq });
+  }
+
+  #step(input: IngestInput) {
+    const { state, effects } = stepIngest(this.#state, input);
+    this.#state = state;
+    for (const effect of effects) if (effect.kind === "reply") this.#reply(effect.reply);
+    return effects;
+  }
+
+  #reply(reply: PublishReply): void {
+    this.#replies = this.#replies
+      .then(() => this.#messages.send(reply))
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      });
+  }
+
+  #parse(event: PublishedEvent): AppendEvent {
+    if (event.kind.startsWith(OWN_KINDS)) throw new ProtocolError("MESSAGE_INVALID", "that kind is the gateway's own");
+    try {
+      const report = parseTaskEvent(event.kind, event.data);
+      return report === undefined ? event : { ...event, report };
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      // Kept as an event, like any other: refusing it would hold up the outbox behind it for ever.
+      const facts = { device: this.#session.deviceId, kind: event.kind, code: error.code };
+      this.#session.context.logger.warn(facts, "a task report cannot be read");
+      return event;
+    }
+  }
+
+  #logConflicts(seqs: readonly number[]): void {
+    const { logger } = this.#session.context;
+    logger.error({ device: this.#session.deviceId, seqs }, "sequences came again with another body: quarantined");
+  }
+}
+
+/** Whether trying again later can help: nothing of the batch was kept. */
+function isPassing(error: unknown): boolean {
+  return error instanceof GatewayError && (error.code === "STORE_FULL" || error.code === "STORE_OVERLOADED");
+}

@@ -1,0 +1,35 @@
+import type { Capability, RunningAttempt } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../logger.ts";
+import type { Store } from "../store/port.ts";
+import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
+import type { LogHub } from "../events/log-hub.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { SessionRegistry } from "./registry.ts";
+
+/** What every session works with. */
+export interface SessionContext {
+  readonly store: Store;
+  readonly trust: GatewayTrust;
+  readonly issuer: CertificateIssuer;
+  readonly registry: SessionRegistry;
+  readonly log: LogHub;
+  readonly dispatch: DispatchPort;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly meshId: string;
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+  readonly maxBatchesInFlight: number;
+}
+
+/** What sessions tell the dispatcher. */
+export interface DispatchPort {
+  online(session: LiveSession, capabilities: readonly Capability[], labels: readonly string[]): void;
+  offline(session: LiveSession): void;
+  capabilities(session: LiveSession, capabilities: readonly Capability[]): void;
+  /** Attempts the node should stop; those it can be told of on their stream are, the others are returned to be fenced. */
+  stop(
+    attempts: readonly Pick<RunningAttempt, "taskId" | "token">[],
+  ): readonly Pick<RunningAttempt, "taskId" | "token">[];
+}

@@ -1,0 +1,208 @@
+import {
+  CLOSE_CODES,
+  openGatewaySession,
+  stepGatewaySession,
+  type ByteStream,
+  type Connection,
+  type GatewaySession,
+  type GatewaySessionEffect,
+  type GatewaySessionInput,
+  type Capability,
+  type OpenGatewaySession,
+  type SessionEnd,
+} from "@quaymesh/protocol";
+import type { SessionContext } from "./context.ts";
+import { ControlStream } from "./control-stream.ts";
+import { OwnedTasks } from "./owned.ts";
+import { registerSession, renewAttempts } from "./registration.ts";
+import type { SessionView } from "./service.ts";
+import { serveStream } from "./streams.ts";
+
+/** Who is at the other end, by its certificate. */
+export interface SessionIdentity {
+  readonly deviceId: string;
+  readonly serial: string;
+}
+
+/** One connection of a device, from its acceptance to its end. The protocol's session machine decides; this performs what it says. */
+export class LiveSession {
+  readonly deviceId: string;
+  readonly serial: string;
+  readonly connection: Connection;
+  readonly context: SessionContext;
+  /** Of the device, as of its registration. */
+  labels: readonly string[] = [];
+  /** 0 until the store gave it one. */
+  sessionEpoch = 0;
+  /** The outbox epoch of its hello. */
+  outboxEpoch: Uint8Array | undefined;
+  readonly #control = new ControlStream();
+  readonly #work: OwnedTasks;
+  readonly #over = Promise.withResolvers<void>();
+  #openedAt = 0;
+  #state: GatewaySession;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(connection: Connection, identity: SessionIdentity, context: SessionContext) {
+    this.connection = connection;
+    this.deviceId = identity.deviceId;
+    this.serial = identity.serial;
+    this.context = context;
+    this.#work = new OwnedTasks((error) => this.#broke(error));
+    this.#state = { kind: "opening", device: identity.deviceId, deadline: Infinity };
+  }
+
+  get state(): GatewaySession {
+    return this.#state;
+  }
+
+  /** The open session; undefined before `Welcome` and after its end. */
+  get open(): OpenGatewaySession | undefined {
+    return this.#state.kind === "open" ? this.#state : undefined;
+  }
+
+  /** `host:port` of the peer now. */
+  get remoteAddress(): string {
+    const { host, port } = this.connection.remoteAddress;
+    return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  }
+
+  view(): SessionView | undefined {
+    const open = this.open;
+    if (open === undefined) return undefined;
+    const wall = this.context.clock.now() - this.context.clock.monotonicMs();
+    return {
+      deviceId: this.deviceId,
+      sessionEpoch: open.sessionEpoch,
+      openedAt: this.#openedAt,
+      lastHeardAt: wall + open.lastHeardAt,
+      remoteAddress: this.remoteAddress,
+      load: open.load ?? 0,
+      runningAttempts: open.running.length,
+    };
+  }
+
+  /** Serve the connection to its end. Never rejects: a session that fails ends alone. */
+  async serve(): Promise<void> {
+    const { state, effects } = openGatewaySession(this.deviceId, this.context.clock.monotonicMs());
+    this.#state = state;
+    this.#perform(effects);
+    this.#work.run(async () => {
+      await this.connection.closed;
+      this.feed({ kind: "lost", now: this.context.clock.monotonicMs() });
+    });
+    this.#work.run(async () => {
+      for await (const stream of this.connection.incomingStreams) this.#work.run(() => serveStream(stream, this));
+    });
+    await this.connection.closed;
+    await this.#work.settled();
+    this.#cancelTimer();
+    this.context.registry.remove(this);
+    this.#over.resolve();
+  }
+
+  /** Resolves when {@link serve} is done. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Step the machine and perform its effects. */
+  feed(input: GatewaySessionInput): void {
+    const { state, effects } = stepGatewaySession(this.#state, input);
+    this.#state = state;
+    this.#perform(effects);
+  }
+
+  /** The control stream is there: its messages go out on it from now on. */
+  attach(control: Parameters<ControlStream["attach"]>[0]): void {
+    this.#control.attach(control);
+  }
+
+  /** A stream to the node. @throws {TransportError} `CONNECTION_CLOSED` */
+  openStream(options?: { readonly signal?: AbortSignal }): Promise<ByteStream> {
+    return this.connection.openStream(options);
+  }
+
+  #perform(effects: readonly GatewaySessionEffect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+  }
+
+  #performOne(effect: GatewaySessionEffect): void {
+    switch (effect.kind) {
+      case "register":
+        return this.#work.run(() => registerSession(this, effect.hello));
+      case "send":
+        return this.#work.run(() => this.#control.send(effect.message));
+      case "online":
+        return this.#online();
+      case "offline":
+        return this.#work.run(() => this.#offline(effect.end));
+      case "renew-leases":
+        return this.#work.run(() => renewAttempts(this, effect.seq, effect.running));
+      case "capabilities":
+        return this.#work.run(() => this.#capabilities(effect.capabilities));
+      case "policy-applied":
+        return this.context.logger.debug({ device: this.deviceId, version: effect.version }, "policy applied");
+      case "fail":
+        return this.#work.run(() => this.#control.fail(effect));
+      case "close":
+        return this.#work.run(() => this.#close(effect.code, effect.reason));
+      case "schedule":
+        return this.#schedule(effect.at);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #online(): void {
+    const open = this.open;
+    if (open === undefined) return;
+    const { registry, dispatch, logger, clock } = this.context;
+    this.#openedAt = clock.now();
+    registry.announce(this);
+    dispatch.online(this, open.capabilities, this.labels);
+    logger.info(
+      { device: this.deviceId, sessionEpoch: open.sessionEpoch, remote: this.remoteAddress },
+      "device is online",
+    );
+  }
+
+  async #offline(end: SessionEnd): Promise<void> {
+    const { registry, dispatch, store, logger, clock } = this.context;
+    const wasCurrent = registry.current(this.deviceId) === this;
+    registry.remove(this);
+    dispatch.offline(this);
+    logger.info({ device: this.deviceId, sessionEpoch: this.sessionEpoch, end }, "device is offline");
+    if (end === "left") this.connection.close(CLOSE_CODES.ok, "bye");
+    // The session that superseded this one has already said what the device runs.
+    if (!wasCurrent) return;
+    const now = clock.now();
+    await store.sessions.close({ deviceId: this.deviceId, sessionEpoch: this.sessionEpoch, now });
+    if (registry.current(this.deviceId) === undefined) await store.tasks.disconnect({ deviceId: this.deviceId, now });
+  }
+
+  async #capabilities(capabilities: readonly Capability[]): Promise<void> {
+    this.context.dispatch.capabilities(this, capabilities);
+    const rows = capabilities.map(({ name, concurrency }) => ({ name, concurrency }));
+    await this.context.store.sessions.setCapabilities({ deviceId: this.deviceId, capabilities: rows });
+  }
+
+  /** Close once what was sent before has left: the notice says why, the code alone would not. */
+  async #close(code: number, reason: string): Promise<void> {
+    await this.#control.flushed();
+    this.connection.close(code, reason);
+  }
+
+  #schedule(at: number): void {
+    const { clock } = this.context;
+    this.#cancelTimer();
+    const delayMs = Math.max(0, at - clock.monotonicMs());
+    this.#cancelTimer = clock.after(delayMs, () => this.feed({ kind: "tick", now: clock.monotonicMs() }));
+  }
+
+  #broke(error: unknown): void {
+    const { logger } = this.context;
+    logger.error({ device: this.deviceId, error }, "a session failed");
+    this.connection.close(CLOSE_CODES.internal, "internal error");
+  }
+}

@@ -1,0 +1,60 @@
+import { CLOSE_CODES, type Connection, type Listener } from "@quaymesh/protocol";
+import type { SessionContext } from "./context.ts";
+import { LiveSession } from "./live-session.ts";
+import { OwnedTasks } from "./owned.ts";
+
+/** Accepts connections and serves each as a session. One that fails ends alone. */
+export class MeshEndpoint implements AsyncDisposable {
+  readonly #listener: Listener;
+  readonly #context: SessionContext;
+  readonly #work: OwnedTasks;
+  #draining = false;
+
+  constructor(listener: Listener, context: SessionContext) {
+    this.#listener = listener;
+    this.#context = context;
+    this.#work = new OwnedTasks((error) => context.logger.error({ error }, "the mesh endpoint failed at a connection"));
+  }
+
+  /** Begin to accept. */
+  start(): void {
+    this.#work.run(async () => {
+      for await (const connection of this.#listener) this.#work.run(() => this.#admit(connection));
+    });
+  }
+
+  /** Tell every node to come back later, and take no more. */
+  drain(retryAfterMs: number): void {
+    this.#draining = true;
+    for (const session of this.#context.registry.all()) session.feed({ kind: "drain", retryAfterMs });
+  }
+
+  /** End every session and the listener. Idempotent. */
+  async close(): Promise<void> {
+    this.#draining = true;
+    const now = this.#context.clock.monotonicMs();
+    const sessions = this.#context.registry.all();
+    for (const session of sessions) session.feed({ kind: "stop", now });
+    await this.#listener.close(CLOSE_CODES.draining, "the gateway stops");
+    await this.#work.settled();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #admit(connection: Connection): Promise<void> {
+    if (this.#draining) return connection.close(CLOSE_CODES.draining, "the gateway stops");
+    const { trust, registry, logger } = this.#context;
+    // The handshake's lookup, repeated in the tick in which the session is registered: a revocation since then is seen here, a later one finds the session.
+    const verdict = trust.authorize(connection.peer);
+    if (verdict.kind === "refuse") {
+      const { reason, detail, deviceId } = verdict;
+      logger.warn({ device: deviceId, reason, detail }, "a connection was refused after its handshake");
+      return connection.close(reason === "revoked" ? CLOSE_CODES.revoked : CLOSE_CODES.protocol, reason);
+    }
+    const session = new LiveSession(connection, verdict, this.#context);
+    registry.add(session);
+    await session.serve();
+  }
+}

@@ -1,0 +1,129 @@
+/** What a session needs of the store: its epoch when it opens, its leases while it lives. */
+import {
+  CLOSE_CODES,
+  encodeValue,
+  MAX_BATCH_EVENTS,
+  MAX_EVENT_BYTES,
+  MAX_FRAME_BYTES,
+  type Hello,
+  type RunningAttempt,
+  type Welcome,
+} from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
+import type { OpenedSession } from "../store/port-events.ts";
+import type { LiveSession } from "./live-session.ts";
+
+/** Kind of the event that records a superseded session. */
+export const SUPERSEDED_EVENT = "mesh.session.superseded";
+
+/** The policy nodes are told of. Policies are not served yet; version 0 is none. */
+const POLICY_VERSION = 0;
+
+/** Claim the next session epoch, take over from an older session, adopt what the node runs, and let the machine say welcome. */
+export async function registerSession(session: LiveSession, hello: Hello): Promise<void> {
+  const { store, registry, clock } = session.context;
+  const opened = await openInStore(session, hello);
+  if (opened === undefined) return;
+  session.sessionEpoch = opened.sessionEpoch;
+  session.labels = opened.labels;
+  session.outboxEpoch = hello.outboxEpoch;
+  const older = registry.claim(session, opened.sessionEpoch);
+  if (older !== undefined) await supersede(older, Math.max(session.sessionEpoch, older.sessionEpoch));
+  if (older === session) return;
+  const { deviceId } = session;
+  const at = { leaseMs: session.context.leaseMs, now: clock.now() };
+  const resumed = await store.tasks.resume({ deviceId, running: hello.running ?? [], ...at });
+  await stopCancelled(session, resumed.cancelled);
+  retireOlderCertificates(session);
+  session.feed({ kind: "registered", welcome: welcomeOf(session, opened), now: clock.monotonicMs() });
+}
+
+/** Renew the leases a heartbeat names, and tell the node which are no longer its own. */
+export async function renewAttempts(
+  session: LiveSession,
+  seq: number,
+  running: readonly RunningAttempt[],
+): Promise<void> {
+  const { store, clock, leaseMs } = session.context;
+  if (running.length === 0) return session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [] });
+  const { deviceId } = session;
+  const renewed = await store.tasks.renew({ deviceId, running, leaseMs, now: clock.now() });
+  const stopped = await stopCancelled(session, renewed.cancelled);
+  session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [...renewed.fenced, ...stopped] });
+}
+
+type AttemptRef = Pick<RunningAttempt, "taskId" | "token">;
+
+/** Cancelled while the node was away: where no stream is left to say so, the attempt is fenced. @returns those fenced */
+async function stopCancelled(session: LiveSession, cancelled: readonly AttemptRef[]): Promise<readonly AttemptRef[]> {
+  const { store, dispatch, clock, leaseMs } = session.context;
+  const unreachable = dispatch.stop(cancelled);
+  const now = clock.now();
+  await Promise.all(
+    unreachable.map(({ taskId, token }) =>
+      store.tasks.step({ taskId, token, inputs: [{ kind: "fence", now }], leaseMs, now }),
+    ),
+  );
+  return unreachable;
+}
+
+async function openInStore(session: LiveSession, hello: Hello): Promise<OpenedSession | undefined> {
+  const { store, clock, logger } = session.context;
+  try {
+    return await store.sessions.open({
+      deviceId: session.deviceId,
+      outboxEpoch: hello.outboxEpoch,
+      software: hello.software,
+      platform: `${hello.platform.os} ${hello.platform.arch}`,
+      remoteAddress: session.remoteAddress,
+      capabilities: hello.capabilities.map(({ name, concurrency }) => ({ name, concurrency })),
+      now: clock.now(),
+    });
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    const revoked = error.code === "DEVICE_REVOKED";
+    logger.warn({ device: session.deviceId, code: error.code }, "a session could not be registered");
+    session.connection.close(revoked ? CLOSE_CODES.revoked : CLOSE_CODES.internal, error.code);
+    return undefined;
+  }
+}
+
+/** Two live sessions of one device: a restarted node, or a copied identity. Either way it shows. */
+async function supersede(older: LiveSession, byEpoch: number): Promise<void> {
+  const { store, registry, clock, logger } = older.context;
+  const facts = { sessionEpoch: older.sessionEpoch, supersededBy: byEpoch, remoteAddress: older.remoteAddress };
+  logger.warn({ device: older.deviceId, ...facts }, "a session was superseded by a newer one of the same device");
+  registry.count("superseded");
+  older.feed({ kind: "supersede", now: clock.monotonicMs() });
+  await store.events.record({
+    deviceId: older.deviceId,
+    kind: SUPERSEDED_EVENT,
+    data: encodeValue(facts),
+    now: clock.now(),
+  });
+}
+
+/** The certificate of this session has been used: those before it are done with. */
+function retireOlderCertificates(session: LiveSession): void {
+  const { trust, store, logger } = session.context;
+  const { deviceId } = session;
+  const serials = trust.markUsed(deviceId, session.serial);
+  if (serials.length === 0) return;
+  // The index has forgotten them already; a store that cannot write now forgets them with the next session.
+  store.devices
+    .retireCertificates({ deviceId, serials })
+    .catch((error: unknown) => logger.warn({ device: deviceId, error }, "certificates could not be retired"));
+}
+
+function welcomeOf(session: LiveSession, opened: OpenedSession): Omit<Welcome, "type"> {
+  const { meshId, heartbeatMs, clock } = session.context;
+  return {
+    sessionEpoch: opened.sessionEpoch,
+    mesh: meshId,
+    heartbeatMs,
+    ackedSeq: opened.ackedSeq,
+    policyVersion: POLICY_VERSION,
+    limits: { maxFrameBytes: MAX_FRAME_BYTES, maxBatchEvents: MAX_BATCH_EVENTS, maxEventBytes: MAX_EVENT_BYTES },
+    time: clock.now(),
+  };
+}

@@ -1,0 +1,134 @@
+import { presenceOf, type Presence } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
+import { GatewayError } from "../errors.ts";
+import type { LiveSession } from "./live-session.ts";
+import type { SessionService, SessionStats, SessionView } from "./service.ts";
+
+/** What {@link SessionRegistry} takes. */
+export interface RegistryOptions {
+  readonly clock: Clock;
+  /** Refused connections by reason, from the listener. */
+  readonly refused: () => Readonly<Record<string, number>>;
+}
+
+/**
+ * Who is connected. A session is in here from the moment its connection is taken up, before its device is looked up once more: whoever revokes the device afterwards finds
+ * it here, and whoever revoked it before is found by the lookup.
+ */
+export class SessionRegistry implements SessionService {
+  readonly #options: RegistryOptions;
+  readonly #sessions = new Map<string, Set<LiveSession>>();
+  /** The newest registered session of each device: the one that counts. */
+  readonly #current = new Map<string, LiveSession>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #counters = { opened: 0, superseded: 0, revoked: 0 };
+  #connections = 0;
+  #closed = false;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+  }
+
+  add(session: LiveSession): void {
+    const known = this.#sessions.get(session.deviceId) ?? new Set();
+    this.#sessions.set(session.deviceId, known.add(session));
+    this.#connections += 1;
+  }
+
+  remove(session: LiveSession): void {
+    const known = this.#sessions.get(session.deviceId);
+    if (known?.delete(session) !== true) return;
+    this.#connections -= 1;
+    if (known.size === 0) this.#sessions.delete(session.deviceId);
+    if (this.#current.get(session.deviceId) === session) this.#current.delete(session.deviceId);
+  }
+
+  /**
+   * The store gave `session` its epoch; of two sessions of one device the one with the higher epoch stays.
+   * @returns the session that has to go: the older one, or `session` itself; undefined where there is no other
+   */
+  claim(session: LiveSession, sessionEpoch: number): LiveSession | undefined {
+    const current = this.#current.get(session.deviceId);
+    if (current !== undefined && current.sessionEpoch > sessionEpoch) return session;
+    this.#current.set(session.deviceId, session);
+    return current;
+  }
+
+  /** The session is welcome: tell who waits for it. */
+  announce(session: LiveSession): void {
+    this.#counters.opened += 1;
+    for (const wake of this.#waiting.get(session.deviceId) ?? []) wake();
+  }
+
+  count(what: "superseded" | "revoked"): void {
+    this.#counters[what] += 1;
+  }
+
+  /** Every session of a device, welcome or not. */
+  of(deviceId: string): readonly LiveSession[] {
+    return [...(this.#sessions.get(deviceId) ?? [])];
+  }
+
+  /** The registered session of a device. */
+  current(deviceId: string): LiveSession | undefined {
+    return this.#current.get(deviceId);
+  }
+
+  all(): readonly LiveSession[] {
+    return [...this.#sessions.values()].flatMap((sessions) => Array.from(sessions));
+  }
+
+  /** The one answer to where a device is. */
+  presence(deviceId: string): Presence {
+    return presenceOf(this.#current.get(deviceId)?.state, this.#options.clock.monotonicMs());
+  }
+
+  isOnline(deviceId: string): boolean {
+    return this.presence(deviceId).kind === "online";
+  }
+
+  online(): readonly SessionView[] {
+    const views: SessionView[] = [];
+    for (const session of this.#current.values()) {
+      const view = this.isOnline(session.deviceId) ? session.view() : undefined;
+      if (view !== undefined) views.push(view);
+    }
+    return views;
+  }
+
+  stats(): SessionStats {
+    return {
+      connections: this.#connections,
+      online: this.online().length,
+      ...this.#counters,
+      refused: this.#options.refused(),
+    };
+  }
+
+  async whenOnline(deviceId: string, options: { readonly signal?: AbortSignal } = {}): Promise<SessionView> {
+    const { signal } = options;
+    for (;;) {
+      signal?.throwIfAborted();
+      if (this.#closed) throw new GatewayError("GATEWAY_DRAINING", "the gateway is stopping");
+      const view = this.isOnline(deviceId) ? this.#current.get(deviceId)?.view() : undefined;
+      if (view !== undefined) return view;
+      await this.#announced(deviceId, signal);
+    }
+  }
+
+  /** No session will come any more. */
+  close(): void {
+    this.#closed = true;
+    for (const waiters of this.#waiting.values()) for (const wake of waiters) wake();
+  }
+
+  async #announced(deviceId: string, signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiters = this.#waiting.get(deviceId) ?? new Set();
+    this.#waiting.set(deviceId, waiters.add(resolve));
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+    await promise;
+    waiters.delete(resolve);
+    if (waiters.size === 0) this.#waiting.delete(deviceId);
+  }
+}

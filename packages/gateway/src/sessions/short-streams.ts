@@ -1,0 +1,42 @@
+/** Streams of one question and one answer: `certificate.renew` and `health`. */
+import type { MessageStream, RenewRequest } from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
+import type { LiveSession } from "./live-session.ts";
+import { awaitPeerEnd } from "./peer-end.ts";
+
+/** Issue another certificate for the enrolled key. The one in use stays good until the new one was used. */
+export async function serveRenewal(
+  request: RenewRequest,
+  messages: MessageStream,
+  session: LiveSession,
+): Promise<void> {
+  const { store, trust, issuer, clock, logger } = session.context;
+  const { deviceId } = session;
+  const now = clock.now();
+  const device = await store.devices.get(deviceId);
+  if (device === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${deviceId}`);
+  const expectedSpkiSha256 = new Uint8Array(Buffer.from(device.spkiSha256, "hex"));
+  const issued = await issuer.issueDeviceLeaf({ csr: request.csr, deviceId, expectedSpkiSha256, now });
+  await store.devices.addCertificate({
+    serial: issued.serial,
+    deviceId,
+    spkiSha256: device.spkiSha256,
+    notBefore: issued.notBefore,
+    notAfter: issued.notAfter,
+    issuedAt: now,
+    state: "active",
+    chain: issued.chain,
+  });
+  trust.enrol(deviceId, { serial: issued.serial, spkiSha256: expectedSpkiSha256 });
+  logger.info({ device: deviceId, serial: issued.serial, notAfter: issued.notAfter }, "certificate renewed");
+  await messages.end({ type: "renewed", chain: [...issued.chain], renewAfter: issued.renewAfter });
+  await awaitPeerEnd(messages, clock);
+}
+
+/** Whether the gateway can do its work. */
+export async function serveHealth(messages: MessageStream, session: LiveSession): Promise<void> {
+  const { store, clock } = session.context;
+  const status = store.stats().state === "ok" ? "ok" : "degraded";
+  await messages.end({ type: "health", status, time: clock.now() });
+  await awaitPeerEnd(messages, clock);
+}

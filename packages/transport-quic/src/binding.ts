@@ -51,6 +51,8 @@ interface NativeStats {
   readonly lost: number;
   readonly sentBytes: number;
   readonly recvBytes: number;
+  /** Milliseconds, 0 for none. */
+  readonly peerMaxIdleTimeout: number;
 }
 
 /** `quiche::Connection`. Calls that answer `Done` in Rust give `null`; other errors are thrown with the variant's name as the message. */

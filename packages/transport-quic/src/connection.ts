@@ -83,8 +83,8 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    this.#streams.uncork();
     this.#loneFins.sendAll();
+    this.#link.flush();
     this.#link.close(true, code, Buffer.from(text), info);
   }
 

@@ -25,7 +25,8 @@ export interface DialAttempt {
   readonly trust: PeerTrust;
   readonly handshakeTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  readonly keepAliveMs: number;
+  /** `undefined`: a third of the idle timeout that both ends keep. */
+  readonly keepAliveMs: number | undefined;
   readonly datagramBytes: number;
   readonly memory: StreamMemory;
   readonly signal: AbortSignal | undefined;
@@ -33,6 +34,8 @@ export interface DialAttempt {
 
 /** RFC 9001 section 4.8: crypto errors are 0x100 plus a TLS alert. */
 const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
+/** Two pings may be lost before the peer gives up. */
+const PINGS_PER_IDLE_TIMEOUT = 3;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
 
 /**
@@ -171,6 +174,10 @@ class Dialer implements EndpointOwner, LinkOwner {
   // Only the dialer pings: it is the one behind the NAT, and a gateway with ten thousand sessions need not send as many pings.
   #startKeepAlive(): void {
     let seen = -1;
+    const { keepAliveMs, idleTimeoutMs } = this.#attempt;
+    // 0: the peer has none.
+    const theirs = this.#link.native.stats().peerMaxIdleTimeout || Infinity;
+    const everyMs = keepAliveMs ?? Math.min(idleTimeoutMs, theirs) / PINGS_PER_IDLE_TIMEOUT;
     this.#keepAlive = setInterval(() => {
       const { datagrams } = this.#link;
       if (datagrams === seen && this.#link.isLive) {
@@ -178,6 +185,6 @@ class Dialer implements EndpointOwner, LinkOwner {
         this.#link.wake();
       }
       seen = datagrams;
-    }, this.#attempt.keepAliveMs);
+    }, everyMs);
   }
 }

@@ -1,4 +1,5 @@
 import type { Link, LinkHost } from "./link.ts";
+import { reportFault } from "./faults.ts";
 import { SendSlab } from "./slabs.ts";
 import { destinationIdOf } from "./datagram-shape.ts";
 import type { DatagramSource, UdpHandler, UdpSocket } from "./udp-socket.ts";
@@ -123,7 +124,8 @@ export class Endpoint implements LinkHost, UdpHandler {
 const guarded = (link: Link, work: () => void): void => {
   try {
     work();
-  } catch {
+  } catch (error) {
+    reportFault("connection", error);
     link.fault();
   }
 };

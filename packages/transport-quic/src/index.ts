@@ -1,3 +1,3 @@
 export { createQuicTransport } from "./transport.ts";
 export type { QuicTransportOptions } from "./options.ts";
-export { AUTHORIZE_FAULTS } from "./judge.ts";
+export { FAULTS } from "./faults.ts";

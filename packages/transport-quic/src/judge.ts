@@ -1,15 +1,12 @@
-import diagnostics from "node:diagnostics_channel";
 import type { PeerIdentity, PeerTrust, RefusalReason } from "@quaymesh/protocol";
 import type { NativeConnection } from "./binding.ts";
+import { reportFault } from "./faults.ts";
 import { readPeerIdentity } from "./peer-identity.ts";
 
 /** What was decided about a peer that completed TLS. */
 export type Judgement =
   | { readonly kind: "accept"; readonly peer: PeerIdentity }
   | { readonly kind: "refuse"; readonly reason: RefusalReason };
-
-/** Carries `{ error }` when an `authorize` function threw: a fault of ours that must not pass in silence. */
-export const AUTHORIZE_FAULTS = diagnostics.channel("quaymesh:transport-quic:authorize-fault");
 
 /**
  * Judge a peer, synchronously, in the tick in which TLS completed. A resumed session would have skipped the certificate checks, so it is
@@ -24,7 +21,7 @@ export function judge(native: NativeConnection, trust: PeerTrust): Judgement {
     const verdict = trust.authorize(peer);
     return verdict.kind === "accept" ? { kind: "accept", peer } : verdict;
   } catch (error) {
-    AUTHORIZE_FAULTS.publish({ error });
+    reportFault("authorize", error);
     return { kind: "refuse", reason: "denied" };
   }
 }

@@ -118,13 +118,12 @@ export class Link {
   }
 
   /**
-   * Close towards the peer and tell the owner.
+   * Close towards the peer and tell the owner. quiche sends nothing after it but the close: {@link Link.flush} before, if what was written should go out;
+   * not for a peer that is refused, which must not even get its HANDSHAKE_DONE.
    * @param info what the owner is told; quiche is not asked
    */
   close(application: boolean, code: number, reason: Uint8Array, info: CloseInfo): void {
     if (this.#state !== "live") return;
-    // What was written before must leave before: quiche sends nothing after a close but the close.
-    this.flush();
     try {
       this.native.close(application, code, reason);
     } catch {

@@ -31,6 +31,8 @@ export interface ListenerParts {
   readonly socket: UdpSocket;
   readonly options: ResolvedOptions;
   readonly memory: StreamMemory;
+  /** Closes the listener. */
+  readonly signal: AbortSignal | undefined;
   readonly limits: ListenLimits;
   readonly trust: PeerTrust;
   readonly credentials: Credentials;
@@ -68,7 +70,10 @@ export class QuicListener implements Listener, EndpointOwner {
       },
       performance.now(),
     );
+    parts.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
+
+  readonly #onAbort = (): void => void this.close();
 
   #reply(packet: Uint8Array, to: DatagramSource): void {
     this.#parts.socket.send(packet, packet.length, { host: to.address, port: to.port });
@@ -128,9 +133,13 @@ export class QuicListener implements Listener, EndpointOwner {
   }
 
   async #shut(code: number, reason: string): Promise<void> {
+    this.#parts.signal?.removeEventListener("abort", this.#onAbort);
     this.#accepted.end();
     const text = Buffer.from(reason);
-    for (const link of this.#endpoint.links()) link.close(true, code, text, { kind: "local" });
+    for (const link of this.#endpoint.links()) {
+      if (!this.#handshakes.has(link)) link.flush();
+      link.close(true, code, text, { kind: "local" });
+    }
     await this.#endpoint.close();
   }
 

@@ -28,9 +28,6 @@ export function createQuicTransport(options: QuicTransportOptions = {}): Transpo
   return new QuicTransport(resolveOptions(options));
 }
 
-/** A third: two pings may be lost before the peer gives up. */
-const PINGS_PER_IDLE_TIMEOUT = 3;
-
 class QuicTransport implements Transport {
   readonly #options: ResolvedOptions;
   readonly #configs = new ConfigCache();
@@ -66,19 +63,18 @@ class QuicTransport implements Transport {
       const nearConfig = servesLoopback ? configOf(near) : undefined;
       const farConfig = isLoopback(socket.local.host) ? configOf(near) : configOf(far);
       options.signal?.throwIfAborted();
-      const listener = new QuicListener({
+      return new QuicListener({
         binding,
         socket,
         options: this.#options,
         memory: this.#memory,
+        signal: options.signal,
         limits,
         trust,
         credentials,
         datagramBytes: Math.max(near, far),
         configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
       });
-      options.signal?.addEventListener("abort", () => void listener.close(), { once: true });
-      return listener;
     } catch (error) {
       await socket.close();
       throw error;
@@ -89,7 +85,7 @@ class QuicTransport implements Transport {
     options.signal?.throwIfAborted();
     const timeoutMs = options.handshakeTimeoutMs ?? DIAL_DEFAULTS.handshakeTimeoutMs;
     const deadline = performance.now() + timeoutMs;
-    const targets = await resolveTargets(address);
+    const targets = await resolveTargets(address, options.signal);
     let failure: unknown;
     for (const [index, target] of targets.entries()) {
       // A name's later addresses get their share of the time.
@@ -128,7 +124,7 @@ class QuicTransport implements Transport {
       trust,
       handshakeTimeoutMs,
       idleTimeoutMs,
-      keepAliveMs: this.#options.keepAliveMs ?? idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT,
+      keepAliveMs: this.#options.keepAliveMs,
       datagramBytes,
       memory: this.#memory,
       signal: options.signal,
@@ -154,13 +150,27 @@ async function bind(address: SocketAddress): Promise<UdpSocket> {
   }
 }
 
-async function resolveTargets(address: SocketAddress): Promise<IpAddress[]> {
+async function resolveTargets(address: SocketAddress, signal: AbortSignal | undefined): Promise<IpAddress[]> {
   let targets: IpAddress[];
   try {
-    targets = await resolve(address);
+    targets = await abortable(resolve(address), signal);
   } catch (cause) {
+    signal?.throwIfAborted();
     throw unreachable(cause, printAddress(address));
   }
   if (targets.length === 0) throw unreachable(undefined, printAddress(address));
   return targets;
+}
+
+// The resolver itself can't be stopped; its late answer is dropped.
+async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -22,10 +22,10 @@ test("three thousand streams end under 10 % loss, none hangs", async () => {
   const node = await mesh.dial({ port: proxy.port });
   proxy.lose(0.1);
   await inParallel(3000, 64, async (index) => {
-    const bytes = Buffer.from(`request ${index}`);
+    const bytes = Buffer.alloc(1 + (index % 2000), index);
     expect(Buffer.from(await ask(node, bytes)).equals(bytes)).toBe(true);
   });
-  expect(proxy.dropped).toBeGreaterThan(100);
+  expect(proxy.dropped).toBeGreaterThan(300);
   await mesh[Symbol.asyncDispose]();
   await serving;
 });

@@ -1,9 +1,18 @@
 import { expect, test } from "vitest";
 import { TransportError, dialVerdict } from "@quaymesh/protocol";
 import type { CloseInfo, Connection, Credentials, Verdict } from "@quaymesh/protocol";
-import { createQuicTransport } from "@quaymesh/transport-quic";
+import { FAULTS, createQuicTransport } from "@quaymesh/transport-quic";
 import { SERVER_AUTH, SERVER_NAME, createAuthority, selfSigned } from "./support/certificates.ts";
 import { PROTOCOL, accept, ask, openMesh, serveEcho, serveEchoOnAll } from "./support/mesh.ts";
+
+const once = (channel: typeof FAULTS): Promise<unknown> =>
+  new Promise((resolve) => {
+    const listen = (message: unknown): void => {
+      channel.unsubscribe(listen);
+      resolve(message);
+    };
+    channel.subscribe(listen);
+  });
 
 // A TLS 1.3 client is connected before the server has judged it, so a refusal shows in either place.
 const closeOf = async (dialing: Promise<Connection>): Promise<CloseInfo | undefined> => {
@@ -45,7 +54,8 @@ test("a request sent along with the handshake is not read from a refused peer", 
   expect(mesh.listener.stats().accepted).toBe(0);
 });
 
-test("an authorize that throws refuses its peer and spares the others", async () => {
+test("an authorize that throws refuses its peer, is reported, and spares the others", async () => {
+  const reported = once(FAULTS);
   let isBroken = true;
   const authorize = (): Verdict => {
     if (isBroken) throw new Error("the trust index is on fire");
@@ -53,6 +63,7 @@ test("an authorize that throws refuses its peer and spares the others", async ()
   };
   await using mesh = await openMesh({ authorize });
   expect(await closeOf(mesh.dial())).toMatchObject({ code: 0x131, byPeer: true });
+  expect(await reported).toMatchObject({ where: "authorize", error: { message: "the trust index is on fire" } });
   isBroken = false;
   const accepted = accept(mesh.listener);
   const node = await mesh.dial();

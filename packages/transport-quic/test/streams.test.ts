@@ -128,26 +128,40 @@ test("a promise of a write that nobody awaits does not end the process", async (
   expect(() => stream.write(Buffer.of(1))).toThrow(expect.objectContaining({ code: "CONNECTION_CLOSED" }));
 });
 
-test("keep-alive holds a connection on which nobody speaks", async () => {
-  await using mesh = await openMesh({ limits: { idleTimeoutMs: 300 } });
+test("a dialer keeps to the shorter idle timeout of the two ends", async () => {
+  await using mesh = await openMesh({ limits: { idleTimeoutMs: 1000 } });
   const serving = serveEchoOnAll(mesh.listener);
-  const node = await mesh.dial({ idleTimeoutMs: 300 });
+  const node = await mesh.dial({ idleTimeoutMs: 60_000 });
   expect(await ask(node, Buffer.from("x"))).toHaveLength(1);
   const { datagramsReceived } = mesh.listener.stats();
-  // Ten pings at 100 ms are three idle timeouts.
   await expect
     .poll(() => mesh.listener.stats().datagramsReceived - datagramsReceived, { timeout: 10_000 })
-    .toBeGreaterThanOrEqual(10);
+    .toBeGreaterThanOrEqual(5);
+  expect(await ask(node, Buffer.from("y"))).toHaveLength(1);
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});
+
+test("keep-alive holds a connection on which nobody speaks", async () => {
+  await using mesh = await openMesh({ limits: { idleTimeoutMs: 1000 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  const node = await mesh.dial({ idleTimeoutMs: 1000 });
+  expect(await ask(node, Buffer.from("x"))).toHaveLength(1);
+  const { datagramsReceived } = mesh.listener.stats();
+  // Seven pings are more than two idle timeouts.
+  await expect
+    .poll(() => mesh.listener.stats().datagramsReceived - datagramsReceived, { timeout: 10_000 })
+    .toBeGreaterThanOrEqual(7);
   expect(await ask(node, Buffer.from("y"))).toHaveLength(1);
   await mesh[Symbol.asyncDispose]();
   await serving;
 });
 
 test("silence ends a connection as idle, on both ends", async () => {
-  await using mesh = await openMesh({ limits: { idleTimeoutMs: 300 } });
+  await using mesh = await openMesh({ limits: { idleTimeoutMs: 600 } });
   await using proxy = await openProxy({ upstreamPort: mesh.listener.address.port });
   const accepted = accept(mesh.listener);
-  const node = await mesh.dial({ port: proxy.port, idleTimeoutMs: 300 });
+  const node = await mesh.dial({ port: proxy.port, idleTimeoutMs: 600 });
   const gateway = await accepted;
   const stream = await node.openStream();
   proxy.lose(1);

@@ -1,0 +1,12 @@
+import diagnostics from "node:diagnostics_channel";
+
+/**
+ * Carries `{ where, error }` for faults of this process that a transport survives but must not pass over in silence: an `authorize` that threw, a connection that failed
+ * within. Subscribe with `node:diagnostics_channel`.
+ */
+export const FAULTS = diagnostics.channel("quaymesh:transport-quic:fault");
+
+/** Tell whoever listens; nothing is thrown. */
+export function reportFault(where: "authorize" | "connection", error: unknown): void {
+  FAULTS.publish({ where, error });
+}

@@ -52,15 +52,10 @@ export class Pipe {
     wake(this.#waitingReaders);
   }
 
-  /** The next chunk, `null` after the last. */
+  /** The next bytes, `null` after the last. */
   async read(): Promise<Uint8Array | null> {
     for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) {
-        this.#queuedBytes -= chunk.length;
-        if (this.#queuedBytes < this.#windowBytes) wake(this.#waitingWriters);
-        return chunk;
-      }
+      if (this.#chunks.length > 0) return this.#takeQueued();
       if (this.#reader.kind === "failed") throw this.#reader.error;
       if (this.#writer.kind === "ended") return null;
       await wait(this.#waitingReaders);
@@ -83,6 +78,23 @@ export class Pipe {
   failWriter(error: TransportError): void {
     if (this.#writer.kind === "open") this.#writer = { kind: "failed", error };
     for (const waiter of this.#waitingWriters.splice(0)) waiter.reject(error);
+  }
+
+  /** All that is queued, as one: a network does not keep writes apart either, so nobody gets used to it. */
+  #takeQueued(): Uint8Array {
+    const only = this.#chunks.length === 1 ? this.#chunks[0] : undefined;
+    const bytes = only ?? new Uint8Array(this.#queuedBytes);
+    if (only === undefined) {
+      let at = 0;
+      for (const chunk of this.#chunks) {
+        bytes.set(chunk, at);
+        at += chunk.length;
+      }
+    }
+    this.#chunks = [];
+    this.#queuedBytes = 0;
+    wake(this.#waitingWriters);
+    return bytes;
   }
 
   #drained(): Promise<void> {

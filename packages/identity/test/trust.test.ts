@@ -10,6 +10,7 @@ import {
   meshNameOf,
   meshServerName,
   pairingServerName,
+  readDeviceLeaf,
   selfSignedCredentials,
   sha256,
   TrustIndex,
@@ -32,6 +33,7 @@ import {
   X509Certificate as ParsedCertificate,
   X509CertificateGenerator,
 } from "../src/keys/x509.ts";
+import { LeafCache } from "../src/trust/leaf-cache.ts";
 import { malleate } from "./malleate.ts";
 import {
   createMesh,
@@ -242,6 +244,25 @@ describe("the trust index", () => {
     expect(answer(index.authorize(peer))).toBe("accept");
     index.revoke(DEVICE_ID, 1);
     expect(answer(index.authorize(peer))).toBe("revoked");
+  });
+
+  test("remembers what a certificate says, never that it was trusted, and not without bound", () => {
+    const cache = new LeafCache();
+    const der = first.chain[0] ?? new Uint8Array();
+    expect(cache.read(der)).toEqual(readDeviceLeaf(der));
+    expect(cache.read(Uint8Array.from(der))).toBe(cache.read(der));
+    expect(cache.read(malleate(der))).not.toBe(cache.read(der));
+    expect(cache.size).toBe(2);
+    expect(typeof cache.read(gatewayChain[0] ?? der)).toBe("string");
+    expect(cache.size).toBe(2);
+    const small = new LeafCache(2);
+    for (const { chain } of [first, second, elsewhere, first]) small.read(chain[0] ?? der);
+    expect(small.size).toBe(2);
+    const index = createIndex();
+    index.enrol(DEVICE_ID, first);
+    expect(answer(index.authorize(peerOf(first)))).toBe("accept");
+    index.remove(DEVICE_ID);
+    expect(answer(index.authorize(peerOf(first)))).toBe("unknown");
   });
 
   test("whatever happens in whatever order, a revoked device never gets in again", () => {

@@ -1,7 +1,8 @@
 import type { PeerIdentity, RefusalReason } from "@quaymesh/protocol";
 import { timingSafeEqualBytes } from "../bytes.ts";
 import { IdentityError } from "../errors.ts";
-import { type DeviceLeaf, readDeviceLeaf } from "./read-leaf.ts";
+import { LeafCache } from "./leaf-cache.ts";
+import type { DeviceLeaf } from "./read-leaf.ts";
 import type { EnrolledCertificate, Freshness, TrustSnapshot } from "./records.ts";
 
 /** The index's answer. It fits the transport's `Verdict`, and says more. */
@@ -36,6 +37,7 @@ export class TrustIndex {
   readonly #enrolled = new Map<string, readonly EnrolledCertificate[]>();
   /** Never shrinks: removing a record must not un-revoke. */
   readonly #revoked = new Set<string>();
+  readonly #leaves = new LeafCache();
   #revocationEpoch = 0;
   #confirmedAt: number | undefined;
 
@@ -131,7 +133,7 @@ export class TrustIndex {
   readonly authorize = (peer: PeerIdentity): TrustVerdict => {
     const der = peer.chain[0];
     if (der === undefined) return { kind: "refuse", reason: "unknown", detail: "no certificate was shown" };
-    const leaf = readDeviceLeaf(der);
+    const leaf = this.#leaves.read(der);
     if (typeof leaf === "string") return { kind: "refuse", reason: "denied", detail: leaf };
     if (!timingSafeEqualBytes(leaf.spkiSha256, peer.spkiSha256)) {
       return { kind: "refuse", reason: "denied", detail: "the transport and the certificate name different keys" };

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { gatewayPairingDeadline, isPairingOpen, nodePairingDeadline } from "@quaymesh/identity";
 import { describe, expect, test } from "vitest";
 import { WORD_LIST } from "../src/pairing/wordlist.ts";
@@ -447,11 +449,11 @@ describe("a device that was cut off", () => {
   });
 });
 
-test("the word list is the published one", async () => {
-  const { createHash } = await import("node:crypto");
-  expect(WORD_LIST).toHaveLength(2048);
+test("the word list is the published one, and the one of the wire specification", () => {
   const list = `${WORD_LIST.join("\n")}\n`;
+  expect(WORD_LIST).toHaveLength(2048);
   expect(createHash("sha256").update(list).digest("hex")).toBe(
     "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda",
   );
+  expect(readFileSync(new URL("../../../schemas/wire/words.txt", import.meta.url), "utf8")).toBe(list);
 });

@@ -8,19 +8,20 @@ import { formatTable } from "./table.ts";
 
 async function bench(options: BenchOptions, signal: AbortSignal): Promise<void> {
   const { suite, rows, peers, reps, quick } = options;
-  const cells = reps * rows.reduce((sum, row) => sum + systemsOf(row, peers).length, 0);
-  const progress = new Progress(process.stderr, cells);
+  const plan = quick ? suite.quickPlan : suite.plan;
+  const total = reps * plan.rounds * rows.reduce((sum, row) => sum + systemsOf(row, peers).length, 0);
+  const progress = new Progress(process.stderr, total);
   const samples = await runSuite(suite, {
     reps,
     rows,
     peers,
-    budget: quick ? suite.quickBudget : suite.budget,
+    plan,
     profileDir: options.profileDir,
     onSample: (cell) => progress.step(cell),
     signal,
   }).finally(() => progress.end());
   const machine = { node: process.versions.node, os: `${platform()} ${arch()}`, cores: availableParallelism() };
-  const result = resultOf(suite, samples, { rows, peers, reps, quick, machine });
+  const result = resultOf(suite, samples, { rows, peers, reps, rounds: plan.rounds, quick, machine });
   process.stdout.write(`${formatTable(result)}\n`);
   if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
 }

@@ -58,7 +58,7 @@ Measures our work beside that of others, interleaved, and prints medians and
 ratios.
 
   --json           the result as JSON, on one line, the last of standard output
-  --reps N         repetitions, 1 to ${String(MAX_REPS)} (3; with --quick 1)
+  --reps N         repetitions with new processes, 1 to ${String(MAX_REPS)} (3; with --quick 1)
   --quick          a few seconds, to see that all works; no figures to quote
   --only A,B       only these rows
   --peers A,B      only these peers; "none" for ours alone

@@ -4,26 +4,26 @@ import { significant } from "./stats.ts";
 
 const BAR = 24;
 
-/** Says on standard error how far a run is: one line that moves on a terminal, one line per cell in a pipe or a log. */
+/** Says on standard error how far a run is: one line that moves on a terminal, one line per sample in a pipe or a log. */
 export class Progress {
   readonly #out: WriteStream;
-  readonly #cells: number;
+  readonly #total: number;
   #done = 0;
 
-  constructor(out: WriteStream, cells: number) {
+  constructor(out: WriteStream, total: number) {
     this.#out = out;
-    this.#cells = cells;
+    this.#total = total;
   }
 
-  /** Another cell is measured. */
+  /** Another sample is taken. */
   step({ rep, row, system, sample }: CellSample): void {
     this.#done++;
     const text = `rep ${String(rep)}  ${row.work}  ${system}  ${String(significant(sample.value, 3))} ${row.unit}`;
     if (!this.#out.isTTY) {
-      this.#out.write(`[${String(this.#done)}/${String(this.#cells)}] ${text}\n`);
+      this.#out.write(`[${String(this.#done)}/${String(this.#total)}] ${text}\n`);
       return;
     }
-    const filled = Math.round((this.#done / this.#cells) * BAR);
+    const filled = Math.round((this.#done / this.#total) * BAR);
     this.#out.write(`\r\u001B[2K${"█".repeat(filled)}${"░".repeat(BAR - filled)}  ${text}`);
   }
 

@@ -5,7 +5,7 @@ import { OURS, type RowSpec, type Sample, type Suite } from "./suite.ts";
 /** Figures of one kind by system, {@link OURS} among them. */
 type BySystem<T = number> = Readonly<Record<string, T>>;
 
-/** One row of a result; medians over the repetitions. */
+/** One row of a result; medians over all samples. */
 export interface ResultRow {
   readonly work: string;
   readonly unit: string;
@@ -20,7 +20,7 @@ export interface ResultRow {
   readonly met: boolean | null;
   /** Lowest and highest value, by system. */
   readonly ranges: BySystem<readonly [number, number]>;
-  /** Lowest and highest ratio within one repetition, by peer. */
+  /** Lowest and highest ratio within one round, by peer. */
   readonly ratioRanges: BySystem<readonly [number, number]>;
   /** Medians of further figures of the same runs, by name, then by system. */
   readonly extra: Readonly<Record<string, BySystem>>;
@@ -30,6 +30,8 @@ export interface ResultRow {
 export interface Result {
   readonly suite: string;
   readonly reps: number;
+  /** Samples of each cell in one repetition. */
+  readonly rounds: number;
   /** True for `--quick`: the figures say that it works, not how fast it is. */
   readonly quick: boolean;
   readonly machine: { readonly node: string; readonly os: string; readonly cores: number };
@@ -50,8 +52,8 @@ export function resultOf(
   samples: Samples,
   run: { readonly rows: readonly RowSpec[]; readonly peers: readonly string[] } & Omit<Result, "suite" | "rows">,
 ): Result {
-  const { rows, peers, reps, quick, machine } = run;
-  return { suite: suite.name, reps, quick, machine, rows: rows.map((row) => resultRow(row, samples, peers)) };
+  const { rows, peers, reps, rounds, quick, machine } = run;
+  return { suite: suite.name, reps, rounds, quick, machine, rows: rows.map((row) => resultRow(row, samples, peers)) };
 }
 
 function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): ResultRow {
@@ -75,7 +77,7 @@ function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): R
     goal,
     met: verdict(row, ratios, goal),
     ranges: Object.fromEntries([...cells].map(([system, list]) => [system, rangeOf(list.map(({ value }) => value))])),
-    ratioRanges: byPeer((list) => rangeOf(list.map(({ value }, rep) => (ours[rep]?.value ?? Number.NaN) / value))),
+    ratioRanges: byPeer((list) => rangeOf(list.map(({ value }, index) => (ours[index]?.value ?? Number.NaN) / value))),
     extra: extrasOf(cells),
   };
 }

@@ -1,9 +1,9 @@
-import { OURS, type Budget, type RowSpec, type Sample, type Suite } from "./suite.ts";
+import { OURS, type Plan, type Rig, type RowSpec, type Sample, type Suite } from "./suite.ts";
 
 /** What to run. */
 export interface RunOptions {
   readonly reps: number;
-  readonly budget: Budget;
+  readonly plan: Plan;
   /** Rows to measure, in order. */
   readonly rows: readonly RowSpec[];
   /** Peers to measure beside ours; a row is compared with those of its peers that are listed. */
@@ -22,7 +22,7 @@ export interface CellSample {
   readonly sample: Sample;
 }
 
-/** Samples by row and system, one per repetition, in the order of the repetitions. */
+/** Samples by row and system, in the order they were taken: the rounds of the first repetition, then those of the next. */
 export type Samples = ReadonlyMap<string, ReadonlyMap<string, readonly Sample[]>>;
 
 /** The systems a row is measured on: ours first, then the chosen peers it has. */
@@ -31,25 +31,32 @@ export function systemsOf(row: RowSpec, peers: readonly string[]): readonly stri
 }
 
 /**
- * Measure every cell `reps` times, interleaved: all systems do a row right after each other, so that a disturbance of the machine meets
- * all of them; and each repetition begins with another system, so that no place in the order is anyone's privilege.
+ * Measure every cell `rounds` times in each of `reps` repetitions, interleaved: in every round all systems do a row right after each other, so that
+ * a disturbance of the machine meets all of them; and each round begins with another system, so that no place in the order is anyone's privilege.
  */
 export async function runSuite(suite: Suite, options: RunOptions): Promise<Samples> {
-  const { rows, peers, budget, signal } = options;
+  const { rows, peers, plan, signal } = options;
   const samples = new Map<string, Map<string, Sample[]>>();
   const systems = [...new Set(rows.flatMap((row) => systemsOf(row, peers)))];
   for (let rep = 1; rep <= options.reps; rep++) {
     await using rig = await suite.open({ systems, profileDir: options.profileDir, signal });
     for (const row of rows) {
-      for (const system of rotated(systemsOf(row, peers), rep - 1)) {
-        signal.throwIfAborted();
-        const sample = await rig.measure(row.work, system, budget, signal);
-        bucket(samples, row.work, system).push(sample);
-        options.onSample({ rep, row, system, sample });
+      for (let round = 0; round < plan.rounds; round++) {
+        for (const system of rotated(systemsOf(row, peers), rep - 1 + round)) {
+          const sample = await sampleOf(rig, row, system, round, options);
+          bucket(samples, row.work, system).push(sample);
+          options.onSample({ rep, row, system, sample });
+        }
       }
     }
   }
   return samples;
+}
+
+async function sampleOf(rig: Rig, row: RowSpec, system: string, round: number, options: RunOptions): Promise<Sample> {
+  const { plan, signal } = options;
+  signal.throwIfAborted();
+  return await rig.measure(row.work, system, round === 0 ? plan.first : plan.later, signal);
 }
 
 function rotated<T>(items: readonly T[], by: number): readonly T[] {

@@ -15,10 +15,20 @@ export interface RowSpec {
   readonly goals: Readonly<Record<string, number | null>>;
 }
 
-/** How long one cell is warmed up and then measured. The same for every system of a run. */
+/** How long one sample is warmed up and then measured. The same for every system of a run. */
 export interface Budget {
   readonly warmupMs: number;
   readonly measureMs: number;
+}
+
+/** How the time of a repetition is spent. */
+export interface Plan {
+  /** Samples of each cell in one repetition, the systems taking turns: many short turns share a disturbance more evenly than one long. */
+  readonly rounds: number;
+  /** The first sample of a cell: its code is not compiled yet. */
+  readonly first: Budget;
+  /** The other samples. */
+  readonly later: Budget;
 }
 
 /** One measured cell: the value in the row's unit and further figures of the same run. */
@@ -48,8 +58,8 @@ export interface Suite {
   readonly name: string;
   readonly about: string;
   readonly rows: readonly RowSpec[];
-  readonly budget: Budget;
+  readonly plan: Plan;
   /** For `--quick`: a look at whether it works, not a figure to quote. */
-  readonly quickBudget: Budget;
+  readonly quickPlan: Plan;
   open(options: RigOptions): Promise<Rig>;
 }

@@ -11,8 +11,8 @@ export function formatTable(result: Result): string {
   const column = Math.min(MAX_COLUMN, Math.floor((WIDTH - FIRST_COLUMN) / systems.length));
   const line = (first: string, cells: readonly string[]) =>
     (first.padEnd(FIRST_COLUMN) + cells.map((cell) => cell.padEnd(column)).join("")).trimEnd();
-  const { machine, reps } = result;
-  const head = `${result.suite}: median (lowest-highest) of ${String(reps)}, on ${machine.os}, ${String(machine.cores)} cores, Node ${machine.node}`;
+  const { machine, reps, rounds } = result;
+  const head = `${result.suite}: median (lowest-highest) of ${String(reps * rounds)}, on ${machine.os}, ${String(machine.cores)} cores, Node ${machine.node}`;
   const lines = [head, "", line("", systems), "-".repeat(WIDTH)];
   for (const row of result.rows) {
     lines.push(
@@ -63,7 +63,7 @@ function footer(result: Result): readonly string[] {
   const goals = `${String(judged.length - missed.length)} of ${String(judged.length)} rows reach their goals`;
   return [
     "Ratios are ours to the peer's. docs/bench.md says what each row does.",
-    missed.length === 0 ? `${goals}.` : `${goals}; missed: ${missed.join(", ")}.`,
+    ...(missed.length === 0 ? [`${goals}.`] : [`${goals}. Missed:`, `  ${missed.join(", ")}`]),
     ...(result.quick ? ["A quick run: it shows that everything works, not how fast it is."] : []),
   ];
 }

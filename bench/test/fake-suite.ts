@@ -1,4 +1,4 @@
-import type { Rig, RigOptions, RowSpec, Sample, Suite } from "../src/suite.ts";
+import type { Plan, Rig, RigOptions, RowSpec, Sample, Suite } from "../src/suite.ts";
 
 /** Rows of a suite that measures nothing real: one where less is better, one where more is, each with a peer to reach and one to look at. */
 export const LATENCY: RowSpec = {
@@ -16,6 +16,13 @@ export const THROUGHPUT: RowSpec = {
   goals: { slow: 2 },
 };
 
+/** One round. */
+export const PLAN: Plan = {
+  rounds: 1,
+  first: { warmupMs: 20, measureMs: 1 },
+  later: { warmupMs: 10, measureMs: 1 },
+};
+
 /** A suite whose figures the test makes up; `log` tells what the runner did. */
 export function fakeSuite(figure: (work: string, system: string, rep: number) => Sample): {
   readonly suite: Suite;
@@ -27,8 +34,8 @@ export function fakeSuite(figure: (work: string, system: string, rep: number) =>
     rep++;
     log.push(`open ${systems.join(" ")}`);
     return {
-      measure: async (work, system) => {
-        log.push(`${work} ${system}`);
+      measure: async (work, system, { warmupMs }) => {
+        log.push(`${work} ${system}${warmupMs === PLAN.first.warmupMs ? "" : " again"}`);
         return figure(work, system, rep);
       },
       [Symbol.asyncDispose]: async () => {
@@ -36,9 +43,8 @@ export function fakeSuite(figure: (work: string, system: string, rep: number) =>
       },
     };
   };
-  const budget = { warmupMs: 1, measureMs: 1 };
   return {
-    suite: { name: "fake", about: "figures made up", rows: [LATENCY, THROUGHPUT], budget, quickBudget: budget, open },
+    suite: { name: "fake", about: "figures made up", rows: [LATENCY, THROUGHPUT], plan: PLAN, quickPlan: PLAN, open },
     log,
   };
 }

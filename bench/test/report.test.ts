@@ -3,7 +3,7 @@ import { reaches, resultOf, type Result } from "../src/report.ts";
 import { runSuite } from "../src/run.ts";
 import { formatTable } from "../src/table.ts";
 import type { Sample } from "../src/suite.ts";
-import { fakeSuite, LATENCY, THROUGHPUT } from "./fake-suite.ts";
+import { fakeSuite, LATENCY, PLAN, THROUGHPUT } from "./fake-suite.ts";
 
 const FIGURES: Readonly<Record<string, readonly number[]>> = {
   "latency ours": [40, 50, 90],
@@ -21,11 +21,18 @@ async function result(over: { readonly peers?: readonly string[]; readonly quick
   const { suite } = fakeSuite(figure);
   const rows = [LATENCY, THROUGHPUT];
   const peers = over.peers ?? ["slow", "fast"];
-  const budget = suite.budget;
   const signal = new AbortController().signal;
-  const samples = await runSuite(suite, { reps: 3, budget, rows, peers, profileDir: null, onSample: () => {}, signal });
+  const samples = await runSuite(suite, {
+    reps: 3,
+    plan: PLAN,
+    rows,
+    peers,
+    profileDir: null,
+    onSample: () => {},
+    signal,
+  });
   const machine = { node: "24.21.0", os: "linux x64", cores: 2 };
-  return resultOf(suite, samples, { rows, peers, reps: 3, quick: over.quick ?? false, machine });
+  return resultOf(suite, samples, { rows, peers, reps: 3, rounds: 1, quick: over.quick ?? false, machine });
 }
 
 describe("a result", () => {
@@ -62,7 +69,7 @@ describe("a result", () => {
   it("refuses to be made of fewer cells than it shows", () => {
     const { suite } = fakeSuite(() => ({ value: 1 }));
     const machine = { node: "24.21.0", os: "linux x64", cores: 2 };
-    const run = { rows: [LATENCY], peers: ["slow"], reps: 1, quick: false, machine };
+    const run = { rows: [LATENCY], peers: ["slow"], reps: 1, rounds: 1, quick: false, machine };
     const samples = new Map([["latency", new Map([["ours", [{ value: 1 }]]])]]);
     expect(() => resultOf(suite, samples, run)).toThrow("latency: slow was not measured");
   });
@@ -85,7 +92,7 @@ describe("a table", () => {
     expect(text).toMatch(/p99 +500 +2000 +250/);
     expect(text).toMatch(/lower is better +0\.25x ok <=0\.5 +2\.00x\n/);
     expect(text).toMatch(/higher is better +1\.90x MISSED >=2\n/);
-    expect(text).toContain("1 of 2 rows reach their goals; missed: throughput.");
+    expect(text).toContain("1 of 2 rows reach their goals. Missed:\n  throughput");
     expect(text).not.toContain("quick");
   });
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { runSuite, type CellSample, type RunOptions } from "../src/run.ts";
-import { fakeSuite, LATENCY, THROUGHPUT } from "./fake-suite.ts";
+import { fakeSuite, LATENCY, PLAN, THROUGHPUT } from "./fake-suite.ts";
 
 const options = (over: Partial<RunOptions> = {}): RunOptions => ({
   reps: 2,
-  budget: { warmupMs: 1, measureMs: 1 },
+  plan: PLAN,
   rows: [LATENCY, THROUGHPUT],
   peers: ["slow", "fast"],
   profileDir: null,
@@ -33,6 +33,22 @@ describe("a run", () => {
       "throughput ours",
       "close",
     ]);
+  });
+
+  it("lets the systems take turns within a row, and warms up again only a little", async () => {
+    const { suite, log } = fakeSuite(() => ({ value: 1 }));
+    const samples = await runSuite(suite, options({ reps: 1, rows: [THROUGHPUT], plan: { ...PLAN, rounds: 3 } }));
+    expect(log).toEqual([
+      "open ours slow",
+      "throughput ours",
+      "throughput slow",
+      "throughput slow again",
+      "throughput ours again",
+      "throughput ours again",
+      "throughput slow again",
+      "close",
+    ]);
+    expect(samples.get("throughput")?.get("slow")).toHaveLength(3);
   });
 
   it("keeps the samples of a cell in the order of the repetitions", async () => {

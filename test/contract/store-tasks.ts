@@ -164,6 +164,7 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       await ready(under);
       const { store } = under;
       await leased(store, { timeoutMs: 3_600_000 });
+      await stepTask(store, TASK, { kind: "accepted", token: 1, now: T0 });
       await store.tasks.disconnect({ deviceId: A, now: T0 + 5 });
       const back = T0 + LEASE_MS;
       await store.tasks.resume({ deviceId: A, running: [], leaseMs: LEASE_MS, now: back });

@@ -1,0 +1,17 @@
+/** Wait for a condition, not for a time: `check` is asked again until it gives something, or throws what it threw last after `timeoutMs`. */
+export async function eventually<T>(check: () => T | Promise<T>, timeoutMs = 10_000): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    let failure: unknown = new Error("the condition never came true");
+    try {
+      const value = await check();
+      if (value !== undefined && value !== null && value !== false) return value;
+    } catch (error) {
+      failure = error;
+    }
+    if (performance.now() > deadline) throw failure;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2);
+    });
+  }
+}

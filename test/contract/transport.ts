@@ -1,10 +1,12 @@
 /**
- * What every {@link Transport} must do, whatever it is made of. A transport's tests call {@link describeTransportContract} once:
+ * What every {@link Transport} must do, whatever it is made of. A transport's tests call
+ * {@link describeTransportContract} once:
  *
  *     describeTransportContract("memory", async () => ({ transport, host: "memory", ... }));
  *
- * `setup` runs before each test and gives a fresh {@link TransportUnderTest}; its `dispose` runs after it, whatever happened. The three credentials need different keys. Their chains must
- * end at `anchorsPem`, the server's leaf must carry `serverName`.
+ * `setup` runs before each test and gives a fresh {@link TransportUnderTest}; its `dispose` runs after it, whatever
+ * happened. The three credentials need different keys. Their chains must end at `anchorsPem`, the server's leaf must
+ * carry `serverName`.
  */
 import { describe } from "vitest";
 import type { Credentials, Transport } from "@quaymesh/protocol";

@@ -1,6 +1,7 @@
 /**
- * The few web globals that this package names: one in its public types, the text codecs in its own CBOR. Node and browsers both have them;
- * declaring only what is used keeps `node:*`, timers and `Buffer` out of reach of the sans-IO core.
+ * The few web globals that this package names: one in its public types, the text codecs in its own CBOR. Node and
+ * browsers both have them; declaring only what is used keeps `node:*`, timers and `Buffer` out of reach of the sans-IO
+ * core.
  */
 interface AbortSignal {
   readonly aborted: boolean;

@@ -2,7 +2,8 @@ import type { CloseInfo } from "./transport/close.ts";
 
 /**
  * Codes of {@link ProtocolError}. All of them say that the *peer* sent what it must not, except `VALUE_UNENCODABLE`
- * (the caller's fault). `METHOD_UNKNOWN`, `VERSION_UNSUPPORTED` and `MESSAGE_INVALID` are answered with an error frame first.
+ * (the caller's fault). `METHOD_UNKNOWN`, `VERSION_UNSUPPORTED` and `MESSAGE_INVALID` are answered with an error frame
+ * first.
  */
 export type ProtocolErrorCode =
   | "FRAME_TOO_LARGE"
@@ -26,8 +27,8 @@ export class ProtocolError extends Error {
 }
 
 /**
- * Codes of {@link TransportError}. Ours or the machine's: `ADDRESS_*`, `BINDING_UNAVAILABLE`; the caller's: `CREDENTIALS_INVALID`, `STREAM_ENDED`,
- * `TRANSPORT_CLOSED`; the network's or the peer's: the rest.
+ * Codes of {@link TransportError}. Ours or the machine's: `ADDRESS_*`, `BINDING_UNAVAILABLE`; the caller's:
+ * `CREDENTIALS_INVALID`, `STREAM_ENDED`, `TRANSPORT_CLOSED`; the network's or the peer's: the rest.
  */
 export type TransportErrorCode =
   | "ADDRESS_IN_USE"

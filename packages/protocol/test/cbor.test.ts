@@ -164,7 +164,8 @@ describe("CBOR profile", () => {
   });
 
   it("a key seen before never stands in for bytes that are no text", () => {
-    // Bytes whose Latin-1 reading is a key that was just read as UTF-8: they must not be taken for it, wherever it is remembered.
+    // Bytes whose Latin-1 reading is a key that was just read as UTF-8: they must not be taken for it, wherever it is
+    // remembered.
     for (let length = 1; length <= 16; length++) {
       for (let first = 0x80; first <= 0xff; first++) {
         for (const last of [0x80, 0xc0]) {

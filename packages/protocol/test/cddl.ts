@@ -1,6 +1,7 @@
 /**
- * As much of CDDL (RFC 8610) as schemas/wire/quaymesh.cddl uses, read and matched against decoded values: so that the file is a test subject and not a second opinion. Written
- * from the RFC, knowing nothing of our schemas. Anything it does not know is an error.
+ * As much of CDDL (RFC 8610) as schemas/wire/quaymesh.cddl uses, read and matched against decoded values: so that the
+ * file is a test subject and not a second opinion. Written from the RFC, knowing nothing of our schemas. Anything it
+ * does not know is an error.
  */
 
 type Type =

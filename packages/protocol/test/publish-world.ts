@@ -1,4 +1,7 @@
-/** An outbox, a publish stream and a log, with everything that can go wrong between them, for property tests of the two machines. */
+/**
+ * An outbox, a publish stream and a log, with everything that can go wrong between them, for property tests of the two
+ * machines.
+ */
 import {
   createPublisher,
   openIngest,

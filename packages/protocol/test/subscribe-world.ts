@@ -1,4 +1,7 @@
-/** A log, a subscribe stream and a reader, with everything that can go wrong between them, for property tests of the two machines. */
+/**
+ * A log, a subscribe stream and a reader, with everything that can go wrong between them, for property tests of the two
+ * machines.
+ */
 import {
   createSubscriber,
   openSubscription,

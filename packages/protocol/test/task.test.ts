@@ -268,7 +268,8 @@ describe("task table, whatever happens", () => {
           expect(task.attempts).toBeLessThanOrEqual(TASK_LIMITS.maxAttempts);
           expect(task.attempts).toBeGreaterThanOrEqual(0);
           expect(task.kills).toBeLessThanOrEqual(TASK_LIMITS.maxKills);
-          // Only the node's own word that nothing was done, or that more may be tried, frees such work for another attempt.
+          // Only the node's own word that nothing was done, or that more may be tried, frees such work for another
+          // attempt.
           if (isLeased(before) && !isLeased(task)) freedBy = raw.kind;
           if (!idempotent && leased) expect([undefined, "rejected", "result"]).toContain(freedBy);
         }

@@ -164,8 +164,8 @@ export async function transportError(run: () => unknown): Promise<TransportError
 }
 
 /**
- * How a dial that must not succeed ended. A TLS 1.3 client may believe itself connected before it is refused, so both forms count: a rejection that carries the close,
- * and a connection that closes.
+ * How a dial that must not succeed ended. A TLS 1.3 client may believe itself connected before it is refused, so both
+ * forms count: a rejection that carries the close, and a connection that closes.
  */
 export async function refusalOf(dial: Promise<Connection>): Promise<CloseInfo> {
   let connection: Connection;

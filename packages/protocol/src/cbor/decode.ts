@@ -1,6 +1,7 @@
 /**
- * Reads the CBOR profile of docs/wire.md and nothing else: checks and builds in one pass, so a value that breaks a rule is given up at the byte
- * that breaks it. Recursion is bounded by `maxDepth`. ADR 0010 says why this is not a general CBOR library.
+ * Reads the CBOR profile of docs/wire.md and nothing else: checks and builds in one pass, so a value that breaks a rule
+ * is given up at the byte that breaks it. Recursion is bounded by `maxDepth`. ADR 0010 says why this is not a general
+ * CBOR library.
  */
 import { ProtocolError } from "../errors.ts";
 import { FORBIDDEN_KEYS, FRAME_LIMITS, VALUE_LIMITS, type CborLimits } from "./limits.ts";
@@ -16,10 +17,12 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 const floatBits = new DataView(new ArrayBuffer(8));
 
 /**
- * Decode one CBOR value that fills `bytes`. Maps become plain objects, byte strings become views of `bytes`, integers become numbers.
- * Longer than shortest integer, length and float forms are accepted; every float is (schemas refuse what they do not want).
- * @throws {ProtocolError} `CBOR_INVALID`: tags, indefinite lengths, `undefined` and other simple values, integers outside +-(2^53 - 1), keys that are not text,
- * repeat or are forbidden, malformed UTF-8, bytes missing or left over, limits exceeded
+ * Decode one CBOR value that fills `bytes`. Maps become plain objects, byte strings become views of `bytes`, integers
+ * become numbers. Longer than shortest integer, length and float forms are accepted; every float is (schemas refuse
+ * what they do not want).
+ * @throws {ProtocolError} `CBOR_INVALID`: tags, indefinite lengths, `undefined` and other simple values, integers
+ * outside +-(2^53 - 1), keys that are not text, repeat or are forbidden, malformed UTF-8, bytes missing or left over,
+ * limits exceeded
  */
 export function decodeCbor(bytes: Uint8Array, within: CborLimits = FRAME_LIMITS): unknown {
   // A subclass (a Buffer) would leak into the result: its `subarray` makes more of itself.

@@ -1,6 +1,6 @@
 /**
- * Writes the CBOR profile of docs/wire.md: definite lengths, shortest forms of integers, lengths and floats. It refuses whatever
- * {@link decodeCbor} would, so a caller's mistake is found here and not at the peer.
+ * Writes the CBOR profile of docs/wire.md: definite lengths, shortest forms of integers, lengths and floats. It refuses
+ * whatever {@link decodeCbor} would, so a caller's mistake is found here and not at the peer.
  */
 import { ProtocolError } from "../errors.ts";
 import { FORBIDDEN_KEYS, FRAME_LIMITS, VALUE_LIMITS, type CborLimits } from "./limits.ts";
@@ -17,8 +17,9 @@ let items = 0;
 let limits = FRAME_LIMITS;
 
 /**
- * Encode a value of null, booleans, numbers, strings, `Uint8Array`s, arrays and plain objects; properties that are `undefined` are left out.
- * Whole numbers within 2^53 become integers, other numbers the shortest float that keeps them.
+ * Encode a value of null, booleans, numbers, strings, `Uint8Array`s, arrays and plain objects; properties that are
+ * `undefined` are left out. Whole numbers within 2^53 become integers, other numbers the shortest float that keeps
+ * them.
  * @throws {ProtocolError} `VALUE_UNENCODABLE` for anything else, for text with lone surrogates, and beyond the limits
  */
 export function encodeCbor(value: unknown, within: CborLimits = FRAME_LIMITS): Uint8Array {

@@ -1,4 +1,7 @@
-/** UTF-8 to text, strictly: malformed bytes are refused, never replaced, and a byte order mark is a character like any other. */
+/**
+ * UTF-8 to text, strictly: malformed bytes are refused, never replaced, and a byte order mark is a character like any
+ * other.
+ */
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -29,8 +32,9 @@ function readAscii(bytes: Uint8Array, start: number, end: number): string | unde
 }
 
 const KEY_SLOTS = 512;
-// The few dozen keys of the protocol come again in every message: comparing bytes with a remembered string is cheaper than making a new one,
-// and the engine finds properties faster by a string it has seen. A peer that fills the slots with its own keys costs only speed.
+// The few dozen keys of the protocol come again in every message: comparing bytes with a remembered string is cheaper
+// than making a new one, and the engine finds properties faster by a string it has seen. A peer that fills the slots
+// with its own keys costs only speed.
 const remembered: string[] = Array.from({ length: KEY_SLOTS }, () => "");
 
 /** {@link readUtf8} for map keys. */

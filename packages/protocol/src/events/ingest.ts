@@ -1,6 +1,6 @@
 /**
- * The gateway's side of `events.publish`: which part of a batch is new, and when to acknowledge. One per device and outbox epoch; it knows sequences, the shell
- * has the events and the store. docs/wire.md, "Publishing".
+ * The gateway's side of `events.publish`: which part of a batch is new, and when to acknowledge. One per device and
+ * outbox epoch; it knows sequences, the shell has the events and the store. docs/wire.md, "Publishing".
  */
 import { ProtocolError } from "../errors.ts";
 import type { PublishReply } from "../messages/events.ts";
@@ -11,8 +11,8 @@ export type BatchJudgement =
   /** Sequences are missing in front of it; nothing of it may be stored. */
   | { readonly kind: "gap"; readonly expected: number }
   /**
-   * The first `duplicates` events are already there (compare their bodies), the rest, `fresh`, is to be stored; either can be 0. `watermark` is the last
-   * sequence once that is done.
+   * The first `duplicates` events are already there (compare their bodies), the rest, `fresh`, is to be stored; either
+   * can be 0. `watermark` is the last sequence once that is done.
    */
   | { readonly kind: "take"; readonly duplicates: number; readonly fresh: number; readonly watermark: number };
 
@@ -50,7 +50,10 @@ export type IngestInput =
 /** What the shell does for an ingest. Indices count events within the batch of the input. */
 export type IngestEffect =
   | { readonly kind: "reply"; readonly reply: PublishReply }
-  /** Compare the first `count` events, sequences from `first`, with what is stored (one that is not committed yet has nothing to differ from); then feed `compared`. */
+  /**
+   * Compare the first `count` events, sequences from `first`, with what is stored (one that is not committed yet has
+   * nothing to differ from); then feed `compared`.
+   */
   | { readonly kind: "compare"; readonly first: number; readonly count: number }
   /** Store the events from `index` on, the first of them as sequence `first`; then feed `committed` or `refused`. */
   | { readonly kind: "append"; readonly index: number; readonly first: number; readonly count: number };

@@ -1,6 +1,7 @@
 /**
- * The node's side of `events.publish`: when to send which range of the outbox, and what may be dropped from it. It knows sequences, not events: the shell reads and writes
- * the disk. docs/wire.md, "Publishing". Times are monotonic milliseconds.
+ * The node's side of `events.publish`: when to send which range of the outbox, and what may be dropped from it. It
+ * knows sequences, not events: the shell reads and writes the disk. docs/wire.md, "Publishing". Times are monotonic
+ * milliseconds.
  */
 import type { PublishReply } from "../messages/events.ts";
 import { stay, type Step } from "../session/step.ts";
@@ -67,7 +68,10 @@ export type PublisherInput =
   /** Send what is recorded now. */
   | { readonly kind: "flush"; readonly now: number }
   | { readonly kind: "reply"; readonly reply: PublishReply; readonly now: number }
-  /** The batch of an effect is written to the stream. `last` may be smaller than asked, where the events' bytes fill a frame earlier. */
+  /**
+   * The batch of an effect is written to the stream. `last` may be smaller than asked, where the events' bytes fill a
+   * frame earlier.
+   */
   | { readonly kind: "sent"; readonly first: number; readonly last: number; readonly now: number }
   /** The stream or the connection is gone. */
   | { readonly kind: "lost" }

@@ -1,5 +1,6 @@
 /**
- * The reader's side of `events.subscribe`: checks the order, keeps the cursor over reconnects, gives credit as events are consumed. docs/wire.md, "Subscribing".
+ * The reader's side of `events.subscribe`: checks the order, keeps the cursor over reconnects, gives credit as events
+ * are consumed. docs/wire.md, "Subscribing".
  */
 import { WIRE_VERSION } from "../messages/common.ts";
 import type { EventFilter, LoggedEvent, SubscribeRequest, SubscriptionMessage } from "../messages/events.ts";

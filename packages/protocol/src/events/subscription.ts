@@ -1,6 +1,7 @@
 /**
- * The gateway's side of `events.subscribe`: what to read from the log next, within the reader's credit. It knows offsets, the shell has the events. Live and replay are one
- * path: a reader at the end of the log just waits for it to grow. docs/wire.md, "Subscribing". Times are monotonic milliseconds.
+ * The gateway's side of `events.subscribe`: what to read from the log next, within the reader's credit. It knows
+ * offsets, the shell has the events. Live and replay are one path: a reader at the end of the log just waits for it to
+ * grow. docs/wire.md, "Subscribing". Times are monotonic milliseconds.
  */
 import { MAX_BATCH_EVENTS, type SubscribeRequest } from "../messages/events.ts";
 import { stay, type Step } from "../session/step.ts";
@@ -10,7 +11,10 @@ export const SLOW_CONSUMER_MS = 30_000;
 /** Most data bytes of one `events` frame; with the other fields it stays below the frame limit. */
 export const MAX_READ_BYTES = 262_144;
 
-/** What a log holds. `earliest` is the first offset still there (`latest + 1` when it is empty), `latest` the last, 0 when nothing was ever appended. */
+/**
+ * What a log holds. `earliest` is the first offset still there (`latest + 1` when it is empty), `latest` the last, 0
+ * when nothing was ever appended.
+ */
 export interface LogExtent {
   readonly log: string;
   readonly earliest: number;
@@ -31,7 +35,10 @@ export type Subscription =
       /** Everything up to this offset is sent, or not wanted by the filter. */
       readonly cursor: number;
       readonly latest: number;
-      /** Events and data bytes the reader still takes. Bytes may go below 0: one event larger than the rest of the credit is sent whole. */
+      /**
+       * Events and data bytes the reader still takes. Bytes may go below 0: one event larger than the rest of the
+       * credit is sent whole.
+       */
       readonly creditEvents: number;
       readonly creditBytes: number;
       readonly reading: boolean;
@@ -65,8 +72,8 @@ export type SubscriptionInput =
 export type SubscriptionEffect =
   | { readonly kind: "send"; readonly message: { readonly type: "subscribed" } & LogExtent }
   /**
-   * Read what matches in `after < offset <= through`, at most so many events and (but for a first event that is larger) data bytes; send it if there is any;
-   * feed `sent` when the stream has taken it. There is one at a time.
+   * Read what matches in `after < offset <= through`, at most so many events and (but for a first event that is larger)
+   * data bytes; send it if there is any; feed `sent` when the stream has taken it. There is one at a time.
    */
   | {
       readonly kind: "read";

@@ -7,8 +7,9 @@ const FIRST_ALLOCATION_BYTES = 4096;
 const NONE: readonly Uint8Array[] = [];
 
 /**
- * Cuts a byte stream into frame bodies. A body that lies within one chunk is a view of it; one that spans chunks is copied once, into memory that grows with
- * what has arrived (4 KiB at first, then at most twice it), so a header alone reserves nothing.
+ * Cuts a byte stream into frame bodies. A body that lies within one chunk is a view of it; one that spans chunks is
+ * copied once, into memory that grows with what has arrived (4 KiB at first, then at most twice it), so a header alone
+ * reserves nothing.
  */
 export class FrameDecoder {
   readonly maxFrameBytes: number;
@@ -24,13 +25,17 @@ export class FrameDecoder {
     this.maxFrameBytes = options?.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
-  /** What every further {@link push} will throw: known as soon as the bad header is there, so that nobody waits for more bytes behind it. */
+  /**
+   * What every further {@link push} will throw: known as soon as the bad header is there, so that nobody waits for more
+   * bytes behind it.
+   */
   get failure(): ProtocolError | undefined {
     return this.#failure;
   }
 
   /**
-   * Decode the frames that `chunk` completes; an incomplete tail is kept. Frames in front of a bad header are still returned; the next call throws then.
+   * Decode the frames that `chunk` completes; an incomplete tail is kept. Frames in front of a bad header are still
+   * returned; the next call throws then.
    * @param chunk bytes as read, any length, 0 included; views of it are returned, so it must not be reused
    * @returns frame bodies in wire order
    * @throws {ProtocolError} `FRAME_TOO_LARGE`, `FRAME_EMPTY`; from then on always

@@ -18,11 +18,13 @@ import { MemoryListener } from "./listener.ts";
 /** Options of {@link createMemoryNetwork}. */
 export interface MemoryNetworkOptions {
   /**
-   * The identity that TLS would show for these credentials; throwing means they are not usable. By default {@link opaquePeer}, so any
-   * distinct strings will do as credentials.
+   * The identity that TLS would show for these credentials; throwing means they are not usable. By default
+   * {@link opaquePeer}, so any distinct strings will do as credentials.
    */
   readonly peerOf?: (credentials: Credentials) => PeerIdentity;
-  /** What TLS would verify for `anchored` trust: does this peer's chain end at the anchors? By default every chain does. */
+  /**
+   * What TLS would verify for `anchored` trust: does this peer's chain end at the anchors? By default every chain does.
+   */
   readonly isAnchored?: (peer: PeerIdentity, anchorsPem: string) => boolean;
   /** Bytes a stream holds before its writer has to wait. Default 262144. */
   readonly windowBytes?: number;
@@ -46,8 +48,8 @@ export function createMemoryNetwork(options: MemoryNetworkOptions = {}): MemoryN
 }
 
 /**
- * An identity made from the credentials' text alone: its one "certificate" is the text of `chainPem`, its key hash a (not cryptographic) digest of `keyPem`.
- * Equal keys are equal peers.
+ * An identity made from the credentials' text alone: its one "certificate" is the text of `chainPem`, its key hash a
+ * (not cryptographic) digest of `keyPem`. Equal keys are equal peers.
  */
 export function opaquePeer(credentials: Credentials): PeerIdentity {
   const encoder = new TextEncoder();

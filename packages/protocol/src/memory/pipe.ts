@@ -14,7 +14,10 @@ type Side =
 const OPEN: Side = { kind: "open" };
 const ENDED: Side = { kind: "ended" };
 
-/** One direction of a stream: a queue of byte chunks with a window. The two ends fail apart, as they do when a network lies between them. */
+/**
+ * One direction of a stream: a queue of byte chunks with a window. The two ends fail apart, as they do when a network
+ * lies between them.
+ */
 export class Pipe {
   readonly #windowBytes: number;
   #chunks: Uint8Array[] = [];

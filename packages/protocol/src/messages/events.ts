@@ -7,7 +7,10 @@ export const MAX_EVENT_BYTES = 65_536;
 /** Most events in one batch frame: keeps a full batch under the pre-scan's 4096 items. */
 export const MAX_BATCH_EVENTS = 256;
 
-/** An event as its node recorded it. `data` is one CBOR value, carried as a byte string so that a gateway need not decode it. */
+/**
+ * An event as its node recorded it. `data` is one CBOR value, carried as a byte string so that a gateway need not
+ * decode it.
+ */
 const publishedEvent = Type.Object({
   kind: text(128),
   /** The node's clock, Unix milliseconds. */
@@ -43,7 +46,10 @@ const filter = map(
   }),
 );
 
-/** Node to gateway, the request frame. `after`: the first event sent is the first after that offset; `log` names the log the offset belongs to. */
+/**
+ * Node to gateway, the request frame. `after`: the first event sent is the first after that offset; `log` names the log
+ * the offset belongs to.
+ */
 export const subscribeRequest = request("events.subscribe", {
   after: uint(),
   log: Type.Optional(text(64)),

@@ -1,6 +1,7 @@
 /**
- * From a frame body to a typed message: CBOR profile, then the message's own schema. Behind these functions nothing is `unknown`. Fields a schema does not
- * name stay on the object, unread; message types nobody here knows give `undefined`. Both are forward compatibility, docs/wire.md, "Versions".
+ * From a frame body to a typed message: CBOR profile, then the message's own schema. Behind these functions nothing is
+ * `unknown`. Fields a schema does not name stay on the object, unread; message types nobody here knows give
+ * `undefined`. Both are forward compatibility, docs/wire.md, "Versions".
  */
 import type { Static, TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
@@ -19,8 +20,8 @@ const checkError = Compile(errorMessage);
 /**
  * A parser of the messages whose `type` is a key of `schemas`.
  *
- * What it returns throws {@link ProtocolError} `CBOR_INVALID` or `MESSAGE_INVALID`, and {@link RemoteError} when the body is an error frame: that is the
- * end of the stream, which no reader may take for a message.
+ * What it returns throws {@link ProtocolError} `CBOR_INVALID` or `MESSAGE_INVALID`, and {@link RemoteError} when the
+ * body is an error frame: that is the end of the stream, which no reader may take for a message.
  */
 export function messageParser<S extends Schemas>(schemas: S): MessageParser<Static<S[keyof S]>> {
   const validators = compileAll(schemas);

@@ -1,4 +1,7 @@
-/** One parser per direction of each stream; see {@link messageParser} for what they throw and when they give `undefined`. */
+/**
+ * One parser per direction of each stream; see {@link messageParser} for what they throw and when they give
+ * `undefined`.
+ */
 import type { Static } from "typebox";
 import {
   caughtUp,

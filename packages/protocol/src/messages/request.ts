@@ -45,7 +45,8 @@ const VALIDATORS = compileAll(SCHEMAS);
 /**
  * Read the first frame of a stream.
  * @param methods what this side serves, for example {@link NODE_METHODS} on a gateway
- * @throws {ProtocolError} `VERSION_UNSUPPORTED`, `METHOD_UNKNOWN`, `MESSAGE_INVALID`, `CBOR_INVALID`; each is to be answered with an error frame
+ * @throws {ProtocolError} `VERSION_UNSUPPORTED`, `METHOD_UNKNOWN`, `MESSAGE_INVALID`, `CBOR_INVALID`; each is to be
+ * answered with an error frame
  */
 export function parseRequest<M extends RequestMethod>(
   body: Uint8Array,

@@ -1,6 +1,7 @@
 /**
- * `task.run`, a stream the gateway opens, one per attempt; and the event kinds by which a node reports on it. Progress, log lines, output and
- * the result travel as events through the outbox, so a cut connection or a crash loses none of them. docs/wire.md, "Tasks".
+ * `task.run`, a stream the gateway opens, one per attempt; and the event kinds by which a node reports on it. Progress,
+ * log lines, output and the result travel as events through the outbox, so a cut connection or a crash loses none of
+ * them. docs/wire.md, "Tasks".
  */
 import { Type, type Static } from "typebox";
 import { bytes, message, position, request, taskId, text, uint } from "./common.ts";

@@ -12,7 +12,8 @@ export interface BackoffLimits {
 export const BACKOFF_LIMITS: BackoffLimits = { baseMs: 500, capMs: 60_000 };
 
 /**
- * Exponential backoff with full jitter: anywhere in a window that doubles. A thousand nodes cut off together then come back spread out.
+ * Exponential backoff with full jitter: anywhere in a window that doubles. A thousand nodes cut off together then come
+ * back spread out.
  * @param attempt failures so far, 1 after the first
  * @param random in [0, 1)
  * @param retryAfterMs what the peer asked for; the wait is that long at least, and jitter comes on top
@@ -58,7 +59,8 @@ export function planRedial(
     case "busy":
     case "draining":
     case "other":
-    // Also what a gateway answers that cannot judge just now (its trust index is out of touch with the store): that passes.
+    // Also what a gateway answers that cannot judge just now (its trust index is out of touch with the store): that
+    // passes.
     case "denied":
       return { kind: "retry", afterMs: backoffMs(attempt, random, options?.retryAfterMs, limits) };
     default:

@@ -1,4 +1,7 @@
-/** States, inputs and effects of the gateway's side of `session.open`. Times are monotonic milliseconds unless they say otherwise. */
+/**
+ * States, inputs and effects of the gateway's side of `session.open`. Times are monotonic milliseconds unless they say
+ * otherwise.
+ */
 import type {
   Capability,
   GatewayControlMessage,

@@ -77,7 +77,8 @@ function onHello(state: LiveSession, hello: Hello, now: number): GatewayStep {
 }
 
 function onRegistered(state: LiveSession, welcome: Omit<Welcome, "type">, now: number): GatewayStep {
-  // Registered after all, but revoked, superseded or lost meanwhile: `closed` was handled above, anything else is the shell's mistake.
+  // Registered after all, but revoked, superseded or lost meanwhile: `closed` was handled above, anything else is the
+  // shell's mistake.
   if (state.kind !== "registering") return stay(state);
   const { hello, device } = state;
   const open: OpenGatewaySession = {

@@ -1,4 +1,7 @@
-/** The node's side of `session.open`. docs/wire.md, "Session". Times are monotonic milliseconds unless they say otherwise. */
+/**
+ * The node's side of `session.open`. docs/wire.md, "Session". Times are monotonic milliseconds unless they say
+ * otherwise.
+ */
 import type {
   Capability,
   GatewayControlMessage,
@@ -69,7 +72,10 @@ export type NodeSessionEffect =
   /** End the control stream with this last message. */
   | { readonly kind: "end"; readonly message: NodeControlMessage }
   | { readonly kind: "online"; readonly welcome: Welcome }
-  /** Attempts of the heartbeat that was sent at `heartbeatAt` are good for `leaseMs` from then, except the fenced ones, which must stop. */
+  /**
+   * Attempts of the heartbeat that was sent at `heartbeatAt` are good for `leaseMs` from then, except the fenced ones,
+   * which must stop.
+   */
   | {
       readonly kind: "leases";
       readonly leaseMs: number;

@@ -7,7 +7,8 @@ export type Presence =
   | { readonly kind: "offline"; readonly since: number | undefined; readonly end: SessionEnd | undefined };
 
 /**
- * The one function that decides: online from `Welcome` until the session ends or three heartbeats are missed, whether or not a timer has fired by then.
+ * The one function that decides: online from `Welcome` until the session ends or three heartbeats are missed, whether
+ * or not a timer has fired by then.
  * @param session the device's newest session; `undefined` where it had none since the gateway started
  * @param now monotonic milliseconds
  */

@@ -6,8 +6,9 @@ import { errorFrameOf, type ErrorFacts, type WireMessage } from "../messages/wir
 import type { ByteStream } from "../transport/port.ts";
 
 /**
- * Frames over a {@link ByteStream}. One reader at a time: {@link readBatch} for hot paths, {@link receive} for a question and its answer, iteration for the rest;
- * they may be mixed, each frame is given out once. What the stream throws (`TransportError`) passes through.
+ * Frames over a {@link ByteStream}. One reader at a time: {@link readBatch} for hot paths, {@link receive} for a
+ * question and its answer, iteration for the rest; they may be mixed, each frame is given out once. What the stream
+ * throws (`TransportError`) passes through.
  */
 export class MessageStream implements AsyncDisposable {
   readonly #stream: ByteStream;

@@ -1,6 +1,7 @@
 /**
- * The task table: QUEUED -> LEASED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED | TIMED_OUT, with UNKNOWN, RETRY_WAIT and DEAD. Each input is one
- * transaction of the ledger: read the task, step, write it back where it has not changed meanwhile. docs/wire.md, "Tasks".
+ * The task table: QUEUED -> LEASED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED | TIMED_OUT, with UNKNOWN, RETRY_WAIT
+ * and DEAD. Each input is one transaction of the ledger: read the task, step, write it back where it has not changed
+ * meanwhile. docs/wire.md, "Tasks".
  */
 import { completeTask } from "./completion.ts";
 import { endAttempt } from "./retry.ts";
@@ -77,7 +78,8 @@ function accept(task: Task, token: number): TaskStep {
 
 function reject(task: Task, token: number, now: number, limits: TaskLimits): TaskStep {
   if (!isLeased(task) || token !== task.token) return unchanged(task);
-  // It may have been accepted before the answer got lost, but the node itself says that nothing was done: the attempt does not count.
+  // It may have been accepted before the answer got lost, but the node itself says that nothing was done: the attempt
+  // does not count.
   const back = { ...commonOf(task), attempts: task.attempts - 1 };
   if (task.cancelRequested) return { state: { ...back, kind: "cancelled", at: now }, effects: [] };
   const until = now + limits.retryBaseMs;
@@ -152,7 +154,8 @@ function tick(task: Task, now: number, limits: TaskLimits): TaskStep {
 
 function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits, overdueAt: number): TaskStep {
   const wasGone = task.kind === "unknown" && task.gone;
-  // Work that must not run twice is not started elsewhere while its node may yet deliver; only a node that came back without it settles that.
+  // Work that must not run twice is not started elsewhere while its node may yet deliver; only a node that came back
+  // without it settles that.
   if (!task.idempotent && !wasGone) {
     const unknown: Task =
       task.kind === "unknown"

@@ -1,4 +1,7 @@
-/** What a task can be, as a gateway's ledger holds it. docs/wire.md, "Tasks". Times are the ledger's clock in milliseconds; the machine only compares them. */
+/**
+ * What a task can be, as a gateway's ledger holds it. docs/wire.md, "Tasks". Times are the ledger's clock in
+ * milliseconds; the machine only compares them.
+ */
 
 /** Bounds of a task. */
 export interface TaskLimits {
@@ -26,7 +29,10 @@ export const TASK_LIMITS: TaskLimits = {
 export interface TaskCommon {
   /** The fencing token of the newest lease; 0 before the first. It only grows, by one per lease. */
   readonly token: number;
-  /** Who holds the newest lease, or held it: only its word on that token counts. `undefined` before the first lease, and once it is fenced. */
+  /**
+   * Who holds the newest lease, or held it: only its word on that token counts. `undefined` before the first lease, and
+   * once it is fenced.
+   */
   readonly holder: string | undefined;
   /** Attempts that may have run. */
   readonly attempts: number;
@@ -60,7 +66,10 @@ export type Task =
   /** Assigned and sent; the node has not said that it runs. */
   | (TaskCommon & Lease & { readonly kind: "leased" })
   | (TaskCommon & Lease & { readonly kind: "running" })
-  /** Sent or running when the node went out of reach. `gone`: the node came back and does not run it, though its result may still be on the way. */
+  /**
+   * Sent or running when the node went out of reach. `gone`: the node came back and does not run it, though its result
+   * may still be on the way.
+   */
   | (TaskCommon &
       Lease & { readonly kind: "unknown"; readonly since: number; readonly gone: boolean; readonly accepted: boolean })
   | (TaskCommon & { readonly kind: "retry-wait"; readonly until: number })

@@ -28,7 +28,10 @@ export const CLOSE_CODES = {
   timeout: 0x53,
 } as const;
 
-/** QUIC transport error codes this project gives or reads. RFC 9000 section 20.1; crypto errors are 0x100 + TLS alert (RFC 9001 section 4.8). */
+/**
+ * QUIC transport error codes this project gives or reads. RFC 9000 section 20.1; crypto errors are 0x100 + TLS alert
+ * (RFC 9001 section 4.8).
+ */
 export const QUIC_ERRORS = {
   noError: 0x00,
   connectionRefused: 0x02,

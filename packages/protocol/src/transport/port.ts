@@ -1,6 +1,6 @@
 /**
- * The Transport port: what a gateway and a node need of a network, and nothing about identity.
- * QUIC, the in-memory link and the simulation each implement it and pass one contract suite.
+ * The Transport port: what a gateway and a node need of a network, and nothing about identity. QUIC, the in-memory link
+ * and the simulation each implement it and pass one contract suite.
  */
 import type { CloseInfo } from "./close.ts";
 
@@ -33,15 +33,15 @@ export type RefusalReason = "revoked" | "expired" | "unknown" | "denied";
 export type Verdict = { readonly kind: "accept" } | { readonly kind: "refuse"; readonly reason: RefusalReason };
 
 /**
- * Judges a peer in the same tick in which TLS completes, before a stream byte is read. Synchronous by
- * design: an answer that has to be waited for is a window in which an unjudged peer is connected.
+ * Judges a peer in the same tick in which TLS completes, before a stream byte is read. Synchronous by design: an answer
+ * that has to be waited for is a window in which an unjudged peer is connected.
  */
 export type Authorize = (peer: PeerIdentity) => Verdict;
 
 /**
- * How a peer's certificate is judged. `anchored`: path, dates, key usage and (when dialing) name are verified
- * inside TLS against the anchors, then `authorize` may still refuse. `judged`: TLS demands a certificate and proof of its key, and
- * `authorize` alone decides; that is for pairing, where the two sides have no common root yet.
+ * How a peer's certificate is judged. `anchored`: path, dates, key usage and (when dialing) name are verified inside
+ * TLS against the anchors, then `authorize` may still refuse. `judged`: TLS demands a certificate and proof of its key,
+ * and `authorize` alone decides; that is for pairing, where the two sides have no common root yet.
  */
 export type PeerTrust =
   | { readonly kind: "anchored"; readonly anchorsPem: string; readonly authorize?: Authorize }
@@ -90,15 +90,17 @@ export interface Transport {
   /** @throws {TransportError} `ADDRESS_IN_USE`, `ADDRESS_UNAVAILABLE`, `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE` */
   listen(options: ListenOptions): Promise<Listener>;
   /**
-   * Resolves when TLS completed on this side and `trust` accepted the peer. The peer may still refuse us a round trip later: that is
-   * seen in {@link Connection.closed}, so only an application answer proves that we are in.
-   * @throws {TransportError} `UNREACHABLE`, `HANDSHAKE_TIMEOUT`, `CONNECTION_CLOSED` (with `close`), `PEER_REFUSED` (we refused it),
-   * `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE`; rethrows `signal.reason`
+   * Resolves when TLS completed on this side and `trust` accepted the peer. The peer may still refuse us a round trip
+   * later: that is seen in {@link Connection.closed}, so only an application answer proves that we are in.
+   * @throws {TransportError} `UNREACHABLE`, `HANDSHAKE_TIMEOUT`, `CONNECTION_CLOSED` (with `close`), `PEER_REFUSED` (we
+   * refused it), `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE`; rethrows `signal.reason`
    */
   dial(address: SocketAddress, options: DialOptions): Promise<Connection>;
 }
 
-/** An open listening endpoint. Iterating yields connections whose peer was accepted; leaving the loop does not close it. */
+/**
+ * An open listening endpoint. Iterating yields connections whose peer was accepted; leaving the loop does not close it.
+ */
 export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
   /** The bound address, with the real port. */
   readonly address: SocketAddress;
@@ -111,7 +113,10 @@ export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
 export interface ListenerStats {
   readonly connections: number;
   readonly accepted: number;
-  /** Refusals by reason: `shape`, `version`, `token`, `budget`, `busy`, `handshake`, `timeout`, `revoked`, `expired`, `unknown`, `denied`, … */
+  /**
+   * Refusals by reason: `shape`, `version`, `token`, `budget`, `busy`, `handshake`, `timeout`, `revoked`, `expired`,
+   * `unknown`, `denied`, …
+   */
   readonly refused: Readonly<Record<string, number>>;
   readonly datagramsReceived: number;
   readonly datagramsSent: number;
@@ -152,8 +157,8 @@ export interface ConnectionStats {
 /**
  * A bidirectional byte stream with backpressure both ways.
  *
- * A protocol must end every stream with an explicit last message: the FIN rides on the last bytes written, so the last chunk is held until more comes, `flush` or `end`
- * is called (ADR 0003).
+ * A protocol must end every stream with an explicit last message: the FIN rides on the last bytes written, so the last
+ * chunk is held until more comes, `flush` or `end` is called (ADR 0003).
  */
 export interface ByteStream extends AsyncDisposable, AsyncIterable<Uint8Array> {
   readonly id: number;
@@ -163,8 +168,8 @@ export interface ByteStream extends AsyncDisposable, AsyncIterable<Uint8Array> {
    */
   read(): Promise<Uint8Array | null>;
   /**
-   * Hand over bytes; the transport has copied or sent them when this returns. `undefined`: there is room, go on. A promise: await it before
-   * writing more.
+   * Hand over bytes; the transport has copied or sent them when this returns. `undefined`: there is room, go on. A
+   * promise: await it before writing more.
    * @throws {TransportError} `STREAM_RESET`, `STREAM_ENDED`, `CONNECTION_CLOSED`, thrown or as the rejection
    */
   write(bytes: Uint8Array): Promise<void> | undefined;

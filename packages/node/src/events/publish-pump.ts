@@ -56,7 +56,11 @@ export class PublishPump {
 
   /** Send what is recorded without waiting for a full batch. */
   flush(): void {
-    this.#feed({ kind: "flush", now: this.#options.clock.monotonic() });
+    const { clock, outbox } = this.#options;
+    const now = clock.monotonic();
+    // What was just recorded is meant too, and its news may still be on the way.
+    this.#feed({ kind: "recorded", seq: outbox.durable, now });
+    this.#feed({ kind: "flush", now });
   }
 
   /**
@@ -131,7 +135,10 @@ export class PublishPump {
     }
     const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
     await stream.send({ type: "batch", first: first.seq, events });
-    this.#feed({ kind: "sent", first: first.seq, last: last.seq, now: this.#options.clock.monotonic() });
+    const now = this.#options.clock.monotonic();
+    this.#feed({ kind: "sent", first: first.seq, last: last.seq, now });
+    // The frame was full before the batch was: the rest has no reason to wait.
+    if (last.seq < range.last) this.#feed({ kind: "flush", now });
   }
 
   #feed(input: PublisherInput): void {

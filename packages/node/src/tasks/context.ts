@@ -16,18 +16,18 @@ export interface TaskContext {
    * @param fraction 0 to 1; outside of it is taken for the nearer end
    * @param message at most 512 characters; longer is cut
    */
-  progress(fraction: number, message?: string): void;
+  readonly progress: (fraction: number, message?: string) => void;
   /**
    * Write a log line to whoever watches the task; a line above 8192 characters is cut. Lines are dropped, and the drop is logged, while the
    * outbox is nearly full.
    */
-  log(message: string, level?: TaskLogLevel): void;
+  readonly log: (message: string, level?: TaskLogLevel) => void;
   /**
    * Record an event of the application's own.
    * @returns its sequence number, once it is on disk
    * @throws {NodeError} as `Node.publish`
    */
-  emit(kind: string, data: unknown): Promise<number>;
+  readonly emit: (kind: string, data: unknown) => Promise<number>;
 }
 
 /** Why a task's signal was aborted. */

@@ -210,6 +210,8 @@ export class TaskRunner {
     } catch (cause) {
       throw new TaskRejection("NODE_BUSY", "this node cannot write to its disk", { cause });
     }
+    const details = { taskId: run.taskId, token: run.token };
+    this.#options.log({ level: "debug", event: "task.queued", message: run.definition, details });
   }
 
   /** Wait for a place and run. An attempt that is stopped while it waits does not wait on. */

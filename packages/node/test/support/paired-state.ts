@@ -1,0 +1,60 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  Authority,
+  certificatesToPem,
+  createCsr,
+  createKeyFile,
+  KeyPair,
+  KeyStore,
+  writeFileAtomic,
+} from "@quaymesh/identity";
+import type { SocketAddress } from "@quaymesh/protocol";
+import { storeIdentity } from "../../src/state/identity-file.ts";
+import { layoutOf } from "../../src/state/layout.ts";
+
+export const DEVICE_ID = "01JD0K3X9Y8QZ7V6T5S4R3P2N1";
+export const MESH_ADDRESS: SocketAddress = { host: "192.0.2.10", port: 7420 };
+
+/** A private directory that goes with its scope. */
+export async function temporaryDirectory(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), "quaymesh-node-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A certificate authority, in a directory that is gone again: its keys stay in memory. */
+export async function createAuthority(meshName = "harbor"): Promise<Authority> {
+  await using directory = await temporaryDirectory();
+  const key = await createKeyFile(join(directory.path, "sealing.key"));
+  const store = await KeyStore.open(join(directory.path, "keys"), { key });
+  return await Authority.create({ store, meshName, now: Date.now() });
+}
+
+/** Put into `directory` what pairing with `authority` would have left there. */
+export async function pairState(
+  directory: string,
+  authority: Authority,
+  options: { readonly addresses?: readonly SocketAddress[]; readonly renewAfter?: number } = {},
+): Promise<KeyPair> {
+  const layout = layoutOf(directory);
+  const key = await KeyPair.generate();
+  await writeFileAtomic(layout.key, key.privatePem().reveal());
+  const issued = await authority.issueDeviceLeaf({
+    csr: await createCsr(key),
+    deviceId: DEVICE_ID,
+    expectedSpkiSha256: key.spkiSha256,
+    now: Date.now(),
+  });
+  await storeIdentity(layout, {
+    deviceId: DEVICE_ID,
+    meshId: authority.meshId,
+    mesh: "harbor",
+    addresses: options.addresses ?? [MESH_ADDRESS],
+    chainPem: certificatesToPem(issued.chain),
+    rootPem: authority.rootPem,
+    renewAfter: options.renewAfter ?? issued.renewAfter,
+    notAfter: issued.notAfter,
+  });
+  return key;
+}

@@ -8,8 +8,13 @@ import { FORBIDDEN_KEYS, FRAME_LIMITS, VALUE_LIMITS, type CborLimits } from "./l
 const INITIAL_BYTES = 16_384;
 /** A buffer that one large value made bigger than this is not kept. */
 const KEPT_BYTES = 1_048_576;
+/** Results up to here are cut from a common block: an ArrayBuffer of its own costs a small frame twenty times what the copy does. */
+const POOLED_BYTES = 1024;
+const POOL_BYTES = 16_384;
 
 const encoder = new TextEncoder();
+let pool = new Uint8Array(POOL_BYTES);
+let pooled = 0;
 let target = new Uint8Array(INITIAL_BYTES);
 let view = new DataView(target.buffer);
 let position = 0;
@@ -48,13 +53,28 @@ export function encodeAfter(gap: number, value: unknown, within: CborLimits): Ui
     reserve(gap);
     position += gap;
     writeItem(value, 0);
-    return target.slice(start, position);
+    return cut(start, position);
   } finally {
     position = start;
     items = outer.items;
     limits = outer.limits;
     if (start === 0 && target.length > KEPT_BYTES) resize(INITIAL_BYTES);
   }
+}
+
+/** A copy of what is written between two positions, for the caller to keep. */
+function cut(start: number, end: number): Uint8Array {
+  const length = end - start;
+  if (length > POOLED_BYTES) return target.slice(start, end);
+  if (length > pool.length - pooled) {
+    pool = new Uint8Array(POOL_BYTES);
+    pooled = 0;
+  }
+  // What was handed out is never written again: the pool only moves on.
+  const copy = pool.subarray(pooled, pooled + length);
+  copy.set(target.subarray(start, end));
+  pooled += length;
+  return copy;
 }
 
 function writeItem(value: unknown, depth: number): void {

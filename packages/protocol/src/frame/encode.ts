@@ -4,7 +4,7 @@ import { ProtocolError } from "../errors.ts";
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from "./limits.ts";
 
 /**
- * A message as a whole frame: header and CBOR body in one fresh array.
+ * A message as a whole frame: header and CBOR body, in memory nobody writes again.
  * @throws {ProtocolError} `VALUE_UNENCODABLE`, also where the body exceeds `MAX_FRAME_BYTES`
  */
 export function encodeFrame(value: unknown): Uint8Array {

@@ -1,5 +1,5 @@
 import { encodeValue } from "@quaymesh/protocol";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoreUnderTest } from "./store.ts";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";

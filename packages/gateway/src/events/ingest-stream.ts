@@ -17,6 +17,7 @@ import { GatewayError } from "../errors.ts";
 import type { AppendEvent, AppendResult } from "../store/port-events.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
+import { failWhileReading } from "../sessions/stream-failure.ts";
 
 /** How long a node pauses when the store has no room. */
 const THROTTLE_MS = 1000;
@@ -45,8 +46,8 @@ class IngestStream {
   readonly #session: LiveSession;
   readonly #epoch: Uint8Array;
   readonly #inFlight = new Set<Promise<void>>();
-  /** What ended the stream before its node did. */
-  #failure: { readonly error: unknown } | undefined;
+  /** Set once the stream has failed before its node ended it. */
+  #failed = false;
   #state: Ingest;
   #replies: Promise<void> = Promise.resolve();
 
@@ -64,16 +65,17 @@ class IngestStream {
     try {
       for await (const message of this.#messages.messages(parsePublishMessage)) {
         if (message.type === "end") break;
+        // After a failure the node is told, and what it had under way is dropped until it ends.
+        if (this.#failed) continue;
         this.#onBatch(message);
         // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
         while (this.#inFlight.size >= maxBatchesInFlight) await Promise.race(this.#inFlight);
-        if (this.#failure !== undefined) throw this.#failure.error;
       }
     } finally {
       await Promise.all(this.#inFlight);
       await this.#replies;
     }
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#failed) return;
     await this.#messages.end({ type: "end" });
     await awaitPeerEnd(this.#messages, clock);
   }
@@ -87,9 +89,7 @@ class IngestStream {
     const duplicatesThrough = Math.min(before, batch.first + events.length - 1);
     // Comparing and storing are one unit of the store, whatever the machine calls them.
     const task = this.#commit(batch.first, events, duplicatesThrough)
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      })
+      .catch((error: unknown) => this.#fail(error))
       .finally(() => this.#inFlight.delete(task));
     this.#inFlight.add(task);
   }
@@ -125,11 +125,13 @@ class IngestStream {
   }
 
   #reply(reply: PublishReply): void {
-    this.#replies = this.#replies
-      .then(() => this.#messages.send(reply))
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      });
+    this.#replies = this.#replies.then(() => this.#messages.send(reply)).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (this.#failed) return;
+    this.#failed = true;
+    await failWhileReading(error, this.#messages, this.#session);
   }
 
   #parse(event: PublishedEvent): AppendEvent {

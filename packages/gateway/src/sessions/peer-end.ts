@@ -2,7 +2,7 @@ import { CLOSE_CODES, ProtocolError, TransportError, type MessageStream } from "
 import type { Clock } from "../clock.ts";
 
 /** How long a peer may take to end its side after we ended ours. */
-const PEER_END_MS = 5000;
+export const PEER_END_MS = 5000;
 
 /** Our side has ended: wait for the peer's end rather than reset what it has yet to read. Whatever it still sends is dropped. */
 export async function awaitPeerEnd(messages: MessageStream, clock: Clock): Promise<void> {

@@ -6,17 +6,14 @@ import {
   parseNodeControl,
   parseRequest,
   ProtocolError,
-  TransportError,
   type ByteStream,
   type Request,
 } from "@quaymesh/protocol";
-import { IdentityError } from "@quaymesh/identity";
-import { GatewayError } from "../errors.ts";
 import { serveIngest } from "../events/ingest-stream.ts";
 import { serveSubscription } from "../events/subscription-stream.ts";
 import type { LiveSession } from "./live-session.ts";
-import { awaitPeerEnd } from "./peer-end.ts";
 import { serveHealth, serveRenewal } from "./short-streams.ts";
+import { failStream } from "./stream-failure.ts";
 import { TimedStream } from "./timed-stream.ts";
 
 type NodeRequest = Extract<Request, { readonly method: (typeof NODE_METHODS)[number] }>;
@@ -75,27 +72,4 @@ async function serveControl(
   } finally {
     await session.connection.closed;
   }
-}
-
-async function failStream(error: unknown, messages: MessageStream, session: LiveSession): Promise<void> {
-  // The peer or the path is gone: there is no one to tell.
-  if (error instanceof TransportError) return;
-  try {
-    await messages.fail(wireError(error, session));
-  } catch (later) {
-    if (later instanceof TransportError) return;
-    throw later;
-  }
-  await awaitPeerEnd(messages, session.context.clock);
-}
-
-function wireError(error: unknown, session: LiveSession) {
-  if (error instanceof ProtocolError) return error;
-  if (error instanceof IdentityError) return { code: error.code, message: error.message };
-  if (error instanceof GatewayError) {
-    const code = error.code === "STORE_FULL" ? "STORE_FULL" : "STORE_UNAVAILABLE";
-    return { code, message: "the gateway cannot store that now", retryAfterMs: 1000 };
-  }
-  session.context.logger.error({ device: session.deviceId, error }, "a stream failed");
-  return { code: "INTERNAL", message: "the gateway failed" };
 }

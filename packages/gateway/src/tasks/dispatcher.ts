@@ -35,6 +35,8 @@ export class Dispatcher implements DispatchPort {
   readonly #nodes = new Map<string, NodeSlots>();
   /** Where each attempt is, as far as is known; its node may be out of reach. */
   readonly #placed = new Map<string, TaskRow>();
+  /** Tasks that pause before their next attempt. */
+  readonly #pausing = new Set<string>();
   readonly #streams = new Map<string, AttemptStream>();
   readonly #work: OwnedTasks;
   readonly #stopped = new AbortController();
@@ -64,9 +66,10 @@ export class Dispatcher implements DispatchPort {
     this.#place(task);
     if (task.state === "queued") this.#waiting.add(task);
     else this.#waiting.remove(task.taskId);
-    if (!isWithNode(task)) {
-      for (const node of this.#nodes.values())
-        if (node.reservedFor === task.taskId && task.state !== "queued") node.reservedFor = undefined;
+    if (task.state === "retry-wait") this.#pausing.add(task.taskId);
+    else this.#pausing.delete(task.taskId);
+    if (task.exclusive && task.state !== "queued") {
+      for (const node of this.#nodes.values()) node.unreserve(task.taskId);
     }
     this.#schedulePass();
   }
@@ -118,7 +121,7 @@ export class Dispatcher implements DispatchPort {
 
   /** Whether anything is unfinished. */
   get idle(): boolean {
-    return this.#placed.size === 0 && this.#waiting.size === 0;
+    return this.#placed.size === 0 && this.#waiting.size === 0 && this.#pausing.size === 0;
   }
 
   /** Start nothing more; resolves when what was being started has ended. */
@@ -185,10 +188,18 @@ export class Dispatcher implements DispatchPort {
       return stepped?.changed === true ? stepped.task : undefined;
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
-      // It waits as before; the store may have room again, or the device be gone from the picture, when it is tried again.
-      clock.after(RETRY_MS, () => this.changed(task));
+      clock.after(RETRY_MS, () => this.#lookAgain(task.taskId));
       return undefined;
     }
+  }
+
+  /** The store refused: it may have room again, or the device be gone from the picture, and the task may have gone on without us. */
+  #lookAgain(taskId: string): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#work.run(async () => {
+      const task = await this.#options.store.tasks.get(taskId);
+      if (task !== undefined && !this.#placed.has(taskId)) this.changed(task);
+    });
   }
 
   async #run(task: TaskRow, session: LiveSession): Promise<void> {

@@ -41,11 +41,15 @@ export class NodeSlots {
 
   take(task: Pick<TaskRow, "taskId" | "definition" | "exclusive">): void {
     this.#taken.set(task.taskId, { definition: task.definition, exclusive: task.exclusive });
-    if (this.reservedFor === task.taskId) this.reservedFor = undefined;
+    this.unreserve(task.taskId);
   }
 
   release(taskId: string): void {
     this.#taken.delete(taskId);
+  }
+
+  /** The exclusive task no longer waits. */
+  unreserve(taskId: string): void {
     if (this.reservedFor === taskId) this.reservedFor = undefined;
   }
 

@@ -57,8 +57,9 @@ class Health {
 
 function assemble(writer: WorkerClient, reader: WorkerClient, health: Health, watchers: Watchers): Store {
   const close = async () => {
-    await writer.close();
+    // The writer last: only a connection that may write can fold the WAL into the file as it leaves.
     await reader.close();
+    await writer.close();
   };
   return {
     meta: metaStore(writer, reader),

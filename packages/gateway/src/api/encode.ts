@@ -50,9 +50,14 @@ const PAIRING_STATES: Readonly<Record<WindowUpdate["state"], PairingState>> = {
   "attempt-failed": PairingState.ATTEMPT_FAILED,
 };
 
+/** A time in whole milliseconds. */
+export function timestamp(ms: number): Timestamp {
+  return timestampFromMs(Math.round(ms));
+}
+
 /** A time that may be unset. */
-export function timeMessage(time: number | undefined): { readonly time?: Timestamp }["time"] {
-  return time === undefined ? undefined : timestampFromMs(time);
+export function timeMessage(ms: number | undefined): Timestamp | undefined {
+  return ms === undefined ? undefined : timestamp(ms);
 }
 
 /** @see DeviceView */
@@ -63,7 +68,7 @@ export function deviceMessage(device: DeviceView): MessageInitShape<typeof Devic
     labels: [...device.labels],
     capabilities: [...device.capabilities],
     state: DEVICE_STATES[device.state],
-    pairedAt: timestampFromMs(pairedAt),
+    pairedAt: timestamp(pairedAt),
     lastSeenAt: timeMessage(lastSeenAt),
     certificateNotAfter: timeMessage(certificateNotAfter),
     sessionEpoch: BigInt(sessionEpoch),
@@ -78,7 +83,7 @@ export function receiptMessage(receipt: ReceiptRow): MessageInitShape<typeof Rev
     ...receipt,
     revocationEpoch: BigInt(receipt.revocationEpoch),
     lastSeq: BigInt(receipt.lastSeq),
-    revokedAt: timestampFromMs(receipt.revokedAt),
+    revokedAt: timestamp(receipt.revokedAt),
   };
 }
 
@@ -88,8 +93,8 @@ export function taskMessage(task: TaskView): MessageInitShape<typeof TaskSchema>
     taskId: task.taskId,
     definition: task.definition,
     state: TASK_STATES[task.state],
-    createdAt: timestampFromMs(task.createdAt),
-    stateSince: timestampFromMs(task.stateSince),
+    createdAt: timestamp(task.createdAt),
+    stateSince: timestamp(task.stateSince),
     deviceId: task.deviceId ?? "",
     deviceName: task.deviceName ?? "",
     attempt: task.attempt,
@@ -113,8 +118,8 @@ export function eventMessage(event: EventRow): MessageInitShape<typeof EventSche
     outboxEpoch: event.outboxEpoch,
     seq: BigInt(event.seq),
     kind: event.kind,
-    time: timestampFromMs(event.time),
-    received: timestampFromMs(event.received),
+    time: timestamp(event.time),
+    received: timestamp(event.received),
     data: event.data,
   };
 }
@@ -134,7 +139,7 @@ export function pairingRequestMessage(request: RequestView): MessageInitShape<ty
     platform: request.platform,
     remoteAddress: request.remoteAddress,
     words: [...request.words],
-    requestedAt: timestampFromMs(request.requestedAt),
+    requestedAt: timestamp(request.requestedAt),
     deviceId: request.deviceId ?? "",
     certificateNotAfter: timeMessage(request.certificateNotAfter),
   };

@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { GatewayService } from "@quaymesh/api";
 import type { GatewayStatus } from "../core.ts";
+import { timestamp } from "./encode.ts";
 
 /** What the daemon knows beyond its core. */
 export interface DaemonStatus extends GatewayStatus {
@@ -30,7 +30,7 @@ export function gatewayHandler(daemon: DaemonControl): ServiceImpl<typeof Gatewa
         meshId: status.meshId,
         meshName: status.meshName,
         version: status.version,
-        startedAt: timestampFromMs(status.startedAt),
+        startedAt: timestamp(status.startedAt),
         meshAddresses: [...status.meshAddresses],
         rootFingerprint: status.rootFingerprint,
         revocationEpoch: BigInt(status.revocationEpoch),

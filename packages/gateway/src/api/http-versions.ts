@@ -18,6 +18,8 @@ export class HttpVersions {
   readonly #sessions = new Set<ServerHttp2Session>();
   /** Calls under way per connection. Node keeps such a list only for servers that listen themselves. */
   readonly #http1Calls = new Map<Socket, number>();
+  /** Connections that have not said which version they speak. */
+  readonly #undecided = new Set<Socket>();
   #closing = false;
 
   constructor(listener: RequestListener) {
@@ -40,6 +42,8 @@ export class HttpVersions {
   serve(socket: Socket): void {
     socket.on("error", () => socket.destroy());
     socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+    this.#undecided.add(socket);
+    socket.once("close", () => this.#undecided.delete(socket));
     let seen: Buffer = Buffer.alloc(0);
     const onReadable = () => {
       const more: Buffer | null = socket.read();
@@ -60,11 +64,13 @@ export class HttpVersions {
   /** Stop: connections without a call end now, the others when their calls have. */
   closeIdle(): void {
     this.#closing = true;
+    for (const socket of this.#undecided) socket.destroy();
     for (const [socket, calls] of this.#http1Calls) if (calls === 0) socket.destroy();
     for (const session of this.#sessions) session.close();
   }
 
   #take(socket: Socket, isHttp2: boolean): void {
+    this.#undecided.delete(socket);
     if (isHttp2) {
       this.#http2.emit("connection", socket);
       return;

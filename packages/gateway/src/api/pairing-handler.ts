@@ -1,8 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { PairingService } from "@quaymesh/api";
 import type { PairingService as Pairing, WindowUpdate } from "../pairing/service.ts";
-import { pairingRequestMessage, pairingState } from "./encode.ts";
+import { pairingRequestMessage, pairingState, timestamp } from "./encode.ts";
 
 /** `quaymesh.v1.PairingService` on the pairing service. */
 export function pairingHandler(pairing: Pairing): ServiceImpl<typeof PairingService> {
@@ -19,7 +18,7 @@ export function pairingHandler(pairing: Pairing): ServiceImpl<typeof PairingServ
         windowId: opened.windowId,
         link: opened.code.kind === "ticket" ? opened.code.link.reveal() : "",
         pin: opened.code.kind === "pin" ? opened.code.pin.reveal() : "",
-        expiresAt: timestampFromMs(opened.expiresAt),
+        expiresAt: timestamp(opened.expiresAt),
         addresses: [...opened.addresses],
       };
     },

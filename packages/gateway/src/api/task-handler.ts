@@ -1,9 +1,8 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmitTaskRequest, TaskService } from "@quaymesh/api";
 import { GatewayError } from "../errors.ts";
 import type { SubmitOptions, TaskService as Tasks, TaskUpdate } from "../tasks/service.ts";
-import { taskMessage } from "./encode.ts";
+import { taskMessage, timestamp } from "./encode.ts";
 import { callerKey } from "./permissions.ts";
 
 /** Tasks in a list nobody bounded. */
@@ -64,5 +63,5 @@ function updateMessage(update: TaskUpdate) {
   const task = taskMessage(update.task);
   if (update.kind === "task") return { task };
   const { level, message, time } = update.log;
-  return { task, log: { level, message, time: timestampFromMs(time) } };
+  return { task, log: { level, message, time: timestamp(time) } };
 }

@@ -9,6 +9,8 @@ export type ClientErrorCode =
   | "GATEWAY_UNREACHABLE"
   /** The connection broke in the middle of a call. */
   | "GATEWAY_GONE"
+  /** The client was disposed of while the call was under way. */
+  | "CLIENT_CLOSED"
   /** The socket's owner is somebody else. */
   | "PERMISSION_DENIED"
   /** The input does not fit the definition's schema; nothing was sent. */

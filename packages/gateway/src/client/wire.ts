@@ -2,7 +2,7 @@
 import { Agent } from "node:http";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { clientError } from "./errors.ts";
+import { ClientError, clientError } from "./errors.ts";
 
 /** How calls reach the gateway and how their failures are named. */
 export interface Wire {
@@ -34,13 +34,15 @@ export function openWire(socketPath: string): Wire {
       (next) => (request) => next({ ...request, signal: AbortSignal.any([request.signal, closing.signal]) }),
     ],
   });
+  const failure = (cause: unknown, signal: AbortSignal | undefined): unknown =>
+    closing.signal.aborted ? closing.signal.reason : clientError(cause, socketPath, signal);
   return {
     transport,
     async call(run, signal) {
       try {
         return await run();
       } catch (cause) {
-        throw clientError(cause, socketPath, signal);
+        throw failure(cause, signal);
       }
     },
     async *stream(run, map, signal) {
@@ -50,13 +52,13 @@ export function openWire(socketPath: string): Wire {
           yield map(message);
         }
       } catch (cause) {
-        throw clientError(cause, socketPath, signal);
+        throw failure(cause, signal);
       } finally {
         left.abort();
       }
     },
     close() {
-      closing.abort();
+      closing.abort(new ClientError("CLIENT_CLOSED", "this client was closed during the call"));
       agent.destroy();
     },
   };

@@ -23,6 +23,9 @@ import { GATEWAY_VERSION } from "./version.ts";
 /** What nodes are told when the gateway stops, unless the stopper says otherwise. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
+/** Between the `drain` message and the close: a close overtakes what was not sent yet. */
+const DRAIN_GRACE_MS = 50;
+
 interface GatewayParts {
   readonly layout: StateLayout;
   readonly authority: Authority;
@@ -166,7 +169,7 @@ export class Gateway implements AsyncDisposable {
     try {
       await closed;
       await pairing[Symbol.asyncDispose]();
-      await core.drain({ retryAfterMs });
+      await core.drain({ retryAfterMs, graceMs: DRAIN_GRACE_MS });
     } finally {
       await resources.disposeAsync();
     }

@@ -185,13 +185,13 @@ class ReportReader {
     if (report === undefined) return "it reported what no sound process reports";
     this.#sinceBeat += 1;
     if (this.#sinceBeat > MAX_REPORTS_PER_BEAT) return "it reported too much";
+    this.#listening ||= report.kind === "listening";
     if (this.#listening) this.#watch(this.#options.limits.silenceMs);
     switch (report.kind) {
       case "beat":
         this.#sinceBeat = 0;
         return undefined;
       case "listening":
-        this.#listening = true;
         this.#started.resolve(report.port);
         return undefined;
       case "failed":

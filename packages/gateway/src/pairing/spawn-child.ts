@@ -40,7 +40,8 @@ export function spawnChild(module: URL, options: { readonly heapMib: number }): 
 
 function restrictions(): readonly string[] {
   const network = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : [];
-  return ["--permission", "--allow-fs-read=*", "--allow-addons", ...network];
+  // Node warns that native code is not held by the permission model. It is not; the process is what holds it.
+  return ["--permission", "--allow-fs-read=*", "--allow-addons", "--disable-warning=SecurityWarning", ...network];
 }
 
 /** How this process resolves modules is how the other one must; none of the other flags are its business. */

@@ -1,0 +1,293 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { KeyPair, Secret } from "@quaymesh/identity";
+import { describe, expect, test } from "vitest";
+import type { OpenedWindow } from "../../src/pairing/service.ts";
+import { Follower, TestNode, ticketOf } from "./node.ts";
+import { openRoom } from "./room.ts";
+
+/** The text of a window's ticket, or its PIN. */
+function shown({ code }: OpenedWindow): string {
+  return code.kind === "ticket" ? code.link.reveal() : code.pin.reveal();
+}
+
+describe("pairing through the endpoint's process", () => {
+  test("a ticket, a proof, the same words on both sides, an approval, a certificate, a first session", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ name: "build-box", labels: ["gpu"], purpose: "builds" });
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code);
+    const words = await node.until("show-words");
+    const pending = await follower.until("pending");
+    expect(pending.request?.words).toEqual(words.words);
+    expect(pending.request).toMatchObject({ name: "build-box", platform: "linux x64", deviceId: undefined });
+    expect(pending.remoteAddress).toMatch(/^127\.0\.0\.1:\d+$/u);
+    const requestId = pending.request?.requestId ?? "";
+    expect(await room.desk.requests()).toMatchObject([{ requestId, state: "pending" }]);
+    const approved = await room.desk.approve(requestId);
+    expect(approved.state).toBe("issued");
+    const { deviceId } = await node.until("paired");
+    expect(deviceId).toBe(approved.deviceId);
+    room.online(deviceId);
+    await follower.done;
+    expect(follower.states).toEqual(["open", "claimed", "pending", "approved", "issued", "active"]);
+    const device = await room.store.devices.get(deviceId);
+    expect(device).toMatchObject({ name: "build-box", labels: ["gpu"], purpose: "builds", revoked: false });
+    expect(room.desk.isOpen).toBe(false);
+    await expect.poll(() => room.desk.requests()).toMatchObject([{ state: "active", deviceId }]);
+  });
+
+  test("an 8-digit PIN does the same, one window at a time", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ code: "pin" });
+    await expect(room.open({ code: "pin" })).rejects.toMatchObject({ code: "WINDOW_LIMIT" });
+    expect(shown(window)).toMatch(/^\d{8}$/u);
+    const pin = new Secret(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(room.endpoint.address, { kind: "pin", pin });
+    const pending = await follower.until("pending");
+    expect(pending.request?.name).toBe("own-name");
+    await room.desk.approve(pending.request?.requestId ?? "");
+    await node.until("paired");
+  });
+
+  test("nobody is let in without an approval, and a denial is told", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code);
+    const pending = await follower.until("pending");
+    const requestId = pending.request?.requestId ?? "";
+    const denied = await room.desk.deny(requestId);
+    expect(denied.state).toBe("denied");
+    await expect(node.until("paired")).rejects.toThrow("PAIR_DENIED");
+    await follower.done;
+    expect(follower.states).toEqual(["open", "claimed", "pending", "denied"]);
+    await expect(room.desk.approve(requestId)).rejects.toMatchObject({ code: "REQUEST_NOT_PENDING" });
+    await expect(room.desk.approve("nonsense")).rejects.toMatchObject({ code: "REQUEST_NOT_FOUND" });
+    expect(await room.store.devices.list()).toEqual([]);
+  });
+
+  test("an approval counts once, however many operators give it", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code);
+    const requestId = (await follower.until("pending")).request?.requestId ?? "";
+    const results = await Promise.allSettled([
+      room.desk.approve(requestId),
+      room.desk.approve(requestId),
+      room.desk.deny(requestId),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+    await node.until("paired");
+    expect(await room.store.devices.list()).toHaveLength(1);
+  });
+
+  test("three wrong proofs burn the code; each is on disk, and the right code then helps nobody", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    for (let guess = 0; guess < 3; guess += 1) {
+      const wrong = { ...code, secret: new Secret(new Uint8Array(16).fill(guess)) };
+      await using node = await TestNode.dial(address, wrong);
+      await expect(node.until("show-words")).rejects.toThrow("PAIR_CODE_INVALID");
+    }
+    await follower.done;
+    expect(follower.states).toEqual([
+      "open",
+      "claimed",
+      "attempt-failed PAIR_CODE_INVALID",
+      "claimed",
+      "attempt-failed PAIR_CODE_INVALID",
+      "claimed",
+      "attempt-failed PAIR_CODE_INVALID",
+      "burnt",
+    ]);
+    await expect.poll(() => room.store.pairing.window(window.windowId)).toMatchObject({ state: "burnt", failures: 3 });
+    expect(await room.store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 3, day: 3 });
+  });
+
+  test("wrong proofs still count after a restart", async () => {
+    await using room = await openRoom({ limits: { attempts: { failuresPerHour: 1 } } });
+    const first = await room.open();
+    const { code, address } = ticketOf(shown(first));
+    const wrong = { ...code, secret: new Secret(new Uint8Array(16)) };
+    await using guesser = await TestNode.dial(address, wrong);
+    await expect(guesser.until("show-words")).rejects.toThrow("PAIR_CODE_INVALID");
+    await room.restart();
+    expect(await room.store.pairing.window(first.windowId)).toMatchObject({ state: "closed" });
+    const second = await room.open();
+    const ticket = ticketOf(shown(second));
+    await using honest = await TestNode.dial(ticket.address, ticket.code);
+    await expect(honest.until("show-words")).rejects.toThrow("PAIR_RATE_LIMITED");
+  });
+
+  test("closing a window turns away who is in it", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code);
+    await follower.until("pending");
+    await room.desk.close(window.windowId);
+    await expect(node.until("paired")).rejects.toThrow("PAIR_DENIED");
+    await follower.done;
+    expect(follower.states.at(-1)).toBe("closed");
+    await expect(room.desk.close("nonsense")).rejects.toMatchObject({ code: "WINDOW_NOT_FOUND" });
+  });
+
+  test("a device that lost the answer gets the same certificate again", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const keyPair = await KeyPair.generate();
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using first = await TestNode.dial(address, code, { keyPair });
+    const requestId = (await follower.until("pending")).request?.requestId ?? "";
+    await first[Symbol.asyncDispose]();
+    const approved = await room.desk.approve(requestId);
+    await using again = await TestNode.dial(address, ticketOf(shown(window)).code, { keyPair });
+    const { issued } = await again.until("store");
+    expect(issued.deviceId).toBe(approved.deviceId);
+    const [certificate] = await room.store.devices.certificates(issued.deviceId);
+    expect(issued.chain.map((der) => Buffer.from(der))).toEqual(certificate?.chain.map((der) => Buffer.from(der)));
+    expect(await room.store.devices.list()).toHaveLength(1);
+  });
+
+  test("a name that would move the terminal's cursor does not reach the operator", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code, { name: "a\u001b[2Jb\u202e" });
+    expect((await follower.until("pending")).request?.name).toBe("a\u{fffd}[2Jb\u{fffd}");
+    expect(node.effects).not.toHaveLength(0);
+  });
+
+  test("what an operator asks for is checked before a window opens", async () => {
+    await using room = await openRoom();
+    for (const wrong of [
+      { name: "x".repeat(65) },
+      { name: "a\nb" },
+      { labels: ["UPPER"] },
+      { labels: Array.from({ length: 33 }, (_, at) => `l${at}`) },
+      { purpose: "\u0007" },
+      { ttlMs: 3_600_001 },
+    ]) {
+      await expect(room.open(wrong)).rejects.toMatchObject({ code: "WINDOW_INVALID" });
+    }
+    expect(room.endpoint.pid).toBeUndefined();
+  });
+});
+
+describe("the endpoint's process", () => {
+  test("runs while a window is open, and its port is closed with the last one", async () => {
+    await using room = await openRoom();
+    expect(room.endpoint.pid).toBeUndefined();
+    const window = await room.open();
+    expect(room.endpoint.pid).toBeGreaterThan(0);
+    const { port } = room.endpoint.address;
+    await room.desk.close(window.windowId);
+    expect(room.endpoint.pid).toBeUndefined();
+    await expect
+      .poll(async () => {
+        const socket = connect(port, "127.0.0.1");
+        try {
+          await once(socket, "connect");
+          return "open";
+        } catch {
+          return "closed";
+        } finally {
+          socket.destroy();
+        }
+      })
+      .toBe("closed");
+    const next = await room.open();
+    expect(room.endpoint.address.port).toBe(port);
+    expect(next.addresses).toEqual([`127.0.0.1:${port}`]);
+  });
+
+  test("is replaced on the same port when it is killed, and the window goes on", async () => {
+    await using room = await openRoom({ endpoint: { restartMs: 10 } });
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    const { pid } = room.endpoint;
+    process.kill(pid ?? 0, "SIGKILL");
+    await expect.poll(() => room.endpoint.pid).not.toBe(pid);
+    await expect.poll(() => room.endpoint.pid, { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(room.endpoint.address).toEqual(address);
+    await using node = await TestNode.dial(address, code);
+    const requestId = (await follower.until("pending")).request?.requestId ?? "";
+    await room.desk.approve(requestId);
+    await node.until("paired");
+  });
+
+  test("is killed and replaced when it hangs", async () => {
+    const childModule = new URL("hanging-child.ts", import.meta.url);
+    await using room = await openRoom({ childModule, endpoint: { restartMs: 10, silenceMs: 1_500 } });
+    await room.open();
+    const { pid } = room.endpoint;
+    await expect.poll(() => room.endpoint.pid ?? pid, { timeout: 10_000 }).not.toBe(pid);
+  });
+
+  test("that says nothing is given up, and the operator is told", async () => {
+    const childModule = new URL("silent-child.ts", import.meta.url);
+    await using room = await openRoom({ childModule, endpoint: { startMs: 500 } });
+    await expect(room.open()).rejects.toMatchObject({ code: "PAIRING_UNAVAILABLE" });
+    expect(room.desk.isOpen).toBe(false);
+  });
+
+  test("that cannot be started is said so", async () => {
+    await using room = await openRoom({ childModule: new URL("no-such-module.ts", import.meta.url) });
+    await expect(room.open()).rejects.toMatchObject({ code: "PAIRING_UNAVAILABLE" });
+  });
+
+  test("that finds its port taken is said so", async () => {
+    await using other = await openRoom();
+    await other.open();
+    await using room = await openRoom({ port: other.endpoint.address.port });
+    await expect(room.open()).rejects.toMatchObject({ code: "PAIRING_PORT_IN_USE" });
+  });
+
+  test.each([
+    ["a line that is not JSON", "it reported what no sound process reports"],
+    ["a report without its fields", "it reported what no sound process reports"],
+    ["a line without end", "RangeError: a line of the pairing process is too long"],
+    ["more peers than it may have", "it has more peers than it may"],
+    ["a frame of a peer that never came", "it reported a frame of nobody"],
+    ["a flood", "it reported too much"],
+    ["one peer twice", "it has more peers than it may"],
+  ])("is not believed, and is killed, when it reports %s", async (lie, why) => {
+    const warnings: unknown[] = [];
+    const warn = (fields: unknown) => void warnings.push(fields);
+    const logger = { debug() {}, info() {}, error() {}, warn };
+    const childModule = new URL("lying-child.ts", import.meta.url);
+    await using room = await openRoom({
+      childModule,
+      logger,
+      port: LIES.indexOf(lie) + 1,
+      endpoint: { restartMs: 60_000 },
+    });
+    await room.open().catch(() => {});
+    await expect.poll(() => room.endpoint.pid, { timeout: 10_000 }).toBeUndefined();
+    expect(warnings).toContainEqual(expect.objectContaining({ why }));
+    expect(await room.store.devices.list()).toEqual([]);
+  });
+});
+
+/** In the order of lying-child.ts. */
+const LIES = [
+  "a line that is not JSON",
+  "a report without its fields",
+  "a line without end",
+  "more peers than it may have",
+  "a frame of a peer that never came",
+  "a flood",
+  "one peer twice",
+];

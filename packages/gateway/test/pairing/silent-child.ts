@@ -1,0 +1,2 @@
+/** Starts, and reports nothing. */
+setInterval(() => {}, 1_000);

@@ -280,6 +280,31 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       expect(await report(store, B, 1, result({ token: 2 }))).toMatchObject({ tasks: [{ state: "succeeded" }] });
     });
 
+    test("progress, log lines and output of a stale attempt or a stranger reach nobody", async () => {
+      await using under = await open();
+      await ready(under);
+      const { store } = under;
+      await leased(store);
+      for (const [deviceId, token] of [
+        [A, 0],
+        [A, 2],
+        [B, 1],
+      ] as const) {
+        const ref = { taskId: TASK, token };
+        const watermark = await store.events.watermark({ deviceId, outboxEpoch: epochOf(1) });
+        const appended = await report(
+          store,
+          deviceId,
+          watermark + 1,
+          reportOf({ kind: "task.progress", data: { ...ref, fraction: 0.9 } }),
+          reportOf({ kind: "task.log", data: { ...ref, level: "info", message: "forged" } }),
+          reportOf({ kind: "task.output", data: { ...ref, index: 0, bytes: new Uint8Array([9]) } }),
+        );
+        expect(appended).toMatchObject({ tasks: [], inserted: 3 });
+      }
+      expect(await store.tasks.get(TASK)).toMatchObject({ progress: 0, logLines: 0, outputBytes: 0 });
+    });
+
     test("a success whose output is not whole is a failure", async () => {
       await using under = await open();
       await ready(under);

@@ -9,7 +9,7 @@ import { newId } from "../tasks/ids.ts";
 import type { GatewayTrust } from "../trust.ts";
 
 /** Kind of the event that records a revocation. */
-export const REVOKED_EVENT = "mesh.device.revoked";
+const REVOKED_EVENT = "mesh.device.revoked";
 
 /** Longest reason that is kept, characters; as in the `revoked` notice. */
 const MAX_REASON_CHARACTERS = 256;

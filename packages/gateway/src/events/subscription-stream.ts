@@ -18,7 +18,7 @@ import type { LogFilter } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
 
 /** A device with this label reads the events of all; every other reads its own. docs/wire.md, "Subscribing". */
-export const READER_LABEL = "events-reader";
+const READER_LABEL = "events-reader";
 
 /** Serve one subscription to its end. */
 export async function serveSubscription(

@@ -14,7 +14,7 @@ import type { OpenedSession } from "../store/port-events.ts";
 import type { LiveSession } from "./live-session.ts";
 
 /** Kind of the event that records a superseded session. */
-export const SUPERSEDED_EVENT = "mesh.session.superseded";
+const SUPERSEDED_EVENT = "mesh.session.superseded";
 
 /** The policy nodes are told of. Policies are not served yet; version 0 is none. */
 const POLICY_VERSION = 0;

@@ -6,15 +6,7 @@ import { isLeased, stepTask, TASK_LIMITS, type Task, type TaskEffect, type TaskI
 import { isTerminal, type TaskFailure, type TaskRow } from "../store/rows.ts";
 
 /** How an attempt ended, as its own row says. `lost`: a result may still come, late. */
-export type AttemptEnd =
-  | "succeeded"
-  | "failed"
-  | "cancelled"
-  | "timed-out"
-  | "lease-lost"
-  | "given-back"
-  | "lost"
-  | "fenced";
+type AttemptEnd = "succeeded" | "failed" | "cancelled" | "timed-out" | "lease-lost" | "given-back" | "lost" | "fenced";
 
 /** A task after an input. */
 export interface LedgerStep {
@@ -227,7 +219,7 @@ function attemptEnd(before: Task, after: Task, input: TaskInput): AttemptEnd | u
 }
 
 /** No node took it in time. */
-export const NEVER_SENT: TaskFailure = {
+const NEVER_SENT: TaskFailure = {
   code: "QUEUE_EXPIRED",
   message: "no node took the task in time: it was never sent",
 };

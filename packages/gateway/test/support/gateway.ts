@@ -86,6 +86,13 @@ export async function testGateway(options: TestGatewayOptions = {}) {
       store = await under.reopen();
       gateway.core = await openCore();
     },
+    /** As {@link restart}, but nothing of the end reaches the store: what a crash leaves behind. */
+    async crash(): Promise<void> {
+      await store.close();
+      await gateway.core.close();
+      store = await under.reopen();
+      gateway.core = await openCore();
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([...nodes].map((node) => node.close()));
       await gateway.core.close();

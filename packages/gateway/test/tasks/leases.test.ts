@@ -71,7 +71,7 @@ test("work that must not run twice waits for its node, and a late result is take
   expect(await gateway.core.tasks.get(task.taskId)).toMatchObject({ state: "succeeded", finishedLate: true });
 });
 
-test("a gateway that restarts adopts what runs, and dispatches what waits", async () => {
+test("a gateway that crashed adopts what runs, and dispatches what waits", async () => {
   await using gateway = await testGateway();
   const a = await gateway.enroll("a");
   const running = await submit(gateway);
@@ -79,7 +79,7 @@ test("a gateway that restarts adopts what runs, and dispatches what waits", asyn
   const attempt = await node.accept();
   await eventually(async () => (await state(gateway, running.taskId)) === "running");
   const waiting = await submit(gateway);
-  await gateway.restart();
+  await gateway.crash();
   expect(await state(gateway, running.taskId)).toBe("unknown");
   const ref = { taskId: running.taskId, token: 1 };
   const back = await TaskNode.over(await gateway.connect(a, { capabilities: WORK, running: [ref] }));

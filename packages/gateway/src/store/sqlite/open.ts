@@ -16,7 +16,7 @@ export interface OpenFile {
 }
 
 /** An open database, and the lock that keeps a second gateway away from it. */
-export interface OpenDatabase extends Disposable {
+interface OpenDatabase extends Disposable {
   readonly db: Database;
   readonly logId: string;
   readonly generation: number;

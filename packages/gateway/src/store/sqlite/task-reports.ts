@@ -7,7 +7,7 @@ import type { Database } from "./database.ts";
 import { findTask, saveStep, saveTask } from "./task-rows.ts";
 
 /** Largest output of one attempt, bytes. */
-export const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /** Who reports, and when. */
 interface Reporter {

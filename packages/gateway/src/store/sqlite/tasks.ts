@@ -6,7 +6,7 @@ import type { Database } from "./database.ts";
 import { findTask, requireTask, taskLogRow, taskRow } from "./task-rows.ts";
 
 /** Bytes of input in one row. */
-export const INPUT_PIECE_BYTES = 262_144;
+const INPUT_PIECE_BYTES = 262_144;
 
 export function submitTask(db: Database, input: SubmitTask): SubmitResult {
   if (input.idempotencyKey !== "") {

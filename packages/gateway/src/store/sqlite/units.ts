@@ -71,10 +71,6 @@ export const READS = {
   "tasks.read-log": tasks.readLog,
 } as const;
 
-/** Names of write units. */
-export type WriteName = keyof typeof WRITES;
-/** Names of read units. */
-export type ReadName = keyof typeof READS;
 type Units = typeof WRITES & typeof READS;
 /** Names of units. */
 export type UnitName = keyof Units;

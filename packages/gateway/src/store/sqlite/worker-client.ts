@@ -6,7 +6,9 @@ import type { UnitInput, UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
 // The same file as a source and as built: the extension is this module's own.
-const WORKER = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url);
+const WORKER = import.meta.url.endsWith(".ts")
+  ? new URL("./worker.ts", import.meta.url)
+  : new URL("./worker.js", import.meta.url);
 
 /** Batches at the worker at once: one that runs and one that waits, so that it never idles and groups still grow. */
 const MAX_BATCHES = 2;

@@ -10,11 +10,13 @@ import {
   parseTaskFromNode,
   type ByteStream,
   type Connection,
+  type Credentials,
   type Heartbeat,
   type Hello,
   type Listener,
   type LoggedEvent,
   type PublishedEvent,
+  type SocketAddress,
   type SubscribeRequest,
   type TaskEvent,
   type TaskFromNode,
@@ -52,6 +54,14 @@ export interface FakeAttempt {
   error: unknown;
 }
 
+/** Where and how to listen; made-up credentials do for the memory network. */
+export interface FakeListenOptions {
+  readonly maxConnections?: number;
+  readonly address?: SocketAddress;
+  readonly credentials?: Credentials;
+  readonly anchorsPem?: string;
+}
+
 const LOG = "log-1";
 
 /** A gateway that speaks the real protocol and remembers everything; the rest is up to the test. */
@@ -83,22 +93,27 @@ export class FakeGateway implements AsyncDisposable {
   #accepting: Promise<void> | undefined;
   #sessionEpoch = 0;
 
-  static async listen(transport: Transport, options: { maxConnections?: number } = {}): Promise<FakeGateway> {
+  static async listen(transport: Transport, options: FakeListenOptions = {}): Promise<FakeGateway> {
     const gateway = new FakeGateway();
     await gateway.open(transport, options);
     return gateway;
   }
 
   /** Listen, again where it was closed. */
-  async open(transport: Transport, options: { maxConnections?: number } = {}): Promise<void> {
+  async open(transport: Transport, options: FakeListenOptions = {}): Promise<void> {
     this.#listener = await transport.listen({
-      address: MESH_ADDRESS,
+      address: options.address ?? MESH_ADDRESS,
       protocol: "quaymesh/1",
-      credentials: { keyPem: "gateway key", chainPem: "gateway chain" },
-      trust: { kind: "anchored", anchorsPem: "root" },
+      credentials: options.credentials ?? { keyPem: "gateway key", chainPem: "gateway chain" },
+      trust: { kind: "anchored", anchorsPem: options.anchorsPem ?? "root" },
       limits: { maxConnections: options.maxConnections ?? 16 },
     });
     this.#accepting = this.#acceptAll(this.#listener);
+  }
+
+  /** Where it listens. */
+  get address(): SocketAddress {
+    return this.#listener?.address ?? MESH_ADDRESS;
   }
 
   get session(): FakeSession {

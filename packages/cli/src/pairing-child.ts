@@ -1,5 +1,5 @@
 /** The pairing endpoint's process: the gateway starts this module while a pairing window is open. */
-import { runPairingChild } from "@quaymesh/gateway";
+import { runPairingChild } from "@quaymesh/gateway/pairing-child";
 import { openTransport } from "./quic.ts";
 
 await runPairingChild(await openTransport());

@@ -23,4 +23,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await main(process.argv.slice(2), { terminal, signal: stop.signal, now: Date.now });
+const exit = await main(process.argv.slice(2), { terminal, signal: stop.signal, now: Date.now });
+// What was said gets out first; then a command that is done ends, whatever still holds the loop: an open stdin would.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))),
+);
+process.exit(exit);

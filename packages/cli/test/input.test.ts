@@ -206,9 +206,18 @@ describe("what a refusal is called", () => {
 });
 
 describe("lines from a pipe", () => {
+  const { signal } = new AbortController();
+
   test("the first that is not empty is read", async () => {
-    expect(await readLine(Readable.from([Buffer.from("\n\n4821 7093\r\nmore")]))).toBe("4821 7093");
-    expect(await readLine(Readable.from([]))).toBe("");
+    expect(await readLine(Readable.from([Buffer.from("\n\n4821 7093\r\nmore")]), signal)).toBe("4821 7093");
+    expect(await readLine(Readable.from([]), signal)).toBe("");
+  });
+
+  test("waiting for one ends with the command", async () => {
+    const stop = new AbortController();
+    const reading = readLine(new Readable({ read() {} }), stop.signal);
+    stop.abort(new Error("stopped"));
+    await expect(reading).rejects.toThrow("stopped");
   });
 });
 

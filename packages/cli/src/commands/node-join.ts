@@ -73,7 +73,7 @@ async function invitationFrom(
     return ticketFrom(context, await readQrPng(png));
   }
   if (target === undefined) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
-  if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin));
+  if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin, context.signal));
   if (LINK.test(target)) return ticketFrom(context, target);
   const address = addressFrom(target);
   const { parsePin } = await import("@quaymesh/identity");

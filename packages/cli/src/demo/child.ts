@@ -77,25 +77,18 @@ export class Child implements AsyncDisposable {
     }
     if (this.#over) throw this.failure(`${this.name} ended before ${what}`);
     const { promise, resolve, reject } = Promise.withResolvers<Line>();
-    const waiter: Waiter = { wants, resolve, reject: (cause) => reject(cause) };
-    const timer = setTimeout(() => reject(this.failure(`${this.name}: no ${what} in ${WAIT_MS / 1000} s`)), WAIT_MS);
-    const onAbort = (): void => reject(this.#signal.reason);
-    this.#signal.addEventListener("abort", onAbort, { once: true });
+    const waiter: Waiter = { wants, resolve, reject };
     this.#waiters.add(waiter);
     try {
-      this.#signal.throwIfAborted();
-      return await promise;
+      return await this.#inTime(what, promise);
     } finally {
-      clearTimeout(timer);
-      this.#signal.removeEventListener("abort", onAbort);
       this.#waiters.delete(waiter);
     }
   }
 
-  /** Wait for the end. @throws {DemoError} when the exit code is not `code` */
+  /** Wait for the end. @throws {DemoError} when the exit code is not `code`, or it does not end in a minute; rethrows the signal's reason */
   async exit(code: number): Promise<void> {
-    const exit = await this.exited;
-    this.#signal.throwIfAborted();
+    const exit = await this.#inTime("end", this.exited);
     if (exit.code !== code)
       throw this.failure(`${this.name} ended with ${describe(exit)} instead of exit code ${code}`);
   }
@@ -129,6 +122,20 @@ export class Child implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#over) await this.stop();
+  }
+
+  async #inTime<T>(what: string, wanted: Promise<T>): Promise<T> {
+    this.#signal.throwIfAborted();
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(this.failure(`${this.name}: no ${what} in ${WAIT_MS / 1000} s`)), WAIT_MS);
+    const onAbort = (): void => reject(this.#signal.reason);
+    this.#signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([wanted, promise]);
+    } finally {
+      clearTimeout(timer);
+      this.#signal.removeEventListener("abort", onAbort);
+    }
   }
 
   async #watch(onLine: ((line: Line) => void) | undefined): Promise<Exit> {

@@ -13,20 +13,27 @@ const MAX_LENGTH = 4096;
 export async function readSecret(context: Context, prompt: string): Promise<string> {
   const line = context.terminal.interactive
     ? await readMasked(context, prompt)
-    : await readLine(context.terminal.streams.stdin);
+    : await readLine(context.terminal.streams.stdin, context.signal);
   if (line.trim() !== "") return line.trim();
   throw new CliError("USAGE", `no answer to: ${prompt.trim()}`, {
     hint: "Type it at the prompt, or write it to standard input.",
   });
 }
 
-/** The first line of a stream, without reading past a sensible length. */
-export async function readLine(input: Readable): Promise<string> {
+/** The first line of a stream that is not empty, cut at a sensible length; empty when there is none. Rethrows `signal.reason`. */
+export async function readLine(input: Readable, signal: AbortSignal): Promise<string> {
   const lines = createInterface({ input, crlfDelay: Infinity });
-  for await (const line of lines) {
-    if (line.trim() !== "") return line.slice(0, MAX_LENGTH);
+  const onAbort = (): void => lines.close();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    for await (const line of lines) {
+      if (line.trim() !== "") return line.slice(0, MAX_LENGTH);
+    }
+    signal.throwIfAborted();
+    return "";
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
-  return "";
 }
 
 function readMasked(context: Context, prompt: string): Promise<string> {

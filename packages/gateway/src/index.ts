@@ -17,4 +17,3 @@ export type { GatewayOptions, GatewayPairingOptions } from "./daemon/options.ts"
 export { defaultStateDirectory, stateLayout } from "./daemon/state-directory.ts";
 export type { StateLayout } from "./daemon/state-directory.ts";
 export type { PairingLimits } from "./pairing/limits.ts";
-export { runPairingChild } from "./pairing/child/run-child.ts";

@@ -4,8 +4,8 @@ import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Se
 import type { Socket } from "node:net";
 import type { RequestListener } from "./operator-api.ts";
 
-/** RFC 9113 section 3.4: every HTTP/2 connection begins so, and no HTTP/1 method is called PRI. */
-const HTTP2_PREFACE = Buffer.from("PRI ");
+/** `PRI `. RFC 9113 section 3.4: every HTTP/2 connection begins so, and no HTTP/1 method is called that. */
+const HTTP2_PREFACE = Buffer.of(0x50, 0x52, 0x49, 0x20);
 /** From connecting to the first bytes. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 /** Window of a stream: with the default of 64 KiB a large input crosses in a thousand round trips. */

@@ -44,7 +44,8 @@ export interface GatewayOptions {
 /** Pairing as the composition root sets it up. */
 export interface GatewayPairingOptions {
   /**
-   * Entry module of the pairing child process. It must do nothing but build a transport and `await runPairingChild(transport)`.
+   * Entry module of the pairing child process. It must do nothing but build a transport and `await runPairingChild(transport)`, from
+   * `@quaymesh/gateway/pairing-child`, which holds nothing else of the gateway.
    */
   readonly childModule: URL;
   /** Where the pairing endpoint listens while a window is open. Default: port 7421 on the mesh endpoint's host. */

@@ -2,7 +2,7 @@ import { decodeValue, parseTaskToNode, ProtocolError, type MessageStream, type T
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 
 /** Largest input of a task, bytes: what the operator API takes. */
-export const MAX_INPUT_BYTES = 67_108_864;
+const MAX_INPUT_BYTES = 67_108_864;
 
 /** Why an attempt will not run here; goes to the gateway as `rejected`. */
 export class TaskRejection extends Error {

@@ -85,13 +85,14 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
 }
 
 function listen(options: GatewayCoreOptions): Promise<Listener> {
-  const { transport, address, credentials, anchorsPem, trust, transportLimits, signal } = options;
+  const { transport, address, credentials, anchorsPem, trust, transportLimits, resetSecret, signal } = options;
   return transport.listen({
     address,
     protocol: "quaymesh/1",
     credentials,
     trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
     ...(transportLimits !== undefined && { limits: transportLimits }),
+    ...(resetSecret !== undefined && { resetSecret }),
     ...(signal !== undefined && { signal }),
   });
 }

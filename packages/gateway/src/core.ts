@@ -20,6 +20,8 @@ export interface GatewayCoreOptions {
   readonly transport: Transport;
   /** The gateway's leaf and its chain. */
   readonly credentials: Credentials;
+  /** Known to every start of this gateway: its nodes then hear of a crash at once. See `ListenOptions.resetSecret`. */
+  readonly resetSecret?: Uint8Array;
   /** The mesh root, PEM: what device chains must end at. */
   readonly anchorsPem: string;
   readonly trust: GatewayTrust;
@@ -155,8 +157,9 @@ export class GatewayCore implements AsyncDisposable {
     this.#draining = true;
     closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
     registry.close();
-    await dispatcher.close();
+    dispatcher.stopDispatching();
     await endpoint.close();
+    await dispatcher.close();
     await dueClock;
     unwatch();
   }

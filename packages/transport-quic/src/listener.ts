@@ -36,6 +36,7 @@ export interface ListenerParts {
   readonly limits: ListenLimits;
   readonly trust: PeerTrust;
   readonly credentials: Credentials;
+  readonly resetSecret: Uint8Array | undefined;
   /** The largest datagram any of the configurations sends. */
   readonly datagramBytes: number;
   /** The configuration for a client at this address. */
@@ -57,7 +58,7 @@ export class QuicListener implements Listener, EndpointOwner {
   constructor(parts: ListenerParts) {
     const { binding, socket, options, limits } = parts;
     this.#parts = parts;
-    this.#resets = new StatelessResets(parts.credentials.keyPem, performance.now());
+    this.#resets = new StatelessResets(parts.resetSecret ?? parts.credentials.keyPem, performance.now());
     this.#endpoint = new Endpoint(socket, parts.datagramBytes, this);
     this.#admission = new Admission(
       {

@@ -12,15 +12,15 @@ const RATE = { perSecond: 500, burst: 2000 };
 
 /**
  * Stateless resets (RFC 9000 section 10.3): after a restart, peers of connections that this process knows nothing of hear so at once instead of
- * waiting out their idle timeout. The tokens follow from the private key, so they survive the restart; each connection id has its own.
+ * waiting out their idle timeout. The tokens follow from a secret that survives the restart; each connection id has its own.
  */
 export class StatelessResets {
   readonly #key: Buffer;
   readonly #bucket: TokenBucket;
 
-  /** @param keyPem the listener's private key @param now milliseconds, monotonic */
-  constructor(keyPem: string, now: number) {
-    this.#key = createHmac("sha256", keyPem).update("quaymesh stateless reset").digest();
+  /** @param secret known to every start of this listener, and to nobody else @param now milliseconds, monotonic */
+  constructor(secret: string | Uint8Array, now: number) {
+    this.#key = createHmac("sha256", secret).update("quaymesh stateless reset").digest();
     this.#bucket = new TokenBucket(RATE, now);
   }
 

@@ -72,6 +72,7 @@ class QuicTransport implements Transport {
         limits,
         trust,
         credentials,
+        resetSecret: options.resetSecret,
         datagramBytes: Math.max(near, far),
         configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
       });

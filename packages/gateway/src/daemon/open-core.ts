@@ -29,6 +29,7 @@ export async function openCore(options: GatewayOptions, parts: CoreParts): Promi
       store,
       transport: options.transport,
       credentials: leaf.credentials,
+      resetSecret: authority.deriveSecret("stateless reset"),
       anchorsPem: authority.rootPem,
       trust: new TrustIndex({ meshId: authority.meshId, now: () => clock.now() }),
       issuer: authority,

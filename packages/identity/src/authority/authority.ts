@@ -1,4 +1,4 @@
-import { randomInt } from "node:crypto";
+import { createPrivateKey, hkdfSync, randomInt } from "node:crypto";
 import type { Credentials } from "@quaymesh/protocol";
 import { IdentityError } from "../errors.ts";
 import { KeyPair, sha256 } from "../keys/key-pair.ts";
@@ -96,6 +96,14 @@ export class Authority {
 
   /** Where in the store the root's key is: it can be moved away, and back to sign another intermediate. */
   static readonly rootKeyName: string = ROOT_KEY_NAME;
+
+  /**
+   * 32 bytes that follow from the issuing key and `purpose`: the same for every start of this gateway, and of no use for anything else.
+   */
+  deriveSecret(purpose: string): Uint8Array {
+    const key = createPrivateKey(this.#issuing.keyPair.privatePem().reveal()).export({ type: "pkcs8", format: "der" });
+    return new Uint8Array(hkdfSync("sha256", key, "", `quaymesh ${purpose}`, 32));
+  }
 
   /** The mesh endpoint's certificate, with a new key. @throws {IdentityError} `CA_INVALID` */
   async issueGatewayLeaf(options: { readonly now: number }): Promise<EndpointCertificate> {

@@ -69,6 +69,11 @@ export interface ListenOptions {
   readonly credentials: Credentials;
   readonly trust: PeerTrust;
   readonly limits?: Partial<ListenLimits>;
+  /**
+   * At least 32 bytes that stay the same over restarts, where `credentials` do not: with them, dialers of a listener that crashed hear from the next one at
+   * once that their connection is gone, instead of waiting out their idle timeout. Default: derived from the private key.
+   */
+  readonly resetSecret?: Uint8Array;
   readonly signal?: AbortSignal;
 }
 

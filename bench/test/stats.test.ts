@@ -15,6 +15,7 @@ describe("statistics", () => {
     const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
     expect(quantile(hundred, 0.5)).toBe(50);
     expect(quantile(hundred, 0.99)).toBe(99);
+    expect(quantile([1, 2, 3], 0.5)).toBe(2);
     expect(quantile([7], 0.99)).toBe(7);
     expect(quantile([7, 8], 0)).toBe(7);
   });

@@ -1,5 +1,6 @@
 import type { ErrorFacts, GatewayControlMessage, MessageStream } from "@quaymesh/protocol";
 import { TransportError } from "@quaymesh/protocol";
+import { nextTurn } from "./next-turn.ts";
 
 /** Messages that may wait for a peer that does not read. */
 const MAX_WAITING = 256;
@@ -32,12 +33,10 @@ export class ControlStream {
     });
   }
 
-  /** Resolves when what was sent is with the transport, and the transport had a turn to put it on the wire. Does not wait for a peer that does not read. */
+  /** Resolves when what was sent is with the transport and the transport had a turn to put it on the wire; for a peer that does not read, after two turns all the same. */
   async flushed(): Promise<void> {
-    if (this.#waiting <= 1) await this.#last;
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    await Promise.race([this.#last, nextTurn()]);
+    await nextTurn();
   }
 
   #enqueue(write: (stream: MessageStream) => Promise<void>): Promise<void> {

@@ -11,6 +11,7 @@ import {
   type OpenGatewaySession,
   type SessionEnd,
 } from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
 import type { SessionContext } from "./context.ts";
 import { ControlStream } from "./control-stream.ts";
 import { OwnedTasks } from "./owned.ts";
@@ -184,7 +185,14 @@ export class LiveSession {
   async #capabilities(capabilities: readonly Capability[]): Promise<void> {
     this.context.dispatch.capabilities(this, capabilities);
     const rows = capabilities.map(({ name, concurrency }) => ({ name, concurrency }));
-    await this.context.store.sessions.setCapabilities({ deviceId: this.deviceId, capabilities: rows });
+    const { store, logger } = this.context;
+    try {
+      await store.sessions.setCapabilities({ deviceId: this.deviceId, capabilities: rows });
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      // The picture in memory is what work is given by; the row catches up with the next report.
+      logger.warn({ device: this.deviceId, code: error.code }, "capabilities could not be stored");
+    }
   }
 
   /** Close once what was sent before has left: the notice says why, the code alone would not. */

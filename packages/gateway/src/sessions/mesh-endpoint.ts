@@ -1,7 +1,11 @@
 import { CLOSE_CODES, type Connection, type Listener } from "@quaymesh/protocol";
 import type { SessionContext } from "./context.ts";
 import { LiveSession } from "./live-session.ts";
+import { nextTurn } from "./next-turn.ts";
 import { OwnedTasks } from "./owned.ts";
+
+/** Turns of the event loop that sessions get to say goodbye. */
+const MAX_CLOSING_TURNS = 4;
 
 /** Accepts connections and serves each as a session. One that fails ends alone. */
 export class MeshEndpoint implements AsyncDisposable {
@@ -35,6 +39,9 @@ export class MeshEndpoint implements AsyncDisposable {
     const now = this.#context.clock.monotonicMs();
     const sessions = this.#context.registry.all();
     for (const session of sessions) session.feed({ kind: "stop", now });
+    // Each closes once its last message has left, which takes two turns at most; the listener ends the rest.
+    const closed = Promise.all(sessions.map((session) => session.connection.closed));
+    for (let turn = 0; turn < MAX_CLOSING_TURNS; turn++) await Promise.race([closed, nextTurn()]);
     await this.#listener.close(CLOSE_CODES.draining, "the gateway stops");
     await this.#work.settled();
   }

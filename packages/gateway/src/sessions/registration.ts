@@ -47,7 +47,10 @@ export async function renewAttempts(
   const { store, clock, leaseMs } = session.context;
   if (running.length === 0) return session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [] });
   const { deviceId } = session;
-  const renewed = await store.tasks.renew({ deviceId, running, leaseMs, now: clock.now() });
+  const renewed = await store.tasks
+    .renew({ deviceId, running, leaseMs, now: clock.now() })
+    .catch((error: unknown) => passing(error, session, "leases could not be renewed: the node is not told they were"));
+  if (renewed === undefined) return;
   const stopped = await stopCancelled(session, renewed.cancelled);
   session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [...renewed.fenced, ...stopped] });
 }
@@ -95,12 +98,15 @@ async function supersede(older: LiveSession, byEpoch: number): Promise<void> {
   logger.warn({ device: older.deviceId, ...facts }, "a session was superseded by a newer one of the same device");
   registry.count("superseded");
   older.feed({ kind: "supersede", now: clock.monotonicMs() });
-  await store.events.record({
-    deviceId: older.deviceId,
-    kind: SUPERSEDED_EVENT,
-    data: encodeValue(facts),
-    now: clock.now(),
-  });
+  await store.events
+    .record({ deviceId: older.deviceId, kind: SUPERSEDED_EVENT, data: encodeValue(facts), now: clock.now() })
+    .catch((error: unknown) => passing(error, older, "a superseded session could not be recorded"));
+}
+
+/** What the store refuses for now is no reason to end a session: say so, and go on without. @throws whatever is no word of the store */
+function passing(error: unknown, session: LiveSession, what: string): undefined {
+  if (!(error instanceof GatewayError)) throw error;
+  session.context.logger.warn({ device: session.deviceId, code: error.code }, what);
 }
 
 /** The certificate of this session has been used: those before it are done with. */

@@ -1,8 +1,11 @@
 /** Streams of one question and one answer: `certificate.renew` and `health`. */
-import type { MessageStream, RenewRequest } from "@quaymesh/protocol";
+import { ProtocolError, type MessageStream, type RenewRequest } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { LiveSession } from "./live-session.ts";
 import { awaitPeerEnd } from "./peer-end.ts";
+
+/** The one in use and those issued since; a node that loses answers asks again, one that never uses any is broken. */
+const MAX_ACTIVE_CERTIFICATES = 4;
 
 /** Issue another certificate for the enrolled key. The one in use stays good until the new one was used. */
 export async function serveRenewal(
@@ -13,8 +16,11 @@ export async function serveRenewal(
   const { store, trust, issuer, clock, logger } = session.context;
   const { deviceId } = session;
   const now = clock.now();
-  const device = await store.devices.get(deviceId);
+  const [device, certificates] = await Promise.all([store.devices.get(deviceId), store.devices.certificates(deviceId)]);
   if (device === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${deviceId}`);
+  if (certificates.filter(({ state }) => state === "active").length >= MAX_ACTIVE_CERTIFICATES) {
+    throw new ProtocolError("STATE_INVALID", "renewed too often: use one of the certificates first");
+  }
   const expectedSpkiSha256 = new Uint8Array(Buffer.from(device.spkiSha256, "hex"));
   const issued = await issuer.issueDeviceLeaf({ csr: request.csr, deviceId, expectedSpkiSha256, now });
   await store.devices.addCertificate({

@@ -1,5 +1,4 @@
 import {
-  CLOSE_CODES,
   MessageStream,
   parseTaskFromNode,
   ProtocolError,
@@ -72,11 +71,6 @@ export class AttemptStream {
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
     }
-  }
-
-  /** The gateway stops: the node goes on by itself. */
-  abandon(): void {
-    this.#messages?.reset(CLOSE_CODES.draining);
   }
 
   async #converse(messages: MessageStream): Promise<void> {

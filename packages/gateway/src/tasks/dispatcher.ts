@@ -124,10 +124,14 @@ export class Dispatcher implements DispatchPort {
     return this.#placed.size === 0 && this.#waiting.size === 0 && this.#pausing.size === 0;
   }
 
-  /** Start nothing more; resolves when what was being started has ended. */
-  async close(): Promise<void> {
+  /** Start nothing more. What runs goes on at its nodes. */
+  stopDispatching(): void {
     this.#stopped.abort();
-    for (const stream of this.#streams.values()) stream.abandon();
+  }
+
+  /** Resolves when every stream has ended, which they do with their connections. */
+  async close(): Promise<void> {
+    this.stopDispatching();
     await this.#work.settled();
   }
 

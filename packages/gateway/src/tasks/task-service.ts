@@ -61,7 +61,7 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
     get: async (task) => await viewOf(options, await findTask(options, task)),
     async list({ limit = 100, activeOnly = false } = {}) {
       const rows = await options.store.tasks.list({ limit: Math.min(Math.max(1, limit), MAX_LIST), activeOnly });
-      return await Promise.all(rows.map((row) => viewOf(options, row)));
+      return await viewsOf(options, rows);
     },
     cancel: async (task, { reason = "" } = {}) => await cancelTask(options, task, reason),
     watch: (task, { signal } = {}) => watchTask(options, task, closing(options, signal)),
@@ -175,6 +175,14 @@ async function requireTask({ store }: TaskServiceOptions, taskId: string): Promi
 async function viewOf({ store }: TaskServiceOptions, row: TaskRow): Promise<TaskView> {
   const device = row.deviceId === undefined ? undefined : await store.devices.get(row.deviceId);
   return { ...row, deviceName: device?.name };
+}
+
+/** Views of many tasks, each device read once. */
+async function viewsOf({ store }: TaskServiceOptions, rows: readonly TaskRow[]): Promise<readonly TaskView[]> {
+  const ids = [...new Set(rows.map(({ deviceId }) => deviceId).filter((deviceId) => deviceId !== undefined))];
+  const devices = await Promise.all(ids.map((deviceId) => store.devices.get(deviceId)));
+  const names = new Map(devices.map((device) => [device?.deviceId, device?.name]));
+  return rows.map((row) => Object.assign({ deviceName: names.get(row.deviceId) }, row));
 }
 
 function closing(options: TaskServiceOptions, signal: AbortSignal | undefined): AbortSignal {

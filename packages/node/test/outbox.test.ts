@@ -130,6 +130,25 @@ describe("an outbox", () => {
     expect(await outbox.append(event("again", 1000))).toBe(last + 2);
   });
 
+  it("is read through whole, and from anywhere, where segments are larger than what is read at once", async () => {
+    const files = new CrashingFiles();
+    await using outbox = await Outbox.open({
+      directory: DIRECTORY,
+      files,
+      maxBytes: 50_000_000,
+      segmentBytes: 700_000,
+    });
+    await Promise.all(Array.from({ length: 100 }, (_, index) => outbox.append(event(`e${index + 1}`, 30_000))));
+    const seqs = Array.from({ length: 100 }, (_, index) => index + 1);
+    expect((await readAll(outbox)).map(({ seq }) => seq)).toEqual(seqs);
+    await using cursor = outbox.cursor(0);
+    for (const after of [95, 20, 21, 60, 0, 22, 99, 43, 44]) {
+      await cursor.seek(after);
+      const [record] = await cursor.next({ events: 1, bytes: 1 });
+      expect(record).toMatchObject({ seq: after + 1, kind: `e${after + 1}` });
+    }
+  });
+
   it("refuses an acknowledgement of what it never sent", async () => {
     await using outbox = await open(new CrashingFiles());
     await outbox.append(event("a"));

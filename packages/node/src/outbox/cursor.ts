@@ -73,7 +73,7 @@ export class OutboxCursor implements AsyncDisposable {
     this.#file = await this.#view.files.open(segment.path, "existing");
     this.#segment = segment;
     this.#at = SEGMENT_HEADER_BYTES;
-    this.#chunkBytes = 0;
+    this.#chunkAt = this.#at;
     for (let skipped = segment.first; skipped < seq; skipped++) {
       const { start, end } = await this.#locate(segment, skipped);
       this.#at += end - start;

@@ -106,6 +106,8 @@ function listen(server: Server, path: string): Promise<void> {
     server.once("error", reject);
     server.listen(path, () => {
       server.removeListener("error", reject);
+      // A connection that could not be accepted (too many open files, say) is that client's loss.
+      server.on("error", () => {});
       resolve();
     });
   });

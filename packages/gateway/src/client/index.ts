@@ -1,4 +1,5 @@
 export { defaultStateDirectory } from "../daemon/state-directory.ts";
+export { MAX_TASK_INPUT_BYTES } from "../tasks/service.ts";
 export { connect, GatewayClient } from "./connect.ts";
 export type { ConnectOptions } from "./connect.ts";
 export type { Devices } from "./devices.ts";
@@ -9,7 +10,6 @@ export type { OpenWindowOptions, Pairing } from "./pairing.ts";
 export type { TaskDefinition } from "./schema.ts";
 export { TaskHandle } from "./task-handle.ts";
 export type { CallOptions } from "./task-handle.ts";
-export { MAX_TASK_INPUT_BYTES } from "./tasks.ts";
 export type { SubmitOptions, TaskPlace, Tasks } from "./tasks.ts";
 export type {
   DeviceInfo,

@@ -2,15 +2,13 @@ import { createClient, type Client } from "@connectrpc/connect";
 import { TaskService } from "@quaymesh/api";
 import { encodeValue } from "@quaymesh/protocol";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { MAX_TASK_INPUT_BYTES } from "../tasks/service.ts";
 import { required, taskInfo } from "./decode.ts";
 import { ClientError } from "./errors.ts";
 import { check, type TaskDefinition } from "./schema.ts";
 import { TaskHandle, type CallOptions, type ReadOutput } from "./task-handle.ts";
 import type { TaskInfo } from "./types.ts";
 import type { Wire } from "./wire.ts";
-
-/** Largest task input, bytes of CBOR. schemas/proto, `SubmitTaskRequest.input`. */
-export const MAX_TASK_INPUT_BYTES = 64 * 1024 * 1024;
 
 /** Where a task runs: on one device (id, unique prefix or unique name), or on any node with a label. */
 export type TaskPlace = { readonly device: string } | { readonly label: string };

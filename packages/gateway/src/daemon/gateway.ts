@@ -15,7 +15,7 @@ import { openAuthority } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
 import { openPairing } from "./open-pairing.ts";
 import { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, type GatewayOptions } from "./options.ts";
-import { prepareState } from "./prepare-state.ts";
+import { prepareState, removeLeftovers } from "./prepare-state.ts";
 import { defaultStateDirectory, type StateLayout } from "./state-directory.ts";
 import { StateLock } from "./state-lock.ts";
 import { GATEWAY_VERSION } from "./version.ts";
@@ -80,6 +80,7 @@ export class Gateway implements AsyncDisposable {
     assertSocketPath(layout.adminSocket);
     await using resources = new AsyncDisposableStack();
     resources.use(await StateLock.acquire(layout));
+    await removeLeftovers(layout);
     const gateway = new Gateway(await openParts(options, layout, resources));
     try {
       await gateway.#serve();

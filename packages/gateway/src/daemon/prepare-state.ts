@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { access, mkdir, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { access, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { GatewayError } from "../errors.ts";
 import { errnoOf } from "./errno.ts";
 import { stateLayout, type StateLayout } from "./state-directory.ts";
@@ -29,6 +29,16 @@ export async function prepareState(directory: string, options: { readonly parent
     throw notWritable(layout.directory, cause);
   }
   return layout;
+}
+
+/**
+ * Remove what writes that a kill cut short have left: temporary files that were never renamed. Only who holds the state's lock may call it.
+ */
+export async function removeLeftovers(layout: StateLayout): Promise<void> {
+  for (const directory of [layout.directory, layout.authority]) {
+    const names = await readdir(directory).catch(() => []);
+    for (const name of names) if (/^\..+\.tmp$/u.test(name)) await rm(join(directory, name), { force: true });
+  }
 }
 
 async function makeDirectory(directory: string, parents: boolean): Promise<void> {

@@ -72,7 +72,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   }
 
   async open(options: OpenWindow): Promise<OpenedWindow> {
-    if (this.#closing.signal.aborted) throw new GatewayError("GATEWAY_DRAINING", "the gateway is stopping");
+    this.#closing.signal.throwIfAborted();
     checkWindow(options, this.#parts.limits.maxWindowTtlMs);
     if (this.#state.codes.size + this.#opening >= this.#parts.limits.maxWindows) {
       throw new GatewayError("WINDOW_LIMIT", `${this.#parts.limits.maxWindows} pairing windows are open already`);
@@ -80,6 +80,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     this.#opening += 1;
     try {
       await this.#endpoint.demand();
+      this.#closing.signal.throwIfAborted();
       return await this.#open(options);
     } finally {
       this.#opening -= 1;

@@ -192,6 +192,18 @@ describe("a gateway", () => {
     expect(text).toContain("the gateway runs");
   });
 
+  test("clears away what a kill in the middle of a write has left, and nothing else", async () => {
+    await using directory = await temporary();
+    const first = await Gateway.open(options(directory.path));
+    await first.stop();
+    await writeFile(join(directory.path, ".authority.key.0011.tmp"), "half");
+    await writeFile(join(directory.path, "authority", ".authority.sealed.0022.tmp"), "half");
+    await writeFile(join(directory.path, "notes.tmp"), "the operator's");
+    await using gateway = await Gateway.open(options(directory.path));
+    const names = await readdir(gateway.state, { recursive: true });
+    expect(names.filter((name) => name.endsWith(".tmp"))).toEqual(["notes.tmp"]);
+  });
+
   test("tells the version of its package", async () => {
     const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
     expect(GATEWAY_VERSION).toBe((JSON.parse(text) as { readonly version: string }).version);

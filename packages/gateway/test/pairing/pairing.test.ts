@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { KeyPair, Secret } from "@quaymesh/identity";
+import { encodeFrame, MessageStream, parsePairToNode, type RemoteError } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
 import { openRoom } from "./room.ts";
+import { tcpTransport } from "./tcp-transport.ts";
 
 /** The text of a window's ticket, or its PIN. */
 function shown({ code }: OpenedWindow): string {
@@ -167,6 +169,88 @@ describe("pairing through the endpoint's process", () => {
     await using node = await TestNode.dial(address, code, { name: "a\u001b[2Jb\u202e" });
     expect((await follower.until("pending")).request?.name).toBe("a\u{fffd}[2Jb\u{fffd}");
     expect(node.effects).not.toHaveLength(0);
+  });
+
+  test("a window nobody comes to expires, and its port closes", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ ttlMs: 1 });
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await follower.done;
+    expect(follower.states).toEqual(["open", "expired"]);
+    expect(room.endpoint.pid).toBeUndefined();
+    await expect.poll(() => room.store.pairing.window(window.windowId)).toMatchObject({ state: "expired" });
+  });
+
+  test("a request nobody decides is denied by time, and both sides are told", async () => {
+    await using room = await openRoom({ limits: { attempts: { approvalMs: 400 } } });
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using node = await TestNode.dial(address, code);
+    await expect(node.until("paired")).rejects.toThrow("PAIR_APPROVAL_TIMEOUT");
+    await follower.done;
+    expect(follower.states).toEqual(["open", "claimed", "pending", "expired PAIR_APPROVAL_TIMEOUT"]);
+    const { request } = follower.updates.at(-1) ?? {};
+    await expect(room.desk.approve(request?.requestId ?? "")).rejects.toMatchObject({ code: "REQUEST_NOT_PENDING" });
+    expect(await room.store.devices.list()).toEqual([]);
+  });
+
+  test("a window is told from its beginning to whoever comes, also after a restart", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    await room.desk.close(window.windowId);
+    const late = new Follower(room.desk.watch(window.windowId));
+    await late.done;
+    expect(late.states).toEqual(["open", "closed"]);
+    await room.restart();
+    const later = new Follower(room.desk.watch(window.windowId));
+    await later.done;
+    expect(later.states).toEqual(["closed"]);
+    await expect(new Follower(room.desk.watch("nonsense")).done).rejects.toMatchObject({ code: "WINDOW_NOT_FOUND" });
+  });
+
+  test("a guess that cannot be written down is not judged", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    await room.store.close();
+    await using node = await TestNode.dial(address, code);
+    await expect(node.until("show-words")).rejects.toThrow("PAIR_UNAVAILABLE");
+  });
+
+  test("a peer that breaks the protocol is told so, and changes nothing for the next", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const key = new Uint8Array(32);
+    const dial = async () =>
+      await tcpTransport(key).dial(address, {
+        protocol: "quaymesh-pair/1",
+        serverName: "",
+        credentials: { keyPem: "", chainPem: "" },
+        trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
+      });
+    const answers: unknown[] = [];
+    for (const body of [
+      { v: 2, method: "pair" },
+      { v: 1, method: "session.open" },
+      { v: 1, method: "pair" },
+    ]) {
+      await using connection = await dial();
+      const stream = new MessageStream(await connection.openStream());
+      await stream.sendFrame(encodeFrame(body));
+      answers.push(await stream.receive(parsePairToNode).catch((error: RemoteError) => error.code));
+    }
+    expect(answers).toEqual(["PAIR_VERSION", "METHOD_UNKNOWN", "MESSAGE_INVALID"]);
+    await using flood = await dial();
+    const stream = await flood.openStream();
+    // A frame of 4097 bytes: refused by its header.
+    await stream.write(Uint8Array.of(0, 0, 0x10, 0x01));
+    expect(await new MessageStream(stream).receive(parsePairToNode).catch((error: RemoteError) => error.code)).toBe(
+      "FRAME_TOO_LARGE",
+    );
+    await using node = await TestNode.dial(address, code);
+    await node.until("show-words");
   });
 
   test("what an operator asks for is checked before a window opens", async () => {

@@ -48,6 +48,8 @@ interface NativePathStats {
 
 /** `quiche::Stats`, as far as it is used here. */
 interface NativeStats {
+  /** Packets. */
+  readonly sent: number;
   readonly lost: number;
   readonly sentBytes: number;
   readonly recvBytes: number;
@@ -63,6 +65,8 @@ export interface NativeConnection {
   streamSend(id: number, bytes: Uint8Array, fin: boolean): number | null;
   streamPriority(id: number, urgency: number, incremental: boolean): void;
   streamCapacity(id: number): number;
+  /** Whether everything up to the peer's end was read; `true` for an unknown stream too. */
+  streamFinished(id: number): boolean;
   streamShutdown(id: number, direction: number, code: number): void | null;
   readable(): Iterable<number>;
   isReadable(): boolean;

@@ -11,10 +11,12 @@ import { unmapped } from "./address.ts";
 import type { NativeConnection } from "./binding.ts";
 import { connectionClosed } from "./errors.ts";
 import { LoneFins } from "./lone-fins.ts";
+import type { ReadHold } from "./lone-fins.ts";
 import type { Link, LinkOwner } from "./link.ts";
 import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { StreamParent } from "./stream.ts";
+import type { StreamReader } from "./stream-reader.ts";
 import type { StreamWriter } from "./stream-writer.ts";
 
 /** Options of {@link QuicConnection}. */
@@ -43,6 +45,8 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   readonly #release: (() => Promise<void>) | undefined;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
+  /** When ends that quiche does not announce are looked for again. */
+  #endsDueAt = Infinity;
   #lastAddress: SocketAddress = { host: "", port: 0 };
 
   constructor(link: Link, memory: StreamMemory, options: ConnectionOptions) {
@@ -83,7 +87,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    this.#loneFins.sendAll();
+    this.#loneFins.sendAll(performance.now());
     this.#link.flush();
     this.#link.close(true, code, Buffer.from(text), info);
   }
@@ -111,22 +115,16 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   process(): void {
     this.#streams.process();
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
-    if (!this.#loneFins.isIdle) this.#stepLoneFins();
+    this.#endsDueAt = this.#streams.checkEnds(performance.now());
   }
 
   uncork(): void {
     this.#streams.uncork();
   }
 
-  #stepLoneFins(): void {
-    const next = this.#loneFins.step(performance.now());
-    this.#link.wake();
-    this.#link.expireAt(Math.min(next, this.#firstStreamBy));
-  }
-
   expired(): void {
     if (performance.now() >= this.#firstStreamBy - 1) this.close(CLOSE_CODES.timeout, "no stream was opened");
-    else this.#stepLoneFins();
+    else this.#link.wake();
   }
 
   ended(info: CloseInfo): void {
@@ -141,6 +139,10 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#link.wake();
   }
 
+  parked(reader: StreamReader): void {
+    this.#streams.addParked(reader);
+  }
+
   corked(writer: StreamWriter): void {
     this.#streams.addCorked(writer);
     this.#link.wake();
@@ -150,9 +152,16 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#streams.addBlocked(writer);
   }
 
-  endAlone(id: number, peerHasEnded: boolean): void {
-    this.#loneFins.add(id, peerHasEnded, performance.now());
-    this.#stepLoneFins();
+  flushed(timeoutMs: number | null): boolean {
+    const hasMore = this.#loneFins.step(timeoutMs, performance.now());
+    const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt());
+    if (dueAt !== Infinity) this.#link.expireAt(Math.min(dueAt, this.#firstStreamBy));
+    return hasMore;
+  }
+
+  endAlone(id: number, reads: ReadHold | undefined): void {
+    this.#loneFins.add(id, reads, performance.now());
+    this.#link.wake();
   }
 
   finished(id: number): void {

@@ -158,6 +158,10 @@ class Dialer implements EndpointOwner, LinkOwner {
     // Nothing is written before the peer is judged.
   }
 
+  flushed(): boolean {
+    return false;
+  }
+
   expired(): void {
     const where = printAddress(this.#attempt.address);
     const message = `no handshake with ${where} within ${this.#attempt.handshakeTimeoutMs} ms`;

@@ -20,6 +20,8 @@ export interface LinkOwner {
   process(): void;
   /** Hand gathered writes to quiche, just before datagrams are made. */
   uncork(): void;
+  /** Everything was sent; quiche's next timeout is `timeoutMs`. @returns `true` where there is something to send after all */
+  flushed(timeoutMs: number | null): boolean;
   /** A time set with {@link Link.expireAt} has come. */
   expired(): void;
   /** The connection is over. Called once. */
@@ -103,6 +105,17 @@ export class Link {
   flush(): void {
     if (this.#state === "gone") return;
     if (this.#state === "live") this.#owner.uncork();
+    this.#send();
+    let timeout = this.native.timeout();
+    if (this.#state === "live" && this.#owner.flushed(timeout)) {
+      this.#send();
+      timeout = this.native.timeout();
+    }
+    if (this.#state === "closed" && !this.lingers) this.#gone();
+    else this.#rearm(timeout);
+  }
+
+  #send(): void {
     const { socket, slab } = this.#host;
     const { native } = this;
     for (;;) {
@@ -113,8 +126,6 @@ export class Link {
       this.datagrams += 1;
       socket.send(slot, sent[0], sent[1].to);
     }
-    if (this.#state === "closed" && !this.lingers) this.#gone();
-    else this.#rearm();
   }
 
   /**
@@ -146,8 +157,7 @@ export class Link {
     this.#gone();
   }
 
-  #rearm(): void {
-    const timeout = this.native.timeout();
+  #rearm(timeout: number | null): void {
     if (timeout === null) {
       this.#nativeDeadline = Infinity;
       if (this.native.isClosed()) {

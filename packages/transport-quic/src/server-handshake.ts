@@ -31,6 +31,10 @@ export class ServerHandshake implements LinkOwner {
     // Nothing is written before the peer is judged.
   }
 
+  flushed(): boolean {
+    return false;
+  }
+
   expired(): void {
     this.#fail("timeout");
     // Not a word: the address may be forged.

@@ -22,6 +22,7 @@ export class StreamReader {
   readonly #host: StreamHost;
   #state: ReadState = OPEN;
   #waiting: PromiseWithResolvers<Uint8Array | null> | undefined;
+  #isHeld = false;
 
   constructor(id: number, host: StreamHost) {
     this.#id = id;
@@ -44,8 +45,33 @@ export class StreamReader {
     // `#take` may have found the end or a reset.
     const now: ReadState = this.#state;
     if (now.kind === "failed" || now.kind === "draining") return Promise.reject(now.error);
-    this.#waiting = Promise.withResolvers<Uint8Array | null>();
-    return this.#waiting.promise;
+    const waiting = Promise.withResolvers<Uint8Array | null>();
+    this.#waiting = waiting;
+    this.checkEnd();
+    if (this.isWaiting) this.#host.parked(this);
+    return waiting.promise;
+  }
+
+  /** Whether somebody waits for bytes. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /**
+   * Find an end that quiche does not announce: where the FIN comes with a repetition of bytes that were read already, it sets the final size and drops the frame, and the
+   * stream never turns readable.
+   */
+  checkEnd(): void {
+    const { native } = this.#host;
+    if (this.#waiting === undefined || this.#isHeld || !this.#host.existed()) return;
+    if (!native.streamFinished(this.#id)) return;
+    this.readable();
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    this.#state = ENDED;
+    this.#host.settled();
+    waiting.resolve(null);
   }
 
   /** quiche says the stream is readable. */
@@ -64,6 +90,7 @@ export class StreamReader {
 
   // Bytes, `null` at the end, `undefined` where nothing is there yet or the stream failed.
   #take(): Uint8Array | null | undefined {
+    if (this.#isHeld) return undefined;
     const { native, reads } = this.#host;
     let result: [number, boolean] | null;
     try {
@@ -88,6 +115,18 @@ export class StreamReader {
       return view ?? null;
     }
     return view;
+  }
+
+  /** Read nothing from quiche for a while: it must not see the peer's end read (`lone-fins.ts`). */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Read on. */
+  release(): void {
+    this.#isHeld = false;
+    this.readable();
+    this.checkEnd();
   }
 
   /** Give up reading; the peer is told to stop. */
@@ -115,7 +154,7 @@ export class StreamReader {
   /** The connection is over: what arrived before can be read, then reads reject with `error`. */
   drain(error: TransportError): void {
     if (this.#state.kind !== "open") return;
-    this.readable();
+    this.release();
     if (this.#waiting === undefined) this.#state = { kind: "draining", error };
     else this.fail(error);
   }

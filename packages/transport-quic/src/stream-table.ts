@@ -3,12 +3,18 @@ import type { ByteStream, TransportError } from "@quaymesh/protocol";
 import { AsyncQueue } from "./async-queue.ts";
 import { QuicStream } from "./stream.ts";
 import type { StreamParent } from "./stream.ts";
+import type { StreamReader } from "./stream-reader.ts";
 import type { StreamWriter } from "./stream-writer.ts";
 
 /** RFC 9000 section 2.1: the two low bits give initiator and direction. */
 const ID_STEP = 4;
 /** quiche's default priority; setting it again changes nothing but makes quiche create the stream. */
 const DEFAULT_URGENCY = 127;
+
+/** How many waiting readers are looked at in every turn. */
+const END_CHECK_READERS = 4;
+/** How often more than those are. */
+const END_CHECK_MS = 50;
 
 interface Opener {
   readonly settle: PromiseWithResolvers<QuicStream>;
@@ -22,6 +28,8 @@ export class StreamTable {
   readonly #streams = new Map<number, QuicStream>();
   readonly #incoming = new AsyncQueue<ByteStream>(() => this.#refuseIncoming());
   readonly #blocked = new Set<StreamWriter>();
+  readonly #parked = new Set<StreamReader>();
+  #endsCheckedAt = 0;
   #corked: StreamWriter[] = [];
   #openers: Opener[] = [];
   #nextOwnId: number;
@@ -78,6 +86,26 @@ export class StreamTable {
     for (const writer of corked) writer.uncork();
   }
 
+  addParked(reader: StreamReader): void {
+    this.#parked.add(reader);
+  }
+
+  /**
+   * Look for ends that quiche does not announce, at once while few readers wait, else now and then.
+   * @returns when to be called again, `Infinity` where nothing was put off
+   */
+  checkEnds(now: number): number {
+    if (this.#parked.size === 0) return Infinity;
+    const dueAt = this.#endsCheckedAt + END_CHECK_MS;
+    if (this.#parked.size > END_CHECK_READERS && now < dueAt) return dueAt;
+    this.#endsCheckedAt = now;
+    for (const reader of this.#parked) {
+      reader.checkEnd();
+      if (!reader.isWaiting) this.#parked.delete(reader);
+    }
+    return Infinity;
+  }
+
   addCorked(writer: StreamWriter): void {
     this.#corked.push(writer);
   }
@@ -102,6 +130,7 @@ export class StreamTable {
     for (const stream of this.#streams.values()) stream.connectionClosed(error, readOut);
     this.#streams.clear();
     this.#blocked.clear();
+    this.#parked.clear();
     this.#corked = [];
     const openers = this.#openers;
     this.#openers = [];
@@ -128,7 +157,7 @@ export class StreamTable {
     this.#skipped.delete(id);
     for (; this.#nextPeerId < id; this.#nextPeerId += ID_STEP) this.#skipped.add(this.#nextPeerId);
     this.#nextPeerId = Math.max(this.#nextPeerId, id + ID_STEP);
-    const stream = new QuicStream(id, this.#parent);
+    const stream = new QuicStream(id, this.#parent, false);
     this.#streams.set(id, stream);
     if (!this.#incoming.push(stream)) stream.reset(CLOSE_CODES.ok);
   }
@@ -171,7 +200,7 @@ export class StreamTable {
     this.#credit -= 1;
     const id = this.#nextOwnId;
     this.#nextOwnId += ID_STEP;
-    const stream = new QuicStream(id, this.#parent);
+    const stream = new QuicStream(id, this.#parent, true);
     this.#streams.set(id, stream);
     return stream;
   }

@@ -42,6 +42,9 @@ export class StreamWriter {
     this.#host = host;
   }
 
+  /** Whether anything was handed to quiche. */
+  hasSent = false;
+
   /** Whether nothing more will be sent. */
   get isDone(): boolean {
     return this.#state.kind === "finished" || this.#state.kind === "failed";
@@ -218,6 +221,7 @@ export class StreamWriter {
   #send(bytes: Uint8Array, fin: boolean): number {
     try {
       const sent = this.#host.native.streamSend(this.#id, bytes, fin);
+      this.hasSent = true;
       this.#host.wake();
       return sent ?? 0;
     } catch (error) {

@@ -1,6 +1,7 @@
 import { CLOSE_CODES } from "@quaymesh/protocol";
 import type { ByteStream, TransportError } from "@quaymesh/protocol";
 import type { NativeConnection } from "./binding.ts";
+import type { ReadHold } from "./lone-fins.ts";
 import type { CorkPool, ReadSlab } from "./slabs.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { StreamWriter } from "./stream-writer.ts";
@@ -18,6 +19,10 @@ export interface StreamHost {
   blocked(writer: StreamWriter): void;
   /** A half ended or failed. */
   settled(): void;
+  /** Whether quiche ever knew the stream: the peer opened it, or something was sent on it. */
+  existed(): boolean;
+  /** `reader` waits for bytes. */
+  parked(reader: StreamReader): void;
   /** The peer reset its side: it may have asked us to stop too. */
   peerReset(code: number): void;
   /** Nothing is left that could carry the writer's FIN. */
@@ -25,11 +30,11 @@ export interface StreamHost {
 }
 
 /** What a stream needs of its connection. */
-export interface StreamParent extends Omit<StreamHost, "settled" | "peerReset" | "endAlone"> {
+export interface StreamParent extends Omit<StreamHost, "settled" | "existed" | "peerReset" | "endAlone"> {
   /** Both halves are done. */
   finished(id: number): void;
-  /** End the write side with no data; `peerHasEnded` says whether the read side is over. */
-  endAlone(id: number, peerHasEnded: boolean): void;
+  /** End the write side with no data; `reads` is absent where the read side is over. */
+  endAlone(id: number, reads: ReadHold | undefined): void;
 }
 
 /** A bidirectional QUIC stream. */
@@ -38,7 +43,7 @@ export class QuicStream implements ByteStream {
   readonly #reader: StreamReader;
   readonly #writer: StreamWriter;
 
-  constructor(id: number, parent: StreamParent) {
+  constructor(id: number, parent: StreamParent, isOurs: boolean) {
     this.id = id;
     const settled = (): void => {
       if (this.#reader.isDone && this.#writer.isDone) parent.finished(id);
@@ -51,8 +56,10 @@ export class QuicStream implements ByteStream {
       corked: (writer) => parent.corked(writer),
       blocked: (writer) => parent.blocked(writer),
       settled,
+      existed: () => !isOurs || this.#writer.hasSent,
+      parked: (reader) => parent.parked(reader),
       peerReset: (code) => this.#writer.checkStopped(code),
-      endAlone: () => parent.endAlone(id, this.#reader.isDone),
+      endAlone: () => parent.endAlone(id, this.#reader.isDone ? undefined : this.#reader),
     };
     this.#reader = new StreamReader(id, host);
     this.#writer = new StreamWriter(id, host);

@@ -29,7 +29,7 @@ export function closeText(close: CloseInfo): string {
     case "application":
       return `closed ${close.byPeer ? "by the peer " : ""}with 0x${close.code.toString(16)} ${close.reason}`.trimEnd();
     case "transport": {
-      const name = refusalName(close) ?? close.reason;
+      const name = ALERT_NAMES.get(close.code) ?? close.reason;
       return `${close.byPeer ? "refused by the peer" : "closed"} with ${name} (0x${close.code.toString(16)})`;
     }
     default:

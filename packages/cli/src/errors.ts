@@ -90,7 +90,8 @@ function explanation(code: string, message: string, seen: readonly string[], hin
 function factsOf(error: Told): readonly string[] {
   const own = error.seen ?? [];
   const details = Object.entries(error.details ?? {})
-    .filter(([, value]) => !error.message.includes(String(value)))
+    // The verdict is the code in other words.
+    .filter(([name, value]) => name !== "verdict" && !error.message.includes(String(value)))
     .map(([name, value]) => `${spaced(name)}  ${String(value)}`);
   const close = error.close === undefined ? [] : [closeText(error.close)];
   const facts = [...own, ...details, ...close, ...causesOf(error)];

@@ -38,6 +38,10 @@ const SENTENCES: Readonly<Record<DialVerdict, string>> = {
 export function failureOfClose(close: CloseInfo, address: SocketAddress, cause?: unknown): LinkFailure {
   const verdict = dialVerdict(close);
   const where = formatAddress(address);
+  // Our own judgement: its chain does not end at the pinned root.
+  if (verdict === "untrusted" && close.kind === "transport" && !close.byPeer) {
+    return { verdict, error: untrusted(where, close, cause) };
+  }
   const detail = verdict === "other" && "reason" in close && close.reason !== "" ? `: ${close.reason}` : "";
   const error = new NodeError(CODES[verdict], `${SENTENCES[verdict]}${detail} (${where})`, {
     close,
@@ -61,13 +65,7 @@ export function failureOf(cause: unknown, address: SocketAddress): LinkFailure {
   if (cause.close !== undefined) return failureOfClose(cause.close, address, cause);
   switch (cause.code) {
     case "PEER_REFUSED":
-      return {
-        verdict: "untrusted",
-        error: new NodeError("GATEWAY_UNTRUSTED", `what answers at ${where} is not this node's gateway`, {
-          cause,
-          details,
-        }),
-      };
+      return { verdict: "untrusted", error: untrusted(where, undefined, cause) };
     case "CREDENTIALS_INVALID":
       return {
         verdict: "untrusted",
@@ -86,4 +84,12 @@ export function failureOf(cause: unknown, address: SocketAddress): LinkFailure {
         error: new NodeError("SESSION_LOST", `the connection to ${where} failed: ${cause.message}`, { cause, details }),
       };
   }
+}
+
+function untrusted(where: string, close: CloseInfo | undefined, cause: unknown): NodeError {
+  return new NodeError("GATEWAY_UNTRUSTED", `what answers at ${where} is not this node's gateway`, {
+    details: { address: where },
+    ...(close !== undefined && { close }),
+    ...(cause !== undefined && { cause }),
+  });
 }

@@ -37,7 +37,7 @@ const withoutComments = (code: string): string =>
   code.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/^\s*\/\/.*$/gm, "");
 
 const specifiers = (code: string): string[] =>
-  [...code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  [...code.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1] ?? "");
 
 /** Exported declarations that no doc comment precedes. */
 function undocumented(code: string): string[] {

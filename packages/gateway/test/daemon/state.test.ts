@@ -104,13 +104,17 @@ describe("the state lock", () => {
       ["-C", "@quaymesh/source", fileURLToPath(new URL("lock-holder.ts", import.meta.url)), directory.path],
       { stdio: ["ignore", "pipe", "inherit"] },
     );
-    await once(holder.stdout, "data");
-    await expect(StateLock.acquire(layout)).rejects.toMatchObject({
-      code: "GATEWAY_ALREADY_RUNNING",
-      metadata: { pid: String(holder.pid) },
-    });
-    holder.kill("SIGKILL");
-    await once(holder, "exit");
+    const over = once(holder, "exit");
+    try {
+      await once(holder.stdout, "data");
+      await expect(StateLock.acquire(layout)).rejects.toMatchObject({
+        code: "GATEWAY_ALREADY_RUNNING",
+        metadata: { pid: String(holder.pid) },
+      });
+    } finally {
+      holder.kill("SIGKILL");
+      await over;
+    }
     await using lock = await StateLock.acquire(layout);
     expect((await readFile(layout.pid, "utf8")).trim()).toBe(String(process.pid));
     expect(lock).toBeDefined();

@@ -14,7 +14,6 @@ import {
   type JoinStep,
 } from "@quaymesh/node";
 import { createQuicTransport } from "@quaymesh/transport-quic";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { expect, test } from "vitest";
 
 const transport = createQuicTransport();
@@ -91,13 +90,15 @@ async function approve(client: GatewayClient, { request }: WindowUpdate, shown: 
   await client.pairing.approve(request?.requestId ?? "");
 }
 
-const text: StandardSchemaV1<string> = {
+/** A Standard Schema for text. */
+const text = {
   "~standard": {
     version: 1,
     vendor: "test",
-    validate: (value) => (typeof value === "string" ? { value } : { issues: [{ message: "not a text" }] }),
+    types: undefined as { readonly input: string; readonly output: string } | undefined,
+    validate: (value: unknown) => (typeof value === "string" ? { value } : { issues: [{ message: "not a text" }] }),
   },
-};
+} as const;
 
 const shout = defineTask({
   name: "text.shout",

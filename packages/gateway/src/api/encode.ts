@@ -56,7 +56,7 @@ export function timestamp(ms: number): Timestamp {
 }
 
 /** A time that may be unset. */
-export function timeMessage(ms: number | undefined): Timestamp | undefined {
+function timeMessage(ms: number | undefined): Timestamp | undefined {
   return ms === undefined ? undefined : timestamp(ms);
 }
 

@@ -113,7 +113,7 @@ export class Tasks {
 }
 
 /** Call options with the signal left out when there is none, as exact optional types want it. */
-export function withSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+function withSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 

@@ -1,8 +1,5 @@
 import type { Secret } from "@quaymesh/identity";
 
-/** Where a pairing window is. `open` and `claimed` are its live states. */
-export type WindowState = "open" | "claimed" | "used" | "burnt" | "expired" | "closed";
-
 /** Where a pairing request is. `pending`, `approved` and `issued` are its live states. */
 export type RequestState = "pending" | "approved" | "issued" | "active" | "denied" | "expired";
 

@@ -14,7 +14,7 @@ import type { SubmitOptions, TaskView } from "../../src/tasks/service.ts";
 export const DEVICE_ID = "01JD0000000000000000000000";
 export const TASK_ID = "01JDT000000000000000000000";
 
-export const device: DeviceView = {
+const device: DeviceView = {
   deviceId: DEVICE_ID,
   name: "build-box",
   state: "online",
@@ -109,7 +109,7 @@ function unused(): never {
   throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
 }
 
-export function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorApiParts {
+function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorApiParts {
   return {
     daemon: {
       status: () =>

@@ -1,7 +1,8 @@
-/** Holds a state directory's lock until it is killed. */
+/** Holds a state directory's lock until it is killed, or whoever reads its output is gone. */
 import { stateLayout } from "../../src/daemon/state-directory.ts";
 import { StateLock } from "../../src/daemon/state-lock.ts";
 
 const lock = await StateLock.acquire(stateLayout(process.argv[2] ?? ""));
 process.stdout.write("held\n");
-setInterval(() => lock, 1_000);
+process.stdout.on("error", () => process.exit(1));
+setInterval(() => process.stdout.write(lock === undefined ? "" : "."), 500);

@@ -102,7 +102,7 @@ describe("the state lock", () => {
     const holder = spawn(
       process.execPath,
       ["-C", "@quaymesh/source", fileURLToPath(new URL("lock-holder.ts", import.meta.url)), directory.path],
-      { stdio: ["ignore", "pipe", "inherit"] },
+      { stdio: ["ignore", "pipe", "ignore"] },
     );
     const over = once(holder, "exit");
     try {

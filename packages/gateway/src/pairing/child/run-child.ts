@@ -13,7 +13,7 @@ import { readLines } from "../line-pipe.ts";
 import { PeerRelay } from "./peer-relay.ts";
 
 /** ALPN of the pairing endpoint. docs/wire.md, "Endpoints". */
-export const PAIRING_PROTOCOL = "quaymesh-pair/1";
+const PAIRING_PROTOCOL = "quaymesh-pair/1";
 
 /**
  * Run the pairing endpoint: call this, and nothing else, from the module given as `pairing.childModule`. It takes its orders from the gateway that started the process, and

@@ -292,11 +292,24 @@ export class Node implements AsyncDisposable {
       try {
         await pump.run();
       } catch (cause) {
-        if (!session.signal.aborted) this.#logCause("publish.failed", cause);
+        if (cause instanceof NodeError && cause.code === "OUTBOX_BEHIND") await this.#renumber(cause);
+        else if (!session.signal.aborted) this.#logCause("publish.failed", cause);
       } finally {
         this.#pump = undefined;
       }
       await this.#link.settle(session.signal).catch(() => {});
+    }
+  }
+
+  /** Gateway and outbox no longer agree on the past: what is left goes under a new epoch, and some of it may then be in the log twice. */
+  async #renumber(why: NodeError): Promise<void> {
+    try {
+      const { dropped, kept } = await this.#parts.outbox.renumber();
+      const message = `${why.message}. ${kept} events got new numbers under a new outbox epoch`;
+      this.#log({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
+      this.#link.redial("new outbox epoch");
+    } catch (cause) {
+      this.#logCause("outbox.not-renumbered", cause);
     }
   }
 

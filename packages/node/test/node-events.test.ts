@@ -1,7 +1,10 @@
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { createMemoryNetwork } from "@quaymesh/protocol/memory";
 import { decodeValue } from "@quaymesh/protocol";
 import { describe, expect, it } from "vitest";
-import { Node, type NodeEvent } from "../src/index.ts";
+import { Node, type NodeEvent, type NodeLogLine } from "../src/index.ts";
+import { temporaryDirectory } from "./support/paired-state.ts";
 import { eagerClock, openScene, untilState } from "./support/scene.ts";
 
 const numbers = (events: readonly { readonly data: Uint8Array }[]): unknown[] =>
@@ -96,6 +99,50 @@ describe("publishing", () => {
     await Promise.all(Array.from({ length: 20 }, () => it.node.publish("large", data)));
     await it.node.acknowledged(20);
     expect(it.gateway.events).toHaveLength(20);
+  });
+});
+
+describe("an outbox and a gateway that no longer agree on the past", () => {
+  it("go on under a new epoch when the gateway lost what it had acknowledged", async () => {
+    const lines: NodeLogLine[] = [];
+    await using it = await openScene({ log: (line) => lines.push(line) });
+    await it.start();
+    await it.node.publish("n", 1, { flush: true });
+    await it.node.acknowledged(1);
+    it.gateway.logs.clear();
+    it.network.sever();
+    await it.node.publish("n", 2, { flush: true });
+    await it.gateway.until(() => it.gateway.events.length === 1);
+    expect(numbers(it.gateway.events)).toEqual([2]);
+    expect(it.gateway.logs.size).toBe(2);
+    expect(lines.filter(({ event }) => event === "outbox.renumbered")).toMatchObject([{ level: "error" }]);
+  });
+
+  it("go on under a new epoch when this disk was put back to an older state", async () => {
+    await using it = await openScene();
+    await it.node.publish("n", "before the backup");
+    await it.node.stop();
+    const backup = await temporaryDirectory();
+    await cp(it.state, backup.path, { recursive: true });
+    await it.open();
+    await it.start();
+    for (const text of ["lost", "lost too"]) await it.node.publish("n", text);
+    await it.node.acknowledged(3);
+    await it.node.stop();
+    await rm(join(it.state, "outbox"), { recursive: true });
+    await cp(join(backup.path, "outbox"), join(it.state, "outbox"), { recursive: true });
+    await backup[Symbol.asyncDispose]();
+    await it.open();
+    await it.start();
+    await it.node.publish("n", "after the backup", { flush: true });
+    await it.gateway.until(() => numbers(it.gateway.events).includes("after the backup"));
+    expect(numbers(it.gateway.events)).toEqual([
+      "before the backup",
+      "lost",
+      "lost too",
+      "before the backup",
+      "after the backup",
+    ]);
   });
 });
 

@@ -12,6 +12,7 @@ type Step =
   | { readonly kind: "ack"; readonly share: number }
   | { readonly kind: "fault"; readonly faults: Faults }
   | { readonly kind: "reopen" }
+  | { readonly kind: "renumber" }
   | { readonly kind: "kill"; readonly inFlight: number }
   | { readonly kind: "power-cut"; readonly inFlight: number; readonly keep: readonly boolean[] };
 
@@ -40,6 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: "reopen" }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: "renumber" }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("kill" as const), inFlight: fc.nat(3) }) },
   {
     weight: 2,
@@ -108,6 +110,22 @@ class Model {
     for (const [seq, event] of bySeq) this.promised.set(seq, event);
   }
 
+  async renumber(outbox: Outbox): Promise<void> {
+    const { acked } = outbox;
+    try {
+      await outbox.renumber();
+    } catch (cause) {
+      // A fault was due: all must be as before.
+      expect(cause).toBeInstanceOf(NodeError);
+      return;
+    }
+    this.promised = new Map(
+      [...this.promised].filter(([seq]) => seq > acked).map(([seq, event]) => [seq - acked, event]),
+    );
+    this.acked = 0;
+    this.#epoch = Buffer.from(outbox.epoch).toString("hex");
+  }
+
   /** Appends that nobody waits for, cut off after some of their disk operations. */
   async leaveInFlight(outbox: Outbox, count: number): Promise<void> {
     for (let index = 0; index < count; index++) outbox.append(this.event(300 * index)).catch(() => {});
@@ -128,6 +146,9 @@ async function take(model: Model, outbox: Outbox, next: Step): Promise<Outbox> {
     }
     case "fault":
       model.files.faults = { ...next.faults };
+      return outbox;
+    case "renumber":
+      await model.renumber(outbox);
       return outbox;
     case "reopen":
       model.files.faults = {};

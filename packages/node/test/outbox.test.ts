@@ -175,6 +175,69 @@ describe("an outbox", () => {
   });
 });
 
+describe("renumbering", () => {
+  it("gives what is not acknowledged new numbers under a new epoch, and those who wait for it theirs", async () => {
+    const files = new CrashingFiles();
+    await filled(files, 50);
+    const outbox = await open(files);
+    const { epoch } = outbox;
+    outbox.acknowledge(30);
+    const waiting = outbox.acknowledged(35);
+    expect(await outbox.renumber()).toEqual({ dropped: 30, kept: 20 });
+    expect(outbox.epoch).not.toEqual(epoch);
+    const renamed = Array.from({ length: 20 }, (_, index) => [index + 1, `e${index + 31}`]);
+    expect((await readAll(outbox)).map(({ seq, kind }) => [seq, kind])).toEqual(renamed);
+    outbox.acknowledge(5);
+    await waiting;
+    expect(await outbox.append(event("next"))).toBe(21);
+    const { epoch: second } = outbox;
+    await outbox.close();
+    await using again = await open(files);
+    expect(again.epoch).toEqual(second);
+    expect((await readAll(again)).map(({ kind }) => kind)).toEqual([
+      ...renamed.slice(5).map(([, kind]) => kind),
+      "next",
+    ]);
+  });
+
+  it("cut off by a crash leaves the old numbering or the new one, whole", async () => {
+    const outcomes = new Set<string>();
+    for (let moment = 1; moment <= 120; moment++) {
+      const files = new CrashingFiles();
+      await filled(files, 20);
+      const outbox = await open(files);
+      const epoch = Buffer.from(outbox.epoch).toString("hex");
+      outbox.acknowledge(5);
+      const renumbering = outbox.renumber();
+      for (let turn = 0; turn < moment; turn++) await Promise.resolve();
+      const disk = files.snapshotForCrash();
+      await renumbering;
+      await outbox.close();
+      disk.powerCut(() => moment % 2 === 0);
+      await using again = await open(disk);
+      const isOld = Buffer.from(again.epoch).toString("hex") === epoch;
+      const kinds = (await readAll(again, again.acked)).map(({ kind }) => kind);
+      const expected = Array.from({ length: 15 }, (_, index) => `e${index + 6}`);
+      expect(kinds.slice(-15)).toEqual(expected);
+      if (!isOld) expect(kinds).toEqual(expected);
+      outcomes.add(isOld ? "old" : "new");
+    }
+    expect([...outcomes].sort()).toEqual(["new", "old"]);
+  });
+
+  it("that fails leaves all as it was", async () => {
+    const files = new CrashingFiles();
+    await filled(files, 20);
+    await using outbox = await open(files);
+    const { epoch } = outbox;
+    files.faults = { fullAfter: 10 };
+    await expect(outbox.renumber()).rejects.toMatchObject({ name: "NodeError" });
+    expect(outbox.epoch).toEqual(epoch);
+    expect(await outbox.append(event("next"))).toBe(21);
+    expect(await readAll(outbox)).toHaveLength(21);
+  });
+});
+
 describe("an outbox on a failing disk", () => {
   it.each([
     ["a full disk", { fullAfter: 30 }, "OUTBOX_DISK_FULL"],
@@ -268,7 +331,7 @@ describe("damage to an outbox", () => {
     for (const name of ["a", "b", "c"]) await outbox.append(event(name));
     outbox.acknowledge(2);
     await outbox.close();
-    files.corrupt(`${DIRECTORY}/watermarks`, (bytes) => bytes.fill(0xff));
+    files.corrupt(`${DIRECTORY}/1/watermarks`, (bytes) => bytes.fill(0xff));
     await using again = await open(files);
     expect(again.acked).toBe(0);
     expect(await readAll(again)).toHaveLength(3);

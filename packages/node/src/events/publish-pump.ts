@@ -149,6 +149,7 @@ export class PublishPump {
   async #readReplies(stream: MessageStream): Promise<void> {
     try {
       for await (const reply of stream.messages(parsePublishReply)) {
+        if (reply.type === "ready") this.#checkPast(reply.ackedSeq);
         this.#feed({ kind: "reply", reply, now: this.#options.clock.monotonic() });
       }
     } catch (cause) {
@@ -156,6 +157,15 @@ export class PublishPump {
     }
     this.#ended = true;
     this.#bell.ring();
+  }
+
+  /** A gateway that has more of this epoch than was ever recorded here: this disk was put back to an older state. */
+  #checkPast(ackedSeq: number): void {
+    const { durable } = this.#options.outbox;
+    if (ackedSeq <= durable) return;
+    throw new NodeError("OUTBOX_BEHIND", `the gateway has ${ackedSeq} events of this outbox, which holds ${durable}`, {
+      details: { expected: ackedSeq + 1, earliest: durable + 1 },
+    });
   }
 
   async #watchOutbox(signal: AbortSignal): Promise<void> {

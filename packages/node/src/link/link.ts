@@ -80,6 +80,11 @@ export class Link {
     this.#session?.poke();
   }
 
+  /** Begin a new session: what the hello said no longer holds. */
+  redial(reason: string): void {
+    this.#connection?.close(CLOSE_CODES.ok, reason);
+  }
+
   /** End the session with a goodbye and dial no more; {@link Link.run} then returns. */
   leave(reason: string): void {
     this.#isLeaving = true;
@@ -253,6 +258,6 @@ export class Link {
   #wake(): void {
     this.#hurry.ring();
     // Its peer has long given it up, or will not hear of it before a timeout: a new one is quicker than finding out.
-    this.#connection?.close(CLOSE_CODES.ok, "woke from sleep");
+    this.redial("woke from sleep");
   }
 }

@@ -1,7 +1,7 @@
 import { abortable } from "../bell.ts";
 
 interface AckWaiter {
-  readonly seq: number;
+  seq: number;
   readonly resolve: () => void;
   readonly reject: (cause: unknown) => void;
 }
@@ -30,6 +30,11 @@ export class AckWaiters {
     let count = 0;
     while (count < this.#waiting.length && (this.#waiting[count]?.seq ?? Number.POSITIVE_INFINITY) <= seq) count += 1;
     for (const waiter of this.#waiting.splice(0, count)) waiter.resolve();
+  }
+
+  /** Every event now has a number lower by `by`. */
+  renumber(by: number): void {
+    for (const waiter of this.#waiting) waiter.seq -= by;
   }
 
   /** No acknowledgement will come any more. */

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, unlink, type FileHandle } from "node:fs/promises";
+import { mkdir, open, readdir, rmdir, unlink, type FileHandle } from "node:fs/promises";
 
 /** An open file, as the outbox uses one. Positions and lengths are bytes. */
 export interface OutboxFile {
@@ -20,6 +20,8 @@ export interface OutboxFiles {
   /** Open for reading and writing. `create`: it must not exist yet. */
   open(path: string, how: "create" | "existing"): Promise<OutboxFile>;
   remove(path: string): Promise<void>;
+  /** Remove an empty directory; none is as good. */
+  removeDirectory(path: string): Promise<void>;
   /** Make creations and removals in `directory` survive a power cut. */
   syncDirectory(directory: string): Promise<void>;
 }
@@ -37,6 +39,11 @@ export const nodeFiles: OutboxFiles = {
     return wrap(await open(path, how === "create" ? "wx+" : "r+", PRIVATE_FILE));
   },
   remove: (path) => unlink(path),
+  async removeDirectory(path) {
+    await rmdir(path).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "ENOENT") throw cause;
+    });
+  },
   async syncDirectory(directory) {
     const handle = await open(directory, "r");
     try {

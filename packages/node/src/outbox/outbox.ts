@@ -1,18 +1,15 @@
-import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { Bell } from "../bell.ts";
 import { NodeError } from "../errors.ts";
 import { AckWaiters } from "./ack-waiters.ts";
 import { OutboxCursor } from "./cursor.ts";
 import { nodeFiles, type OutboxFiles } from "./files.ts";
 import { recordBytes, type OutboxEvent } from "./record.ts";
-import { recover, type OutboxRepair } from "./recovery.ts";
-import { ignoreMissing, type Segment } from "./segment.ts";
-import { SegmentLog } from "./segment-log.ts";
-import { WatermarkFile, type Watermarks } from "./watermarks.ts";
+import { copyGeneration, discardGeneration, openGeneration, type Generation, type OutboxPlace } from "./generation.ts";
+import { settleGenerations } from "./generations.ts";
+import type { OutboxRepair } from "./recovery.ts";
+import type { Segment } from "./segment.ts";
+import type { Watermarks } from "./watermarks.ts";
 
-const EPOCH_BYTES = 16;
-const WATERMARK_FILE = "watermarks";
 const DEFAULT_MAX_BYTES = 268_435_456;
 const DEFAULT_SEGMENT_BYTES = 4_194_304;
 /** Most bytes in one commit: bounds how long a writer waits for those before it. */
@@ -30,6 +27,14 @@ export interface OutboxOptions {
   readonly segmentBytes?: number;
   /** Default: the machine's file system. */
   readonly files?: OutboxFiles;
+}
+
+/** What {@link Outbox.renumber} did. */
+export interface Renumbering {
+  /** By how much each number went down. */
+  readonly dropped: number;
+  /** Events that have a new number. */
+  readonly kept: number;
 }
 
 /** How an event is to be recorded. */
@@ -52,16 +57,14 @@ interface Waiting {
  * Events on disk until the gateway has committed them, numbered 1, 2, 3, … within an epoch. One fsync serves all appends that wait for it.
  */
 export class Outbox implements AsyncDisposable {
-  /** 16 random bytes that name this numbering. */
-  readonly epoch: Uint8Array;
   /** What had to be cut at open, if anything. */
   readonly repair: OutboxRepair | undefined;
   /** Rings when {@link Outbox.durable} or {@link Outbox.acked} grew. */
   readonly changed = new Bell();
   readonly #files: OutboxFiles;
+  readonly #place: OutboxPlace;
   readonly #maxBytes: number;
-  readonly #log: SegmentLog;
-  readonly #marksFile: WatermarkFile;
+  #generation: Generation;
   readonly #ackWaiters = new AckWaiters();
   readonly #queue: Waiting[] = [];
   #queuedBytes = 0;
@@ -69,20 +72,16 @@ export class Outbox implements AsyncDisposable {
   #committing: Promise<void> | undefined;
   #tidying: Promise<void> | undefined;
   #marksAreStale = false;
+  #renumbering: PromiseWithResolvers<Renumbering> | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(
-    options: { readonly files: OutboxFiles; readonly maxBytes: number; readonly epoch: Uint8Array },
-    parts: { readonly log: SegmentLog; readonly marksFile: WatermarkFile; readonly acked: number },
-    repair: OutboxRepair | undefined,
-  ) {
-    this.epoch = options.epoch;
-    this.repair = repair;
-    this.#files = options.files;
-    this.#maxBytes = options.maxBytes;
-    this.#log = parts.log;
-    this.#marksFile = parts.marksFile;
-    this.#acked = parts.acked;
+  private constructor(place: OutboxPlace, generation: Generation, maxBytes: number) {
+    this.repair = generation.repair;
+    this.#files = place.files;
+    this.#place = place;
+    this.#generation = generation;
+    this.#maxBytes = maxBytes;
+    this.#acked = generation.acked;
   }
 
   /**
@@ -92,24 +91,20 @@ export class Outbox implements AsyncDisposable {
   static async open(options: OutboxOptions): Promise<Outbox> {
     const { directory, files = nodeFiles, maxBytes = DEFAULT_MAX_BYTES } = options;
     const segmentBytes = options.segmentBytes ?? Math.min(DEFAULT_SEGMENT_BYTES, Math.ceil(maxBytes / 8));
+    const place: OutboxPlace = { files, directory, segmentBytes };
     try {
       await files.makeDirectory(directory);
-      const marksFile = await openMarks(files, directory);
-      try {
-        const marks = await marksFile.read();
-        const recovered = await recover(files, directory, marks);
-        const epoch = recovered?.epoch ?? new Uint8Array(randomBytes(EPOCH_BYTES));
-        const place = { files, directory, epoch, segmentBytes };
-        const log = recovered === undefined ? await SegmentLog.create(place) : SegmentLog.resume(place, recovered);
-        return new Outbox({ files, maxBytes, epoch }, { log, marksFile, acked: marks.acked }, recovered?.repair);
-      } catch (cause) {
-        await marksFile.close().catch(() => {});
-        throw cause;
-      }
+      const number = await settleGenerations(files, directory);
+      return new Outbox(place, await openGeneration(place, number), maxBytes);
     } catch (cause) {
       if (cause instanceof NodeError) throw cause;
       throw new NodeError("OUTBOX_IO", `could not open the outbox in ${directory}`, { cause });
     }
+  }
+
+  /** 16 random bytes that name this numbering. */
+  get epoch(): Uint8Array {
+    return this.#generation.epoch;
   }
 
   /** The gateway has everything up to here; 0 is nothing. */
@@ -119,12 +114,12 @@ export class Outbox implements AsyncDisposable {
 
   /** Everything up to here is on disk; 0 is nothing. */
   get durable(): number {
-    return this.#log.durable;
+    return this.#generation.log.durable;
   }
 
   /** Bytes on disk, and those about to be. */
   get bytes(): number {
-    return this.#log.bytes + this.#queuedBytes;
+    return this.#generation.log.bytes + this.#queuedBytes;
   }
 
   /** 0 empty, 1 full for ordinary events; above 1 the reserve is in use. */
@@ -185,7 +180,7 @@ export class Outbox implements AsyncDisposable {
 
   /** Read from the first event above `after` that is not acknowledged. */
   cursor(after: number): OutboxCursor {
-    const log = this.#log;
+    const { log } = this.#generation;
     const ackedNow = (): number => this.#acked;
     return new OutboxCursor(
       {
@@ -200,6 +195,19 @@ export class Outbox implements AsyncDisposable {
       },
       after,
     );
+  }
+
+  /**
+   * Give what the gateway does not have new numbers, from 1, under a new epoch. For when gateway and outbox no longer agree on the past, because one of them was
+   * put back to an older state. Cursors made before read the old numbering and must not be used any more.
+   * @throws {NodeError} `OUTBOX_IO`, `OUTBOX_DISK_FULL`, `OUTBOX_CORRUPT`: all is as before; `NODE_STOPPED`
+   */
+  async renumber(): Promise<Renumbering> {
+    if (this.#closed !== undefined) throw new NodeError("NODE_STOPPED", "the outbox is closed");
+    this.#renumbering ??= Promise.withResolvers<Renumbering>();
+    const { promise } = this.#renumbering;
+    this.#committing ??= this.#commitAll();
+    return promise;
   }
 
   /** Finish what waits and release the files. Idempotent. */
@@ -218,20 +226,43 @@ export class Outbox implements AsyncDisposable {
     this.#ackWaiters.fail(new NodeError("NODE_STOPPED", "the outbox was closed before the gateway had the event"));
     try {
       await this.#saveMarks();
-      await this.#marksFile.sync();
+      await this.#generation.marksFile.sync();
     } catch {
       // Older watermarks only cost a repeat.
     }
-    await this.#marksFile.close();
-    await this.#log.close();
+    await this.#generation.marksFile.close();
+    await this.#generation.log.close();
   }
 
   /** Runs while there is something to commit; {@link Outbox.close} awaits it. Never rejects. */
   async #commitAll(): Promise<void> {
     // A turn later: appends of one tick share an fsync even when the disk is idle.
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#commitBatch(this.#takeBatch());
+    for (;;) {
+      if (this.#renumbering !== undefined) await this.#renumberNow(this.#renumbering);
+      else if (this.#queue.length > 0) await this.#commitBatch(this.#takeBatch());
+      else break;
+    }
     this.#committing = undefined;
+  }
+
+  async #renumberNow(asked: PromiseWithResolvers<Renumbering>): Promise<void> {
+    // Acknowledgements that come meanwhile are of the old numbering; what they let go is sent again.
+    const acked = this.#acked;
+    try {
+      const old = this.#generation;
+      const next = await copyGeneration(this.#place, old, acked);
+      await this.#tidying;
+      this.#generation = next;
+      this.#acked = 0;
+      this.#ackWaiters.renumber(acked);
+      await discardGeneration(this.#place, old);
+      asked.resolve({ dropped: acked, kept: this.durable });
+    } catch (cause) {
+      asked.reject(cause);
+    }
+    this.#renumbering = undefined;
+    this.changed.ring();
   }
 
   #takeBatch(): Waiting[] {
@@ -247,7 +278,7 @@ export class Outbox implements AsyncDisposable {
 
   async #commitBatch(batch: readonly Waiting[]): Promise<void> {
     try {
-      const first = await this.#log.commit(
+      const first = await this.#generation.log.commit(
         batch.map(({ event }) => event),
         { acked: this.#acked, onWritten: (first) => resolveBatch(batch, first, "buffered") },
       );
@@ -272,10 +303,10 @@ export class Outbox implements AsyncDisposable {
       while (this.#marksAreStale) {
         await this.#saveMarks();
         const { acked } = this;
-        if (!this.#log.hasRemovable(acked)) continue;
+        if (!this.#generation.log.hasRemovable(acked)) continue;
         // On disk before the files go: else their absence would look like damage.
-        await this.#marksFile.sync();
-        if (await this.#log.removeUpTo(acked)) this.changed.ring();
+        await this.#generation.marksFile.sync();
+        if (await this.#generation.log.removeUpTo(acked)) this.changed.ring();
       }
     } catch {
       // The watermarks are a little older than they could be, some files stay: the next change tries again.
@@ -287,7 +318,7 @@ export class Outbox implements AsyncDisposable {
   async #saveMarks(): Promise<void> {
     this.#marksAreStale = false;
     const marks: Watermarks = { acked: this.#acked, durable: this.durable };
-    await this.#marksFile.write(marks);
+    await this.#generation.marksFile.write(marks);
   }
 }
 
@@ -295,12 +326,4 @@ function resolveBatch(batch: readonly Waiting[], first: number, durability: Wait
   for (const [index, waiting] of batch.entries()) {
     if (waiting.durability === durability) waiting.resolve(first + index);
   }
-}
-
-async function openMarks(files: OutboxFiles, directory: string): Promise<WatermarkFile> {
-  const path = join(directory, WATERMARK_FILE);
-  const names = await files.list(directory);
-  if (names.includes(WATERMARK_FILE)) return new WatermarkFile(await files.open(path, "existing"));
-  await files.remove(path).catch(ignoreMissing);
-  return new WatermarkFile(await files.open(path, "create"));
 }

@@ -35,7 +35,12 @@ export class CrashingFiles implements OutboxFiles {
   async makeDirectory(): Promise<void> {}
 
   async list(directory: string): Promise<readonly string[]> {
-    return [...this.#entries.keys()].filter((path) => dirname(path) === directory).map((path) => basename(path));
+    const names = new Set<string>();
+    for (const path of this.#entries.keys()) {
+      if (dirname(path) === directory) names.add(basename(path));
+      if (dirname(dirname(path)) === directory) names.add(basename(dirname(path)));
+    }
+    return [...names];
   }
 
   async open(path: string, how: "create" | "existing"): Promise<OutboxFile> {
@@ -52,6 +57,9 @@ export class CrashingFiles implements OutboxFiles {
   async remove(path: string): Promise<void> {
     if (!this.#entries.delete(path)) throw Object.assign(new Error(`missing: ${path}`), { code: "ENOENT" });
   }
+
+  /** Directories are there as long as something is in them. */
+  async removeDirectory(): Promise<void> {}
 
   async syncDirectory(directory: string): Promise<void> {
     for (const path of this.#durableEntries.keys()) {

@@ -36,6 +36,8 @@ export interface DialAttempt {
 const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
 /** Two pings may be lost before the peer gives up. */
 const PINGS_PER_IDLE_TIMEOUT = 3;
+/** A refused port that stays silent for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
+const REFUSED_SILENCE_MS = 2000;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
 
 /**
@@ -72,6 +74,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   readonly #outcome = Promise.withResolvers<QuicConnection>();
   #state: "handshake" | "open" | "failed" = "handshake";
   #keepAlive: NodeJS.Timeout | undefined;
+  #suspicion: NodeJS.Timeout | undefined;
   #releasing: Promise<void> | undefined;
 
   constructor(attempt: DialAttempt, socket: UdpSocket) {
@@ -101,6 +104,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   /** Stop the timers and release the socket. */
   release(): Promise<void> {
     clearInterval(this.#keepAlive);
+    clearTimeout(this.#suspicion);
     this.#releasing ??= this.#endpoint.close();
     return this.#releasing;
   }
@@ -123,6 +127,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   }
 
   fault(code: string): void {
+    if (this.#state === "open" && code === "ECONNREFUSED") this.#suspect();
     if (this.#state !== "handshake" || !FATAL_FAULTS.has(code)) return;
     this.#fail(unreachable(Object.assign(new Error(code), { code }), printAddress(this.#attempt.address)));
     this.#link.abandon({ kind: "local" });
@@ -173,6 +178,16 @@ class Dialer implements EndpointOwner, LinkOwner {
     const isOurs = close.kind === "transport" && !close.byPeer && isCryptoError(close.code);
     if (isOurs) this.#fail(new TransportError("PEER_REFUSED", "the peer's certificate was refused", { close }));
     else this.#fail(connectionClosed(close));
+  }
+
+  // quiche probes ever more rarely while the gateway is away, and would hear of its restart late: up to the idle timeout.
+  #suspect(): void {
+    if (this.#suspicion !== undefined || !this.#link.isLive) return;
+    const heard = this.#link.native.stats().recvBytes;
+    this.#suspicion = setTimeout(() => {
+      this.#suspicion = undefined;
+      if (this.#link.isLive && this.#link.native.stats().recvBytes === heard) this.#link.abandon({ kind: "idle" });
+    }, REFUSED_SILENCE_MS);
   }
 
   // Only the dialer pings: it is the one behind the NAT, and a gateway with ten thousand sessions need not send as many pings.

@@ -2,8 +2,9 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { createQuicTransport } from "@quaymesh/transport-quic";
+import { openProxy } from "./support/proxy.ts";
 import { SERVER_NAME } from "./support/certificates.ts";
-import { PROTOCOL, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
+import { PROTOCOL, accept, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
 
 const silentPort = async (): Promise<{ port: number } & AsyncDisposable> => {
   const socket = dgram.createSocket("udp4");
@@ -110,4 +111,19 @@ test("a wildcard listener serves loopback over IPv4 and IPv6", async () => {
   }
   await listener.close();
   await serving;
+});
+
+test("a peer whose port is refused and that stays silent is gone, long before the idle timeout", async () => {
+  await using mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const proxy = await openProxy({ upstreamPort: mesh.listener.address.port });
+  const node = await mesh.dial({ port: proxy.port, idleTimeoutMs: 20_000 });
+  await accepted;
+  const stream = await node.openStream();
+  await stream.write(Buffer.from("hello"));
+  await proxy[Symbol.asyncDispose]();
+  const started = performance.now();
+  await stream.write(Buffer.from("anyone?"));
+  expect(await node.closed).toEqual({ kind: "idle" });
+  expect(performance.now() - started).toBeLessThan(10_000);
 });

@@ -46,9 +46,9 @@ export class SendSlab {
 const uninitialized = (bytes: number): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 
 /** At most this much is read from a stream at once. */
-const READ_SLAB_BYTES = 256 << 10;
+const READ_SLAB_BYTES = 1 << 20;
 /** Below it a slice is copied out, so that keeping a small message does not keep a slab alive. */
-const COPY_BELOW_BYTES = 4096;
+const COPY_BELOW_BYTES = 16 << 10;
 const REPLACE_BELOW_BYTES = 64 << 10;
 
 /** Memory that stream bytes are read into; what is handed out is never written again. */

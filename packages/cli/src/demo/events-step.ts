@@ -25,7 +25,7 @@ export async function surviveKills(
   gateway: DemoGateway,
   node: DemoNode,
 ): Promise<Outcome<void>> {
-  const reader = new Reader(TICKS, (seen) => screen.progress(seen, TICKS, "events at the subscriber"));
+  const reader = new Reader(TICKS, (seen) => screen.progress(seen, TICKS, "events delivered"));
   const subscriber = stage.command(
     "subscriber",
     ["events", "tail", "--state", gateway.state, "--after", "0", "--kind", "demo.*"],
@@ -57,8 +57,9 @@ export async function surviveKills(
       recordedWhileGatewayAway: TICKS - KILL_GATEWAY_AT,
     },
     lines: [
-      `${count(TICKS)} recorded, ${count(seen.delivered)} delivered, ${seen.duplicates} twice, ${seen.lost} lost, in order`,
-      `node killed after ${count(told.recordedBefore)}, gateway after ${count(KILL_GATEWAY_AT)}; resumed after offset ${count(resumedFrom)}`,
+      `${count(TICKS)} recorded, ${count(seen.delivered)} delivered, ${seen.duplicates} twice, ${seen.lost} lost`,
+      `node killed after ${count(told.recordedBefore)}, gateway after ${count(KILL_GATEWAY_AT)} were recorded`,
+      `the subscriber went on after offset ${count(resumedFrom)}, all in order`,
     ],
     value: undefined,
   };
@@ -81,6 +82,7 @@ async function publishAndKill(stage: Stage, screen: Screen, gateway: DemoGateway
   await publisher.line("all events", (line) => "recordedAll" in line);
   gateway.child = (await launchGateway(stage, gateway.state, gateway.address)).child;
   screen.note("gateway started again");
+  screen.doing("the node has to notice that its gateway is another process now");
   return { publisher, firstMark, atKill, recordedBefore: numberField(resumed, "recordedBefore") };
 }
 

@@ -20,7 +20,7 @@ export async function startGateway(stage: Stage): Promise<Outcome<DemoGateway>> 
   const meshId = textField(ready, "meshId");
   return {
     facts: { meshId, address, pid: numberField(ready, "pid") },
-    lines: [`mesh "demo" (${meshId}) at ${address}`, "authority made and sealed, store open, admin socket ready"],
+    lines: [`mesh "demo" (${meshId}) at ${address}`, "authority sealed, store open, admin socket ready"],
     value: { child, state, address },
   };
 }

@@ -38,7 +38,7 @@ async function demo(json: boolean): Promise<number> {
   try {
     await using stage = await Stage.open(stop.signal);
     onInterrupt(stop, stage.directory);
-    screen.say("Quaymesh, end to end: separate processes, real QUIC on loopback, a fresh state directory");
+    screen.say("Quaymesh, end to end: separate processes, real QUIC, a fresh state directory");
     await play(stage, screen, steps);
   } catch (error) {
     screen[Symbol.dispose]();
@@ -49,8 +49,7 @@ async function demo(json: boolean): Promise<number> {
     });
   }
   const ms = Math.round(performance.now() - startedAt);
-  if (exit === EXIT_DONE)
-    screen.say(`All six steps in ${span(ms)}; every process has ended and the state directory is removed`);
+  if (exit === EXIT_DONE) screen.say(`All six steps in ${span(ms)}; no process and no file is left behind`);
   if (json) terminal.json({ ok: exit === EXIT_DONE, ms, steps: steps.records });
   return exit;
 }

@@ -45,7 +45,7 @@ export async function pairByPicture(stage: Stage, screen: Screen, gateway: DemoG
   const deviceId = textField(joined, "deviceId");
   return {
     facts: { deviceId, words, qrRows, link: textField(opened, "link").length },
-    lines: [`build-box is ${deviceId}`, `QR code of ${qrRows} rows read from its picture; words ${words.join(" ")}`],
+    lines: [`ticket read from the picture of a QR code of ${qrRows} rows`, `build-box is ${deviceId}`],
     value: { ...node, deviceId },
   };
 }

@@ -69,8 +69,9 @@ export async function revokeOne(
       untouched: other.deviceId,
     },
     lines: [
-      `session closed in ${span(closedMs)}; redial refused with ${redialRefusedWith}`,
-      `${other.name}, paired by PIN, kept its session and ran a task meanwhile`,
+      `session closed in ${span(closedMs)}`,
+      `redial refused in the handshake with ${redialRefusedWith}`,
+      `${other.name}, paired by PIN, kept its session and ran a task`,
     ],
     value: undefined,
   };

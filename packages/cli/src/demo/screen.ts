@@ -1,8 +1,12 @@
+import { wrap } from "../report.ts";
 import { count, fit, span } from "../ui/format.ts";
 import { bar, LiveLines } from "../ui/live.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
-const NAME_COLUMNS = 9;
+const NAME_COLUMNS = 7;
+/** Where the text begins: number, name, mark, time. */
+const TEXT_COLUMN = NAME_COLUMNS + 14;
+const TIME_COLUMNS = 7;
 const BAR_COLUMNS = 24;
 
 /** How a step went, for people: a line while it runs, one or more when it is over. */
@@ -41,22 +45,22 @@ export class Screen implements Disposable {
 
   /** A line worth keeping while the step runs. */
   note(line: string): void {
-    this.#live.print(fit(`${" ".repeat(NAME_COLUMNS + 3)}| ${line}`, this.#terminal.columns - 1));
+    this.#live.print(fit(`${" ".repeat(NAME_COLUMNS + 3)}│ ${line}`, this.#terminal.columns - 1));
   }
 
   /** The step is over, well. */
   done(ms: number, lines: readonly string[]): void {
     this.#live.clear();
-    const [first = "", ...rest] = lines;
-    const time = span(ms).padStart(7);
+    const [first = "", ...rest] = lines.flatMap((line) => wrap(line, this.#terminal.columns - TEXT_COLUMN - 1));
+    const time = span(ms).padStart(TIME_COLUMNS);
     this.#live.print(`${this.#head()} ${this.#terminal.tone("green", "✓")} ${time}  ${first}`);
-    for (const line of rest) this.#live.print(`${" ".repeat(NAME_COLUMNS + 14)}${line}`);
+    for (const line of rest) this.#live.print(`${" ".repeat(TEXT_COLUMN)}${line}`);
   }
 
   /** The step failed; the error is told elsewhere. */
   failed(ms: number): void {
     this.#live.clear();
-    this.#live.print(`${this.#head()} ${this.#terminal.tone("red", "✗")} ${span(ms).padStart(7)}`);
+    this.#live.print(`${this.#head()} ${this.#terminal.tone("red", "✗")} ${span(ms).padStart(TIME_COLUMNS)}`);
   }
 
   [Symbol.dispose](): void {

@@ -29,8 +29,8 @@ export async function offloadTask(
   return {
     facts: { files: files.length, bytes, digest, taskMs: Math.round(ms), progressReports, logLines },
     lines: [
-      `${count(files.length)} files, ${size(bytes)}, sent and digested on ${node.name} in ${span(ms)}`,
-      `sha256 ${digest.slice(0, 16)}… here and there`,
+      `${count(files.length)} files, ${size(bytes)}, sent to ${node.name} and digested in ${span(ms)}`,
+      `sha256 ${digest.slice(0, 16)}… there and here`,
     ],
     value: undefined,
   };

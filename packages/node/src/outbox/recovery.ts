@@ -39,6 +39,7 @@ export async function recover(
     if (marks.durable > 0) throw corrupt(directory, "its files are gone", { seq: marks.durable });
     return undefined;
   }
+  await dropAcknowledged(files, directory, { firsts, marks });
   checkStart(directory, firsts, marks);
   const segments: Segment[] = [];
   let epoch: Uint8Array | undefined;
@@ -98,6 +99,18 @@ async function dropUnbornSegment(
   }
   await files.remove(path);
   found.firsts.pop();
+}
+
+/** Removals are not ordered by a power cut: of several segments that were let go, an older one may be back and a younger one not. */
+async function dropAcknowledged(
+  files: OutboxFiles,
+  directory: string,
+  found: { readonly firsts: number[]; readonly marks: Watermarks },
+): Promise<void> {
+  const { firsts, marks } = found;
+  for (let next = firsts[1]; next !== undefined && next <= marks.acked + 1; next = firsts[1]) {
+    await files.remove(join(directory, segmentName(firsts.shift() ?? 0)));
+  }
 }
 
 /** Segments go only after the acknowledged watermark is on disk, so one that is missing at the start was taken away. */

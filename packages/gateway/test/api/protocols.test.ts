@@ -130,6 +130,18 @@ describe.each(Object.entries(TRANSPORTS))("%s", (_name, open) => {
   });
 });
 
+test("a message beyond what the largest input needs is refused while it is read", async () => {
+  await using api = await serveFakes();
+  const { transport } = http1(api.path, { useBinaryFormat: true });
+  const submitting = createClient(TaskService, transport).submitTask({
+    definition: "x",
+    target: { target: { case: "any", value: true } },
+    input: new Uint8Array(96 * 1024 * 1024),
+  });
+  await expect(submitting).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  expect(api.seen.submitted).toEqual([]);
+});
+
 describe("curl", () => {
   test("a plain JSON request over the socket is answered in JSON", async () => {
     await using api = await serveFakes();

@@ -17,6 +17,9 @@ import { spkiOf, tcpTransport } from "./tcp-transport.ts";
 /** A node that pairs, driven by identity's own node machine. */
 export class TestNode implements AsyncDisposable {
   readonly effects: NodePairingEffect[] = [];
+  /** Messages from the gateway. */
+  heard = 0;
+  #silent = false;
   readonly #stream: MessageStream;
   readonly #close: () => Promise<void>;
   #state: NodePairing;
@@ -31,7 +34,7 @@ export class TestNode implements AsyncDisposable {
   static async dial(
     address: SocketAddress,
     code: NodeCode,
-    options: { readonly keyPair?: KeyPair; readonly name?: string } = {},
+    options: { readonly keyPair?: KeyPair; readonly name?: string; readonly silent?: boolean } = {},
   ): Promise<TestNode> {
     const keyPair = options.keyPair ?? (await KeyPair.generate());
     const connection = await tcpTransport(keyPair.spkiSha256).dial(address, {
@@ -58,6 +61,7 @@ export class TestNode implements AsyncDisposable {
     };
     const node = new TestNode(new MessageStream(await connection.openStream()), close, state);
     node.#run(effects);
+    node.#silent = options.silent ?? false;
     void node.#read();
     return node;
   }
@@ -80,7 +84,8 @@ export class TestNode implements AsyncDisposable {
   async #read(): Promise<void> {
     try {
       for await (const message of this.#stream.messages(parsePairToNode)) {
-        this.#step({ kind: "message", now: Date.now(), message });
+        this.heard += 1;
+        if (!this.#silent) this.#step({ kind: "message", now: Date.now(), message });
       }
       this.#step({ kind: "gone" });
     } catch (cause) {

@@ -1,5 +1,9 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { connect } from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { KeyPair, Secret } from "@quaymesh/identity";
 import { encodeFrame, MessageStream, parsePairToNode, type RemoteError } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
@@ -7,6 +11,14 @@ import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
 import { openRoom } from "./room.ts";
 import { tcpTransport } from "./tcp-transport.ts";
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 /** The text of a window's ticket, or its PIN. */
 function shown({ code }: OpenedWindow): string {
@@ -294,6 +306,49 @@ describe("the endpoint's process", () => {
     const next = await room.open();
     expect(room.endpoint.address.port).toBe(port);
     expect(next.addresses).toEqual([`127.0.0.1:${port}`]);
+  });
+
+  test("outlives the last window only for who is being answered, and not for long", async () => {
+    await using room = await openRoom({ endpoint: { lingerMs: 300 } });
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    // Says hello with a code nobody knows, gets its share like everybody, and then nothing more.
+    const unknown = { ...code, codeId: new Uint8Array(8) };
+    await using node = await TestNode.dial(address, unknown, { silent: true });
+    await node.until("send");
+    await expect.poll(() => node.heard).toBe(1);
+    await room.desk.close(window.windowId);
+    expect(room.endpoint.pid).toBeGreaterThan(0);
+    await expect.poll(() => room.endpoint.pid).toBeUndefined();
+  });
+
+  test("is the gateway's to stop: a terminal's interrupt, which reaches both, does not", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { pid } = room.endpoint;
+    process.kill(pid ?? 0, "SIGINT");
+    process.kill(pid ?? 0, "SIGTERM");
+    const { code, address } = ticketOf(shown(window));
+    await using node = await TestNode.dial(address, code);
+    await node.until("show-words");
+    expect(room.endpoint.pid).toBe(pid);
+  });
+
+  test("ends by itself when the gateway is killed", async () => {
+    const script = fileURLToPath(new URL("orphaning-parent.ts", import.meta.url));
+    const parent = spawn(process.execPath, ["-C", "@quaymesh/source", script], { stdio: ["pipe", "pipe", "ignore"] });
+    const over = once(parent, "exit");
+    try {
+      const [line] = (await once(createInterface({ input: parent.stdout }), "line")) as [string];
+      const { pid, directory } = JSON.parse(line) as { readonly pid: number; readonly directory: string };
+      await using _directory = { [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
+      parent.kill("SIGKILL");
+      await over;
+      await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+    } finally {
+      parent.kill("SIGKILL");
+      await over;
+    }
   });
 
   test("is replaced on the same port when it is killed, and the window goes on", async () => {

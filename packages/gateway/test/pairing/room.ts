@@ -71,7 +71,8 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
 
   async function openDesk(): Promise<{ desk: PairingDesk; endpoint: PairingEndpoint }> {
     const leaf = await authority.issuePairingLeaf({ now: clock.now() });
-    const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.limits };
+    const endpointLimits = { ...DEFAULT_PAIRING_LIMITS.endpoint, ...options.endpoint };
+    const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.limits, endpoint: endpointLimits };
     let endpoint: PairingEndpoint | undefined;
     const desk = await PairingDesk.open({
       authority,
@@ -90,7 +91,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
           childModule: options.childModule ?? CHILD,
           address: { host: "127.0.0.1", port: options.port ?? 0 },
           credentials: leaf.credentials,
-          limits: { ...DEFAULT_PAIRING_LIMITS.endpoint, ...options.endpoint },
+          limits: endpointLimits,
           clock,
           logger: options.logger ?? silentLogger,
           peers,

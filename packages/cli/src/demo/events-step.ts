@@ -58,7 +58,7 @@ export async function surviveKills(
     },
     lines: [
       `${count(TICKS)} recorded, ${count(seen.delivered)} delivered, ${seen.duplicates} twice, ${seen.lost} lost`,
-      `node killed after ${count(told.recordedBefore)}, gateway after ${count(KILL_GATEWAY_AT)} were recorded`,
+      `node killed after ${count(told.recordedBefore)}, gateway after ${count(KILL_GATEWAY_AT)} events`,
       `the subscriber went on after offset ${count(resumedFrom)}, all in order`,
     ],
     value: undefined,

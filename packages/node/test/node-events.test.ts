@@ -71,6 +71,17 @@ describe("publishing", () => {
     expect(it.gateway.duplicates).toBe(0);
   });
 
+  it("goes back to where the gateway says that something is missing", async () => {
+    await using it = await openScene();
+    await it.start();
+    await it.node.publish("n", 0, { flush: true });
+    await it.node.acknowledged(1);
+    it.gateway.behaviour.losesBatches = 2;
+    await Promise.all(Array.from({ length: 1000 }, (_, index) => it.node.publish("n", index + 1)));
+    await it.node.acknowledged(1001);
+    expect(numbers(it.gateway.events)).toEqual(Array.from({ length: 1001 }, (_, index) => index));
+  });
+
   it("hands over what it has before it stops", async () => {
     await using it = await openScene();
     await it.start();

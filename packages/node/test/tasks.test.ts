@@ -287,7 +287,9 @@ describe("an attempt", () => {
     await it.start();
     const attempt = await it.gateway.runTask({ definition: "held", token: 3, idempotent: true }, null);
     await it.gateway.until(() => attempt.messages.length === 1);
-    await it.gateway.until(() => it.gateway.session.heartbeats.some(({ running }) => running.length === 1));
+    const beats = (): number => it.gateway.session.heartbeats.filter(({ running }) => running.length === 1).length;
+    await it.gateway.until(() => beats() >= 3);
+    expect(runs[0]?.context.signal.aborted).toBe(false);
     it.gateway.behaviour.fenced = [{ taskId: TASK_ID, token: 3 }];
     runs[0]?.context.signal.addEventListener("abort", () => runs[0]?.end());
     await it.gateway.until(() => it.gateway.results().length === 1);

@@ -31,6 +31,8 @@ export interface FakeGatewayBehaviour {
   welcomes: boolean;
   acknowledges: boolean;
   answersHeartbeats: boolean;
+  /** This many batches are lost on the way in, as far as the node can tell. */
+  losesBatches: number;
   /** Reported as no longer the node's. */
   fenced: { taskId: string; token: number }[];
   leaseMs: number;
@@ -70,6 +72,7 @@ export class FakeGateway implements AsyncDisposable {
     welcomes: true,
     acknowledges: true,
     answersHeartbeats: true,
+    losesBatches: 0,
     fenced: [],
     leaseMs: 30_000,
     heartbeatMs: 30_000,
@@ -276,6 +279,10 @@ export class FakeGateway implements AsyncDisposable {
     for await (const message of stream.messages(parsePublishMessage)) {
       if (message.type === "end") break;
       this.batches += 1;
+      if (this.behaviour.losesBatches > 0) {
+        this.behaviour.losesBatches -= 1;
+        continue;
+      }
       if (message.first > log.length + 1) {
         await stream.send({ type: "expected", seq: log.length + 1 });
         continue;

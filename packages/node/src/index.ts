@@ -17,3 +17,4 @@ export type { NodeIdentity } from "./state/identity-file.ts";
 export { formatAddress, parseAddress } from "./state/address.ts";
 export { readNodeStatus } from "./state/status.ts";
 export type { NodeStatus, ReportedState } from "./state/status.ts";
+export { leave } from "./state/leave.ts";

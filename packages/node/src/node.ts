@@ -11,7 +11,8 @@ import { Link, type OnlineSession } from "./link/link.ts";
 import { keepRenewed } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
 import { checkOptions, checkPrivate } from "./node-checks.ts";
-import type { NodeLogLine, NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
+import { NodeLog } from "./node-log.ts";
+import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
 import { layoutOf, type StateLayout } from "./state/layout.ts";
@@ -47,6 +48,7 @@ export class Node implements AsyncDisposable {
   readonly #link: Link;
   readonly #runner: TaskRunner;
   readonly #status: StatusWriter;
+  readonly #log: NodeLog;
   #identity: NodeIdentity;
   #pump: PublishPump | undefined;
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
@@ -56,6 +58,7 @@ export class Node implements AsyncDisposable {
     const { options, clock, outbox, journal } = parts;
     this.#parts = parts;
     this.#identity = parts.identity;
+    this.#log = new NodeLog(options.log);
     const exec = options.exec === undefined || options.exec.length === 0 ? [] : [execTask(options.exec)];
     this.#runner = new TaskRunner({
       definitions: [...(options.tasks ?? []), ...exec],
@@ -67,7 +70,7 @@ export class Node implements AsyncDisposable {
       emit: (kind, data) => this.publish(kind, data),
       onChange: () => this.#link.poke(),
       onUrgent: () => this.#pump?.flush(),
-      log: (line) => this.#log(line),
+      log: (line) => this.#log.line(line),
     });
     this.#link = new Link({
       transport: options.transport,
@@ -80,7 +83,7 @@ export class Node implements AsyncDisposable {
         load: () => (loadavg()[0] ?? 0) / availableParallelism(),
         onLeases: (leases) => this.#runner.onLeases(leases),
         onDraining: (retryAfterMs) => {
-          this.#log({
+          this.#log.line({
             level: "info",
             event: "link.draining",
             message: "the gateway is about to stop",
@@ -229,7 +232,7 @@ export class Node implements AsyncDisposable {
     const { outbox } = this.#parts;
     if (outbox.repair !== undefined) {
       const { file, bytesCut } = outbox.repair;
-      this.#log({
+      this.#log.line({
         level: "warn",
         event: "outbox.repaired",
         message: "a torn write was cut",
@@ -266,9 +269,14 @@ export class Node implements AsyncDisposable {
       onRenewed: (identity) => {
         this.#identity = identity;
         const details = { notAfter: identity.notAfter };
-        this.#log({ level: "info", event: "certificate.renewed", message: "the certificate was renewed", details });
+        this.#log.line({
+          level: "info",
+          event: "certificate.renewed",
+          message: "the certificate was renewed",
+          details,
+        });
       },
-      onFailed: (cause) => this.#logCause("certificate.not-renewed", cause),
+      onFailed: (cause) => this.#log.failure("certificate.not-renewed", cause),
     });
     await Promise.all([tasks, renewal, this.#publishAll(session)]);
   }
@@ -285,7 +293,7 @@ export class Node implements AsyncDisposable {
         clock,
         onQuarantine: (seq) => {
           const message = `the gateway holds another event as number ${seq} of this outbox: ours was set aside there`;
-          this.#log({ level: "error", event: "event.quarantined", message, details: { seq } });
+          this.#log.line({ level: "error", event: "event.quarantined", message, details: { seq } });
         },
       });
       this.#pump = pump;
@@ -293,7 +301,7 @@ export class Node implements AsyncDisposable {
         await pump.run();
       } catch (cause) {
         if (cause instanceof NodeError && cause.code === "OUTBOX_BEHIND") await this.#renumber(cause);
-        else if (!session.signal.aborted) this.#logCause("publish.failed", cause);
+        else if (!session.signal.aborted) this.#log.failure("publish.failed", cause);
       } finally {
         this.#pump = undefined;
       }
@@ -306,17 +314,17 @@ export class Node implements AsyncDisposable {
     try {
       const { dropped, kept } = await this.#parts.outbox.renumber();
       const message = `${why.message}. ${kept} events got new numbers under a new outbox epoch`;
-      this.#log({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
+      this.#log.line({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
       this.#link.redial("new outbox epoch");
     } catch (cause) {
-      this.#logCause("outbox.not-renumbered", cause);
+      this.#log.failure("outbox.not-renumbered", cause);
     }
   }
 
   async #watchStates(signal: AbortSignal): Promise<void> {
     try {
       for await (const state of this.#link.state.watch({ signal, isLast: ({ kind }) => kind === "stopped" })) {
-        this.#logState(state);
+        this.#log.state(state);
         await this.#status.write(state, this.unacknowledged);
       }
     } catch {
@@ -345,27 +353,5 @@ export class Node implements AsyncDisposable {
     if (!failed) this.#link.state.set({ kind: "stopped" });
     await this.#status.write(this.state, this.unacknowledged);
     lock[Symbol.dispose]();
-  }
-
-  #logState(state: NodeState): void {
-    if (state.kind === "waiting") {
-      const { code, message } = state.error;
-      const details = { code, attempt: state.attempt, retryInMs: state.retryInMs };
-      this.#log({ level: "warn", event: "link.waiting", message, details });
-    } else if (state.kind === "online") {
-      const details = { sessionEpoch: state.sessionEpoch, handshakeMs: Math.round(state.handshakeMs) };
-      this.#log({ level: "info", event: "link.online", message: `online in mesh ${state.mesh}`, details });
-    } else {
-      this.#log({ level: "debug", event: `link.${state.kind}`, message: state.kind });
-    }
-  }
-
-  #logCause(event: string, cause: unknown): void {
-    const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN";
-    this.#log({ level: "error", event, message: cause instanceof Error ? cause.message : "failed", details: { code } });
-  }
-
-  #log(line: NodeLogLine): void {
-    this.#parts.options.log?.(line);
   }
 }

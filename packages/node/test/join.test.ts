@@ -1,11 +1,19 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { codeIdOf, Secret, type Authority, type Ticket } from "@quaymesh/identity";
 import type { Transport } from "@quaymesh/protocol";
 import type { MemoryNetwork } from "@quaymesh/protocol/memory";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../src/clock.ts";
-import { join, Node, readNodeStatus, type JoinInvitation, type JoinOptions, type JoinStep } from "../src/index.ts";
+import {
+  join,
+  leave,
+  Node,
+  readNodeStatus,
+  type JoinInvitation,
+  type JoinOptions,
+  type JoinStep,
+} from "../src/index.ts";
 import { certificateNetwork, FakePairing, PAIRING_ADDRESS } from "./support/fake-pairing.ts";
 import { createAuthority, DEVICE_ID, temporaryDirectory } from "./support/paired-state.ts";
 import { sharedAuthority } from "./support/scene.ts";
@@ -223,6 +231,34 @@ describe("joining", () => {
     await it.gateway.until(() => it.gateway.requests.length === 1);
     abort.abort(new Error("Ctrl-C"));
     await aborted;
+  });
+});
+
+describe("leaving", () => {
+  it("forgets key, identity and events, and lets the machine join another mesh", async () => {
+    await using it = await openPairing();
+    it.gateway.open({ kind: "pin", pin: new Secret("48217093") });
+    const joining = it.join(byPin());
+    await it.gateway.until(() => it.gateway.requests.length === 1);
+    it.gateway.approve();
+    await joining;
+    const node = await Node.open({ state: it.state, transport: it.network });
+    await expect(leave({ state: it.state })).rejects.toMatchObject({ code: "NODE_ALREADY_RUNNING" });
+    await node.stop();
+    expect(await leave({ state: it.state })).toBe(true);
+    expect(await leave({ state: it.state })).toBe(false);
+    expect(await readdir(it.state)).toEqual(["lock"]);
+    await it.gateway[Symbol.asyncDispose]();
+    await using other = await FakePairing.listen(it.network, await createAuthority("elsewhere"));
+    other.open({ kind: "pin", pin: new Secret("11111111") });
+    const again = it.join(byPin("11111111"));
+    await other.until(() => other.requests.length === 1);
+    other.approve();
+    await expect(again).resolves.toMatchObject({ mesh: "elsewhere" });
+  });
+
+  it("from where nothing ever was is no error", async () => {
+    expect(await leave({ state: "/nonexistent/quaymesh" })).toBe(false);
   });
 });
 

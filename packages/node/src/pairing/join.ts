@@ -72,7 +72,7 @@ async function pairOver(link: PairingLink, parts: Parts): ReturnType<typeof runP
         gatewaySpkiSha256: link.chain.spkiSha256,
       },
       root: link.chain.root,
-      name: (options.name ?? hostname()).slice(0, MAX_NAME_LENGTH),
+      name: (options.name ?? hostname()).slice(0, MAX_NAME_LENGTH).toWellFormed() || "node",
       platform: { os: platform(), arch: arch() },
       csr: await createCsr(key),
       ...drawNodeEntropy(),

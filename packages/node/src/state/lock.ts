@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { NodeError } from "../errors.ts";
 
@@ -19,6 +20,8 @@ export function lockState(path: string): StateLock {
   try {
     database = new DatabaseSync(path, { timeout: 0 });
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    // By path: opening and closing the file here would drop the locks that this process holds on it.
+    chmodSync(path, 0o600);
   } catch (cause) {
     database?.close();
     if (cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY) {

@@ -79,7 +79,7 @@ async function run(context: Context, options: Options): Promise<void> {
       ...(options.listen && { listen: options.listen }),
       ...(options.advertise && { advertise: options.advertise }),
       ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
-      logger: loggerTo(terminal, options),
+      logger: gatewayLogger(terminal, options),
       signal,
     });
     announce(terminal, gateway, options.json);
@@ -103,33 +103,4 @@ function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {
   terminal.note(`  nodes dial     ${addresses.join(", ")}`);
   terminal.note(`  operators use  ${adminSocket}`);
   terminal.note(`  pair a device with  quaymesh pair   stop with Ctrl-C`);
-}
-
-/** A logger that writes lines for people, or JSON, to stderr. */
-function loggerTo(terminal: Terminal, options: { readonly json: boolean; readonly log: LogLevel }): Logger {
-  const lowest = LOG_LEVELS.indexOf(options.log);
-  const write =
-    (level: LogLevel) =>
-    (fields: Readonly<Record<string, unknown>>, message: string): void => {
-      if (LOG_LEVELS.indexOf(level) < lowest) return;
-      const time = new Date().toISOString();
-      if (options.json) terminal.note(JSON.stringify({ time, level, message, ...plain(fields) }));
-      else terminal.note(`${time.slice(11, 23)} ${level.padEnd(5)} ${message}${inline(fields)}`);
-    };
-  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
-}
-
-function plain(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [
-      name,
-      value instanceof Error ? (value.stack ?? value.message) : value,
-    ]),
-  );
-}
-
-function inline(fields: Readonly<Record<string, unknown>>): string {
-  return Object.entries(fields)
-    .map(([name, value]) => `  ${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
-    .join("");
 }

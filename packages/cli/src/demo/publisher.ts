@@ -33,17 +33,23 @@ async function resume(node: Node): Promise<number> {
   return recorded + 1;
 }
 
-await using node = await Node.open({ state, transport: await openTransport() });
-const running = node.run({ signal: stop.signal });
-let next = await resume(node);
-while (next <= last) {
-  if (next === pauseAt + 1) await go;
-  const until = Math.min(next <= pauseAt ? pauseAt : last, next + AT_ONCE - 1);
-  const recorded: Promise<number>[] = [];
-  for (let tick = next; tick <= until; tick += 1) recorded.push(node.publish("demo.tick", { tick }));
-  await Promise.all(recorded);
-  print({ recorded: until });
-  next = until + 1;
+async function record(): Promise<void> {
+  await using node = await Node.open({ state, transport: await openTransport() });
+  const running = node.run({ signal: stop.signal });
+  let next = await resume(node);
+  while (next <= last) {
+    if (next === pauseAt + 1) await go;
+    const until = Math.min(next <= pauseAt ? pauseAt : last, next + AT_ONCE - 1);
+    const recorded: Promise<number>[] = [];
+    for (let tick = next; tick <= until; tick += 1) recorded.push(node.publish("demo.tick", { tick }));
+    await Promise.all(recorded);
+    print({ recorded: until });
+    next = until + 1;
+  }
+  print({ recordedAll: last });
+  await running;
 }
-print({ recordedAll: last });
-await running;
+
+await record();
+// The open stdin would keep the process.
+process.exit();

@@ -30,12 +30,24 @@ const OS: Readonly<Record<string, string>> = {
   aix: "aix",
   openharmony: "openharmony",
 };
-const CPU = ["x64", "arm64", "arm", "ia32", "riscv64", "ppc64", "s390x", "loong64", "armv7", "mips64el", "wasm32"];
+const CPU: ReadonlySet<string> = new Set([
+  "x64",
+  "arm64",
+  "arm",
+  "ia32",
+  "riscv64",
+  "ppc64",
+  "s390x",
+  "loong64",
+  "armv7",
+  "mips64el",
+  "wasm32",
+]);
 
 function platformOf(name: string): Pick<LockEntry, "os" | "cpu" | "libc"> {
   const words = name.split(/[/\-.]/);
   const os = words.map((w) => OS[w]).find((w) => w !== undefined);
-  const cpu = words.find((w) => CPU.includes(w))?.replace("armv7", "arm");
+  const cpu = words.find((w) => CPU.has(w))?.replace("armv7", "arm");
   const libc = /musl/.test(name) ? "musl" : /gnu/.test(name) ? "glibc" : undefined;
   return {
     ...(os === undefined ? {} : { os: [os] }),

@@ -11,5 +11,11 @@ export type { Device, RevocationReceipt } from "../gen/quaymesh/v1/device_pb.js"
 export { PairingRequestSchema, PairingService, PairingState } from "../gen/quaymesh/v1/pairing_pb.js";
 export type { PairingRequest, WatchWindowResponse } from "../gen/quaymesh/v1/pairing_pb.js";
 export { TaskSchema, TaskService, TaskState } from "../gen/quaymesh/v1/task_pb.js";
-export type { SubmitTaskRequest, Task, TaskLogLine, TaskTarget, WatchTaskResponse } from "../gen/quaymesh/v1/task_pb.js";
+export type {
+  SubmitTaskRequest,
+  Task,
+  TaskLogLine,
+  TaskTarget,
+  WatchTaskResponse,
+} from "../gen/quaymesh/v1/task_pb.js";
 export { Permission, permission } from "../gen/quaymesh/v1/options_pb.js";

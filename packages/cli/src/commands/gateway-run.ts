@@ -1,9 +1,10 @@
-import type { Gateway, Logger } from "@quaymesh/gateway";
+import type { Gateway } from "@quaymesh/gateway";
 import type { SocketAddress } from "@quaymesh/protocol";
 import { Option, type Command } from "commander";
 import { parseAddress } from "../address.ts";
 import { list, makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
+import { gatewayLogger, LOG_LEVELS, type LogLevel } from "../gateway-logger.ts";
 import { openTransport } from "../quic.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
@@ -15,9 +16,6 @@ interface Options extends CommonOptions {
   readonly maxConnections?: number;
   readonly log: LogLevel;
 }
-
-const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
-type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Sockets are bounded by memory, not by this; it only catches a slip of the finger. */
 const MAX_CONNECTIONS = 1_000_000;
@@ -79,7 +77,7 @@ async function run(context: Context, options: Options): Promise<void> {
       ...(options.listen && { listen: options.listen }),
       ...(options.advertise && { advertise: options.advertise }),
       ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
-      logger: gatewayLogger(terminal, options),
+      logger: await gatewayLogger(terminal, options),
       signal,
     });
     announce(terminal, gateway, options.json);

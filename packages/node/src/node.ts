@@ -116,7 +116,7 @@ export class Node implements AsyncDisposable {
         const journal = await AttemptJournal.open(layout.attempts);
         const clock = options.clock ?? systemClock;
         const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal });
-        await node.#begin();
+        node.#reportRepair();
         return node;
       } catch (cause) {
         await outbox.close();
@@ -165,6 +165,7 @@ export class Node implements AsyncDisposable {
     const done = this.#link.run(abort.signal);
     this.#running = { done: done.catch(() => {}), abort };
     const watching = this.#watchStates(abort.signal);
+    const reporting = this.#reportLeftovers(abort.signal);
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
@@ -178,7 +179,7 @@ export class Node implements AsyncDisposable {
     } finally {
       signal?.removeEventListener("abort", onAbort);
       abort.abort();
-      await watching;
+      await Promise.all([watching, reporting]);
     }
   }
 
@@ -228,18 +229,21 @@ export class Node implements AsyncDisposable {
     return subscribe(this.#link, options);
   }
 
-  async #begin(): Promise<void> {
-    const { outbox } = this.#parts;
-    if (outbox.repair !== undefined) {
-      const { file, bytesCut } = outbox.repair;
-      this.#log.line({
-        level: "warn",
-        event: "outbox.repaired",
-        message: "a torn write was cut",
-        details: { file, bytesCut },
-      });
+  #reportRepair(): void {
+    const { repair } = this.#parts.outbox;
+    if (repair === undefined) return;
+    const { file, bytesCut } = repair;
+    const details = { file, bytesCut };
+    this.#log.line({ level: "warn", event: "outbox.repaired", message: "a torn write was cut", details });
+  }
+
+  /** Beside the session, not before it: with a full outbox there is room only once the gateway has taken something. Never rejects. */
+  async #reportLeftovers(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#runner.reportLeftovers(signal);
+    } catch (cause) {
+      if (!signal.aborted) this.#log.failure("task.leftover-kept", cause);
     }
-    await this.#runner.reportLeftovers(new AbortController().signal);
   }
 
   #hello(): Hello {

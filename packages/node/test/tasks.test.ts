@@ -75,6 +75,28 @@ describe("a task", () => {
     expect(Buffer.compare(output(it.gateway) as Uint8Array, bytes)).toBe(0);
   });
 
+  it("whose result does not fit into the outbox waits for room and arrives whole", async () => {
+    const blob = defineTask({
+      name: "blob",
+      input: z.null(),
+      output: z.instanceof(Uint8Array),
+      run: () => new Uint8Array(3_000_000).fill(7),
+    });
+    await using it = await openScene({ tasks: [blob], maxOutboxBytes: 1_048_576 });
+    it.gateway.behaviour.acknowledges = false;
+    await it.start();
+    await it.gateway.runTask({ definition: "blob" }, null);
+    const received = (): number => it.gateway.events.reduce((sum, { data }) => sum + data.length, 0);
+    await it.gateway.until(() => received() > 1_000_000);
+    await expect(it.node.publish("n", new Uint8Array(60_000))).rejects.toMatchObject({ code: "OUTBOX_FULL" });
+    expect(it.gateway.results()).toEqual([]);
+    it.gateway.behaviour.acknowledges = true;
+    it.network.sever();
+    await it.gateway.until(() => it.gateway.results().length === 1);
+    expect(output(it.gateway)).toEqual(new Uint8Array(3_000_000).fill(7));
+    expect(it.gateway.duplicates).toBe(0);
+  });
+
   it("limits progress to what is worth sending, and sends the last", async () => {
     const busy = defineTask({
       name: "busy",

@@ -221,6 +221,8 @@ export class Outbox implements AsyncDisposable {
   }
 
   async #finish(): Promise<void> {
+    // Those who wait for room are to learn that none will come.
+    this.changed.ring();
     await this.#committing;
     await this.#tidying;
     this.#ackWaiters.fail(new NodeError("NODE_STOPPED", "the outbox was closed before the gateway had the event"));

@@ -27,7 +27,7 @@ export interface DeviceView {
 }
 
 /** What a revocation would cut. */
-export interface RevocationPreview {
+interface RevocationPreview {
   readonly device: DeviceView;
   readonly sessions: number;
   readonly runningTasks: number;

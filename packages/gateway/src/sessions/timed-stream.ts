@@ -3,9 +3,9 @@ import { CLOSE_CODES, FRAME_HEADER_BYTES, type ByteStream } from "@quaymesh/prot
 import type { Clock } from "../clock.ts";
 
 /** The first frame of a stream must be complete by then. docs/wire.md, "Limits". */
-const FIRST_FRAME_MS = 2000;
+export const FIRST_FRAME_MS = 2000;
 /** A frame that has begun must be complete by then. docs/wire.md, "Limits". */
-const FRAME_PROGRESS_MS = 5000;
+export const FRAME_PROGRESS_MS = 5000;
 
 /** A stream that resets itself when its peer is late. Between frames it may be silent for as long as it likes. */
 export class TimedStream implements ByteStream {

@@ -11,7 +11,7 @@ import { FakeNode, type FakeNodeOptions } from "./fake-node.ts";
 import { FakeTrust } from "./fake-trust.ts";
 
 /** A line the gateway logged. */
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>>;

@@ -1,3 +1,4 @@
+import type { GatewayError } from "../../errors.ts";
 import type { DeviceStore } from "../port-devices.ts";
 import type { EventStore, SessionStore } from "../port-events.ts";
 import type { PairingStore } from "../port-pairing.ts";
@@ -7,7 +8,7 @@ import { readGeneration, writeGeneration } from "./generation.ts";
 import type { SqliteStoreOptions } from "./options.ts";
 import type { Reply } from "./wire.ts";
 import { Watchers } from "./watchers.ts";
-import { WorkerClient } from "./worker-client.ts";
+import { WorkerClient, type WorkerClientOptions } from "./worker-client.ts";
 
 const DEFAULT_MAX_QUEUED_WRITES = 16_384;
 const MAX_QUEUED_READS = 65_536;
@@ -18,26 +19,42 @@ const MAX_QUEUED_READS = 65_536;
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   options.signal?.throwIfAborted();
-  const { path, generationPath } = options;
+  const { path, generationPath, logger } = options;
   const seenGeneration = generationPath === undefined ? 0 : await readGeneration(generationPath);
   const health = new Health();
   const watchers = new Watchers();
-  const writer = await WorkerClient.open({
-    role: { kind: "write", file: { path, seenGeneration, maxBytes: options.maxBytes ?? 0 } },
-    maxPending: options.maxQueuedWrites ?? DEFAULT_MAX_QUEUED_WRITES,
-    onReply: (unit, reply) => {
-      health.note(reply, options);
-      watchers.note(unit, reply);
+  const onFailure = (error: GatewayError) =>
+    logger?.error({ code: error.code, error }, "the store has failed: nothing is stored or read any more");
+  const [writer, reader] = await openBoth(
+    {
+      role: { kind: "write", file: { path, seenGeneration, maxBytes: options.maxBytes ?? 0 } },
+      maxPending: options.maxQueuedWrites ?? DEFAULT_MAX_QUEUED_WRITES,
+      onFailure,
+      onReply: (unit, reply) => {
+        health.note(reply, options);
+        watchers.note(unit, reply);
+      },
     },
-  });
+    { role: { kind: "read", path }, maxPending: MAX_QUEUED_READS, onFailure },
+  );
   try {
     if (generationPath !== undefined) await writeGeneration(generationPath, writer.generation);
-    const reader = await WorkerClient.open({ role: { kind: "read", path }, maxPending: MAX_QUEUED_READS });
     return assemble(writer, reader, health, watchers);
   } catch (error) {
-    await writer.close();
+    await Promise.all([reader.close(), writer.close()]);
     throw error;
   }
+}
+
+/** Start both threads side by side; where one fails, the other is ended. */
+async function openBoth(
+  write: WorkerClientOptions,
+  read: WorkerClientOptions,
+): Promise<readonly [WorkerClient, WorkerClient]> {
+  const [writer, reader] = await Promise.allSettled([WorkerClient.open(write), WorkerClient.open(read)]);
+  if (writer.status === "fulfilled" && reader.status === "fulfilled") return [writer.value, reader.value];
+  for (const opened of [writer, reader]) if (opened.status === "fulfilled") await opened.value.close();
+  throw writer.status === "rejected" ? writer.reason : reader.status === "rejected" ? reader.reason : undefined;
 }
 
 /** Whether the last write that was tried found room. */

@@ -24,6 +24,8 @@ export interface WorkerClientOptions {
   readonly role: WorkerRole;
   /** Calls that may wait for their answer. */
   readonly maxPending: number;
+  /** The thread broke; every call rejects from now on. */
+  readonly onFailure?: (error: GatewayError) => void;
   /** Called in the order of the replies, before their promises resolve. */
   readonly onReply?: (unit: UnitName, reply: Reply) => void;
 }
@@ -150,6 +152,7 @@ export class WorkerClient {
       cause === undefined
         ? new GatewayError("STORE_CLOSED", "the store is closed")
         : new GatewayError("STORE_FAILED", `the store's thread broke: ${cause.message}`, { cause });
+    if (cause !== undefined) this.#options.onFailure?.(error);
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

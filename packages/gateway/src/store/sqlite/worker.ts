@@ -18,9 +18,8 @@ function serve(port: MessagePort, role: WorkerRole): void {
       return;
     }
     case "read": {
-      const db = openForReading(role.path);
       send(port, { kind: "opened", logId: "", generation: 0 });
-      serveReads(port, db);
+      serveReads(port, role.path);
       return;
     }
     default:
@@ -54,14 +53,24 @@ function serveWrites(port: MessagePort, db: Database, close: () => void): void {
   });
 }
 
-function serveReads(port: MessagePort, db: Database): void {
+function serveReads(port: MessagePort, path: string): void {
+  let db: Database | undefined;
   port.on("message", (message: ToWorker) => {
     if (message.kind === "close") {
-      db.close();
+      db?.close();
       port.close();
       return;
     }
-    for (const job of message.jobs) send(port, { kind: "replies", replies: [runRead(db, job)] });
+    for (const job of message.jobs) {
+      try {
+        // At the first read, which comes after the writer has made and judged the file: the two threads can start side by side.
+        db ??= openForReading(path);
+      } catch (error) {
+        send(port, { kind: "replies", replies: [{ id: job.id, ok: false, error: toPlain(error) }] });
+        continue;
+      }
+      send(port, { kind: "replies", replies: [runRead(db, job)] });
+    }
   });
 }
 

@@ -14,6 +14,7 @@ const GATEWAY_EPOCH = new Uint8Array(16);
 
 const INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)";
 
+/** Compare what is stored, insert what is new, move the watermark, apply the task reports. */
 export function appendEvents(db: Database, input: AppendInput): AppendResult {
   requireTrusted(db, input.deviceId);
   const outbox = findOutbox(db, input.deviceId, input.outboxEpoch);
@@ -47,6 +48,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   return { kind: "stored", ackedSeq, lastOffset: offset, inserted, conflicts, tasks };
 }
 
+/** An event of the gateway's own: in the same log, under an outbox of its own. @returns its offset */
 export function recordEvent(db: Database, input: RecordInput): number {
   requireDevice(db, input.deviceId);
   const outbox = registerOutbox(db, input.deviceId, GATEWAY_EPOCH);

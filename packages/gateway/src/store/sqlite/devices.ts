@@ -18,10 +18,12 @@ import {
 import { revocationEpoch } from "./meta.ts";
 import { moveRequest } from "./pairing.ts";
 
+/** Every device, by name. */
 export function listDevices(db: Database): readonly DeviceRow[] {
   return db.all(`${SELECT_DEVICE} ORDER BY d.name, d.device_id`).map(deviceRow);
 }
 
+/** Devices by id, prefix of an id, or name; at most 10. */
 export function findDevices(db: Database, wanted: string): readonly DeviceRow[] {
   if (wanted === "") return [];
   // A range instead of LIKE: ids are upper case, and a prefix must use the primary key.
@@ -35,11 +37,13 @@ export function findDevices(db: Database, wanted: string): readonly DeviceRow[] 
   return rows.map(deviceRow);
 }
 
+/** The device with this key. */
 export function findDeviceByKey(db: Database, spkiSha256: string): DeviceRow | undefined {
   const row = db.get(`${SELECT_DEVICE} WHERE d.spki = ?`, spkiSha256);
   return row === undefined ? undefined : deviceRow(row);
 }
 
+/** What the trust index is loaded from, as one state. */
 export function trustSnapshot(db: Database): TrustSnapshot {
   const devices = new Map<string, EnrolledCertificate[] | "revoked">();
   for (const row of db.all("SELECT device_id, revoked_at FROM devices")) {
@@ -60,17 +64,20 @@ export function trustSnapshot(db: Database): TrustSnapshot {
   };
 }
 
+/** Every certificate of a device, in the order of issue. */
 export function deviceCertificates(db: Database, deviceId: string): readonly CertificateRow[] {
   return db
     .all("SELECT * FROM certificates WHERE device_id = ? ORDER BY issued_at, serial", deviceId)
     .map(certificateRow);
 }
 
+/** The receipt of a device's revocation. */
 export function latestReceipt(db: Database, deviceId: string): ReceiptRow | undefined {
   const row = db.get("SELECT * FROM receipts WHERE device_id = ? ORDER BY revocation_epoch DESC LIMIT 1", deviceId);
   return row === undefined ? undefined : receiptRow(row);
 }
 
+/** Create or re-pair a device, with its certificate and its request. */
 export function enroll(db: Database, input: EnrollInput): EnrollResult {
   const known = db.get("SELECT device_id FROM certificates WHERE serial = ?", input.certificate.serial);
   if (known !== undefined && text(known, "device_id") === input.deviceId) {
@@ -95,11 +102,13 @@ export function enroll(db: Database, input: EnrollInput): EnrollResult {
   };
 }
 
+/** A renewed certificate of a trusted device. */
 export function addCertificate(db: Database, certificate: CertificateRow): void {
   requireTrusted(db, certificate.deviceId);
   insertCertificate(db, certificate);
 }
 
+/** Certificates that a newer one has replaced. */
 export function retireCertificates(
   db: Database,
   input: { readonly deviceId: string; readonly serials: readonly string[] },

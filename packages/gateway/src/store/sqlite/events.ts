@@ -9,6 +9,7 @@ import { findOutbox } from "./sessions.ts";
 /** Rows one read looks at where its filter drops most of them: bounds the time of a read, whatever the filter. */
 const MAX_SCAN = 8192;
 
+/** A page of the log, bounded in events, bytes and rows looked at. */
 export function readEvents(db: Database, input: ReadEvents): EventPage {
   const { earliest, latest } = logBounds(db);
   const scanEnd = Math.min(latest, input.after + MAX_SCAN);
@@ -37,6 +38,7 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
   return { events, scannedTo: whole ? Math.max(scanEnd, input.after) : last, earliest, latest };
 }
 
+/** What the log holds. */
 export function logBounds(db: Database): LogBounds {
   const row = db.get("SELECT earliest, latest FROM log WHERE id = 1");
   return row === undefined
@@ -44,6 +46,7 @@ export function logBounds(db: Database): LogBounds {
     : { earliest: number(row, "earliest"), latest: number(row, "latest") };
 }
 
+/** Last committed sequence of an outbox; 0 is none. */
 export function readWatermark(
   db: Database,
   input: { readonly deviceId: string; readonly outboxEpoch: Uint8Array },
@@ -51,6 +54,7 @@ export function readWatermark(
   return findOutbox(db, input.deviceId, input.outboxEpoch)?.ackedSeq ?? 0;
 }
 
+/** Drop events up to and with an offset. @returns how many */
 export function compact(db: Database, input: { readonly upTo: number }): number {
   const { earliest, latest } = logBounds(db);
   const upTo = Math.min(input.upTo, latest);

@@ -4,6 +4,7 @@ import type { PairingRequestRow, WindowRow } from "../rows.ts";
 import { number, optionalText, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
 
+/** Insert a window, or replace it but for its identity. */
 export function putWindow(db: Database, row: WindowRow): void {
   db.run(
     `INSERT INTO pairing_windows VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (window_id) DO UPDATE SET
@@ -18,14 +19,17 @@ export function putWindow(db: Database, row: WindowRow): void {
   );
 }
 
+/** A window by its id. */
 export function getWindow(db: Database, windowId: string): WindowRow | undefined {
   return windowRow(db.get("SELECT * FROM pairing_windows WHERE window_id = ?", windowId));
 }
 
+/** A window by its code. */
 export function windowByCode(db: Database, codeId: string): WindowRow | undefined {
   return windowRow(db.get("SELECT * FROM pairing_windows WHERE code_id = ?", codeId));
 }
 
+/** Windows in one of some states, oldest first. */
 export function listWindows(db: Database, states: readonly string[]): readonly WindowRow[] {
   return db
     .all(
@@ -35,6 +39,7 @@ export function listWindows(db: Database, states: readonly string[]): readonly W
     .map(requireWindow);
 }
 
+/** Compare-and-set on a window's state. */
 export function moveWindow(db: Database, input: MoveWindow): WindowRow | undefined {
   const row = db.get(
     `UPDATE pairing_windows SET state = ?1, body = coalesce(?2, body)
@@ -47,6 +52,7 @@ export function moveWindow(db: Database, input: MoveWindow): WindowRow | undefin
   return windowRow(row);
 }
 
+/** Count an attempt before it is judged. */
 export function recordAttempt(db: Database, input: RecordAttempt): AttemptCounts {
   // Older ones count for nothing any more.
   db.run("DELETE FROM pairing_attempts WHERE at < ?", input.dayAgo);
@@ -65,6 +71,7 @@ export function recordAttempt(db: Database, input: RecordAttempt): AttemptCounts
   };
 }
 
+/** Count a wrong proof against its window, once per attempt. */
 export function recordFailure(
   db: Database,
   input: { readonly attemptId: string; readonly windowId: string },
@@ -76,6 +83,7 @@ export function recordFailure(
   );
 }
 
+/** Wrong proofs since two moments. */
 export function countFailures(
   db: Database,
   input: { readonly hourAgo: number; readonly dayAgo: number },
@@ -84,6 +92,7 @@ export function countFailures(
   return { hour: db.number(count, input.hourAgo), day: db.number(count, input.dayAgo) };
 }
 
+/** Insert a request, or replace it but for its identity. */
 export function putRequest(db: Database, row: PairingRequestRow): void {
   db.run(
     `INSERT INTO pairing_requests VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO UPDATE SET
@@ -98,10 +107,12 @@ export function putRequest(db: Database, row: PairingRequestRow): void {
   );
 }
 
+/** A request by its id. */
 export function getRequest(db: Database, requestId: string): PairingRequestRow | undefined {
   return requestRow(db.get("SELECT * FROM pairing_requests WHERE request_id = ?", requestId));
 }
 
+/** Requests in one of some states, oldest first. */
 export function listRequests(db: Database, states: readonly string[]): readonly PairingRequestRow[] {
   return db
     .all(
@@ -111,6 +122,7 @@ export function listRequests(db: Database, states: readonly string[]): readonly 
     .map(requireRequest);
 }
 
+/** Compare-and-set on a request's state. */
 export function moveRequest(db: Database, input: MoveRequest): PairingRequestRow | undefined {
   const row = db.get(
     `UPDATE pairing_requests SET state = ?1, updated_at = ?2, device_id = coalesce(?3, device_id), body = coalesce(?4, body)

@@ -10,6 +10,7 @@ import { nextRevocationEpoch } from "./meta.ts";
 import { attemptsOf, stepAndSave, tasksOf } from "./task-changes.ts";
 import { saveTask, taskRow } from "./task-rows.ts";
 
+/** Revoke once: epoch, device, certificates, leases, tasks and receipt together. */
 export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   const device = requireDevice(db, input.deviceId);
   if (device.revoked) {
@@ -58,6 +59,7 @@ function fenceTasks(
   return { fenced, changed };
 }
 
+/** Add what was measured after the commit to the receipt. */
 export function finishRevocation(
   db: Database,
   input: { readonly receiptId: string; readonly sessionsClosed: number; readonly closedMs: number },
@@ -71,6 +73,7 @@ export function finishRevocation(
   return requireReceipt(db, input.receiptId);
 }
 
+/** What a revocation would touch now. */
 export function revocationImpact(
   db: Database,
   deviceId: string,

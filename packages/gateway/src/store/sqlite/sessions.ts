@@ -22,11 +22,13 @@ export function registerOutbox(db: Database, deviceId: string, epoch: Uint8Array
   return made;
 }
 
+/** The outbox of a device under an epoch, if it was registered. */
 export function findOutbox(db: Database, deviceId: string, epoch: Uint8Array): Outbox | undefined {
   const row = db.get("SELECT outbox, acked_seq FROM outboxes WHERE device_id = ? AND epoch = ?", deviceId, epoch);
   return row === undefined ? undefined : { outbox: number(row, "outbox"), ackedSeq: number(row, "acked_seq") };
 }
 
+/** The next session epoch of a trusted device, its outbox, and what it says of itself. */
 export function openSession(db: Database, input: OpenSession): OpenedSession {
   requireTrusted(db, input.deviceId);
   const { outbox, ackedSeq } = registerOutbox(db, input.deviceId, input.outboxEpoch);
@@ -45,6 +47,7 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
   return { sessionEpoch: number(row, "session_epoch"), ackedSeq, labels: strings(row, "labels") };
 }
 
+/** The session is over, if it is still the newest. */
 export function closeSession(
   db: Database,
   input: { readonly deviceId: string; readonly sessionEpoch: number; readonly now: number },
@@ -57,6 +60,7 @@ export function closeSession(
   );
 }
 
+/** What the device offers now. */
 export function setCapabilities(
   db: Database,
   input: { readonly deviceId: string; readonly capabilities: readonly CapabilityRow[] },

@@ -7,6 +7,7 @@ import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
 import { findTask, saveStep, saveTask, taskRow } from "./task-rows.ts";
 
+/** Inputs of one task, stepped one after the other. */
 export function stepStoredTask(db: Database, input: StepTask): SteppedTask | undefined {
   let task = findTask(db, input.taskId);
   if (task === undefined || (input.token !== undefined && task.token !== input.token)) return undefined;
@@ -23,6 +24,7 @@ export function stepStoredTask(db: Database, input: StepTask): SteppedTask | und
   return result;
 }
 
+/** Renew what a node reports, and find what is not its own. */
 export function renewLeases(db: Database, input: RenewLeases): RenewResult {
   const renewed: TaskRow[] = [];
   const fenced: { readonly taskId: string; readonly token: number }[] = [];
@@ -40,6 +42,7 @@ export function renewLeases(db: Database, input: RenewLeases): RenewResult {
   return { renewed, fenced, cancelled };
 }
 
+/** Renew what a node that is back reports, and note what it does not. */
 export function resumeAttempts(db: Database, input: RenewLeases): RenewResult {
   const result = renewLeases(db, input);
   const reported = new Set(input.running.map(({ taskId }) => taskId));
@@ -49,6 +52,7 @@ export function resumeAttempts(db: Database, input: RenewLeases): RenewResult {
   return result;
 }
 
+/** The node is out of reach. */
 export function disconnectDevice(
   db: Database,
   input: { readonly deviceId: string; readonly now: number },
@@ -61,6 +65,7 @@ export function disconnectDevice(
     .map((step) => step.task);
 }
 
+/** The gateway has just started: nothing is known of any node. */
 export function adoptAttempts(
   db: Database,
   input: { readonly leaseMs: number; readonly now: number },

@@ -8,6 +8,7 @@ import { findTask, requireTask, taskLogRow, taskRow } from "./task-rows.ts";
 /** Bytes of input in one row. */
 const INPUT_PIECE_BYTES = 262_144;
 
+/** Queue a task, or find the one its idempotency key names. */
 export function submitTask(db: Database, input: SubmitTask): SubmitResult {
   if (input.idempotencyKey !== "") {
     const known = db.get(
@@ -31,6 +32,7 @@ export function submitTask(db: Database, input: SubmitTask): SubmitResult {
   return { kind: "created", task: requireTask(db, input.taskId) };
 }
 
+/** Tasks by id or prefix of an id; at most 10. */
 export function findTasks(db: Database, wanted: string): readonly TaskRow[] {
   if (wanted === "") return [];
   const prefix = wanted.toUpperCase();
@@ -42,6 +44,7 @@ export function findTasks(db: Database, wanted: string): readonly TaskRow[] {
   return rows.map(taskRow);
 }
 
+/** Tasks, newest first. */
 export function listTasks(
   db: Database,
   input: { readonly limit: number; readonly activeOnly: boolean },
@@ -50,6 +53,7 @@ export function listTasks(
   return db.all(`SELECT * FROM tasks ${where} ORDER BY no DESC LIMIT ?`, input.limit).map(taskRow);
 }
 
+/** A page of unfinished tasks in order of age. */
 export function unfinishedTasks(
   db: Database,
   input: { readonly afterTaskId: string; readonly limit: number },
@@ -63,10 +67,12 @@ export function unfinishedTasks(
     .map(taskRow);
 }
 
+/** Tasks that want a tick. */
 export function dueTasks(db: Database, input: { readonly now: number; readonly limit: number }): readonly TaskRow[] {
   return db.all("SELECT * FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT ?", input.now, input.limit).map(taskRow);
 }
 
+/** One piece of the input; undefined past the end. */
 export function readInput(
   db: Database,
   input: { readonly taskId: string; readonly index: number },
@@ -75,6 +81,7 @@ export function readInput(
   return row === undefined ? undefined : blob(row, "bytes");
 }
 
+/** Pieces of the newest attempt's output. */
 export function readOutput(
   db: Database,
   input: { readonly taskId: string; readonly index: number; readonly limit: number },
@@ -92,6 +99,7 @@ export function readOutput(
     .map((row) => blob(row, "bytes"));
 }
 
+/** Lines after a line. */
 export function readLog(
   db: Database,
   input: { readonly taskId: string; readonly afterLine: number; readonly limit: number },

@@ -5,8 +5,11 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatTicket, parseTicket } from "@quaymesh/identity";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { openWindow, pairNode, quaymesh, Running, startGateway, temporaryDirectory } from "./support.ts";
+
+// Each test starts several processes, and the whole suite may run beside it on two cores.
+vi.setConfig({ testTimeout: 90_000 });
 
 /** A UDP port of loopback that is taken. */
 async function takenPort(): Promise<AsyncDisposable & { readonly port: number }> {

@@ -139,7 +139,12 @@ describe("running a node", () => {
     await using other = await startGateway(directory.path("new"), "--listen", old.address);
     expect(other.address).toBe(old.address);
     const run = await quaymesh(["node", "run", "--no-retry", "--state", directory.path("node"), "--json"]);
-    expect(run.exit).toBe(13);
+    expect(run).toMatchObject({ exit: 13, error: { code: "GATEWAY_UNTRUSTED" } });
+    // What the message says to do if the mesh was rebuilt does work.
+    expect((await quaymesh(["node", "leave", "--yes", "--state", directory.path("node")])).exit).toBe(0);
+    await pairNode(other.state, directory.path("node"), "one");
+    await using again = new Running(["node", "run", "--state", directory.path("node")]);
+    await again.line((line) => line["state"] === "online");
   });
 
   test("without a state directory ends with 30, with an unpaired one with 16", async () => {

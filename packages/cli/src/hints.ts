@@ -36,7 +36,7 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ],
   [
     "GATEWAY_UNTRUSTED",
-    "If the mesh was rebuilt, remove this node's state and pair again. If not, someone may be in between: don't go on.",
+    "If the mesh was rebuilt, forget the old one with `quaymesh node leave` and pair again. If not, someone may be in between: don't go on.",
   ],
   ["GATEWAY_REFUSED", "This certificate is of another mesh: name the right state with --state, or pair again."],
   ["DEVICE_UNKNOWN", "The gateway lost or never had this device: pair this machine again."],

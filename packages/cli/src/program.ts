@@ -7,6 +7,7 @@ import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
 import { nodeJoinCommand } from "./commands/node-join.ts";
+import { nodeLeaveCommand } from "./commands/node-leave.ts";
 import { nodeRunCommand } from "./commands/node-run.ts";
 import { nodeStatusCommand } from "./commands/node-status.ts";
 import { pairCommand } from "./commands/pair.ts";
@@ -38,6 +39,7 @@ export function buildProgram(context: Context): Command {
         nodeJoinCommand(context),
         nodeRunCommand(context),
         nodeStatusCommand(context),
+        nodeLeaveCommand(context),
       ]),
     )
     .addCommand(

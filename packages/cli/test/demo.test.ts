@@ -82,6 +82,14 @@ describe("child processes", () => {
     await expect(child.exit(0)).rejects.toThrow("ended with exit code 32 instead of exit code 0");
   });
 
+  test("an error told of as JSON becomes a sentence", async () => {
+    const error = { code: "PORT_IN_USE", message: "It is in use.", hint: "Choose another." };
+    await using child = script(`console.error(${JSON.stringify(JSON.stringify({ error }))}); process.exitCode = 32;`);
+    await expect(child.exit(0)).rejects.toMatchObject({
+      seen: ["script: It is in use. Choose another. (PORT_IN_USE)"],
+    });
+  });
+
   test("half a line of a killed process is not taken for a line", async () => {
     const lines: object[] = [];
     await using child = script(

@@ -117,7 +117,7 @@ export class Child implements AsyncDisposable {
 
   /** An error that carries its last words. */
   failure(message: string): DemoError {
-    return new DemoError(message, { seen: this.#stderr.map((line) => `${this.name}: ${line}`) });
+    return new DemoError(message, { seen: this.#stderr.map((line) => `${this.name}: ${readable(line)}`) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -185,6 +185,14 @@ function parseLine(text: string): Line | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A line of stderr for people: an error a command told of as JSON becomes its sentence. */
+function readable(line: string): string {
+  const error = parseLine(line)?.["error"];
+  if (typeof error !== "object" || error === null || !("message" in error && "code" in error)) return line;
+  const hint = "hint" in error && typeof error.hint === "string" ? ` ${error.hint}` : "";
+  return `${String(error.message)}${hint} (${String(error.code)})`;
 }
 
 function describe({ code, signal }: Exit): string {

@@ -28,6 +28,8 @@ const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_MAX_QUEUED = 16;
 const DEFAULT_GRACE_MS = 5000;
 const DEFAULT_FLUSH_MS = 5000;
+/** How long work that was told to stop has to do so and be reported as handed back. */
+const HAND_BACK_MS = 2000;
 /** From goodbye to the connection closing anyway. */
 const GOODBYE_MS = 2000;
 
@@ -344,7 +346,7 @@ export class Node implements AsyncDisposable {
     this.#runner.refuseNew();
     await within(clock, graceMs, (signal) => this.#runner.idle(signal));
     this.#runner.abortAll("the node stops");
-    await within(clock, graceMs, (signal) => this.#runner.idle(signal));
+    await within(clock, HAND_BACK_MS, (signal) => this.#runner.idle(signal));
     if (this.#pump !== undefined) {
       this.#pump.flush();
       await within(clock, flushMs, (signal) => outbox.acknowledged(outbox.durable, signal));

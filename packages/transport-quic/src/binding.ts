@@ -85,6 +85,8 @@ export interface NativeConnection {
   stats(): NativeStats;
   pathStats(): NativePathStats[];
   sendAckEliciting(): void;
+  /** The peer's connection id, that our datagrams are addressed to. */
+  destinationId(): Uint8Array;
 }
 
 /** A parsed long header. */

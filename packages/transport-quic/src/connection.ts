@@ -26,6 +26,8 @@ export interface ConnectionOptions {
   readonly idleTimeoutMs: number;
   /** Close with `timeout` where the peer opens no stream for this long; `Infinity`: wait for ever. */
   readonly firstByteTimeoutMs: number;
+  /** Told quiche's next timeout whenever everything was sent. */
+  readonly onFlushed?: (timeoutMs: number | null) => void;
   /** Awaited by disposal: whatever the connection alone used is given back. */
   readonly release?: () => Promise<void>;
 }
@@ -43,6 +45,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   readonly #loneFins: LoneFins;
   readonly #over = Promise.withResolvers<CloseInfo>();
   readonly #release: (() => Promise<void>) | undefined;
+  readonly #onFlushed: ((timeoutMs: number | null) => void) | undefined;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -56,6 +59,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.corks = memory.corks;
     this.#link = link;
     this.#release = options.release;
+    this.#onFlushed = options.onFlushed;
     this.#streams = new StreamTable(this, options.isDialer);
     this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
     this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
@@ -153,6 +157,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   }
 
   flushed(timeoutMs: number | null): boolean {
+    this.#onFlushed?.(timeoutMs);
     const hasMore = this.#loneFins.step(timeoutMs, performance.now());
     const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt());
     if (dueAt !== Infinity) this.#link.expireAt(Math.min(dueAt, this.#firstStreamBy));

@@ -15,6 +15,7 @@ import type { LinkOwner } from "./link.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 import type { StreamMemory } from "./slabs.ts";
 import { UdpSocket } from "./udp-socket.ts";
+import { Vigil } from "./vigil.ts";
 
 /** What one attempt to reach one address is made of. */
 export interface DialAttempt {
@@ -27,6 +28,8 @@ export interface DialAttempt {
   readonly idleTimeoutMs: number;
   /** `undefined`: a third of the idle timeout that both ends keep. */
   readonly keepAliveMs: number | undefined;
+  /** How often to ask while something is not acknowledged. */
+  readonly probeMs: number;
   readonly datagramBytes: number;
   readonly memory: StreamMemory;
   readonly signal: AbortSignal | undefined;
@@ -36,8 +39,8 @@ export interface DialAttempt {
 const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
 /** Two pings may be lost before the peer gives up. */
 const PINGS_PER_IDLE_TIMEOUT = 3;
-/** A refused port that stays silent for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
-const REFUSED_SILENCE_MS = 2000;
+/** A refused port that gives no sign of life for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
+const REFUSED_SILENCE_MS = 1000;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
 
 /**
@@ -71,6 +74,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   readonly #attempt: DialAttempt;
   readonly #endpoint: Endpoint;
   readonly #link: Link;
+  readonly #vigil: Vigil;
   readonly #outcome = Promise.withResolvers<QuicConnection>();
   #state: "handshake" | "open" | "failed" = "handshake";
   #keepAlive: NodeJS.Timeout | undefined;
@@ -85,6 +89,11 @@ class Dialer implements EndpointOwner, LinkOwner {
     const remote = { host: address.host, port: address.port };
     const native = binding.Connection.connect(serverName, scid, socket.local, remote, config);
     this.#link = new Link(native, this.#endpoint, remote, this);
+    this.#vigil = new Vigil(this.#link, {
+      everyMs: attempt.probeMs,
+      idleTimeoutMs: attempt.idleTimeoutMs,
+      knock: (datagram) => socket.send(datagram, datagram.length, remote),
+    });
     this.#endpoint.add(this.#link, [scid]);
     this.#link.expireAt(performance.now() + attempt.handshakeTimeoutMs);
     this.#link.wake();
@@ -105,6 +114,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   release(): Promise<void> {
     clearInterval(this.#keepAlive);
     clearTimeout(this.#suspicion);
+    this.#vigil.end();
     this.#releasing ??= this.#endpoint.close();
     return this.#releasing;
   }
@@ -151,6 +161,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       isDialer: true,
       idleTimeoutMs: this.#attempt.idleTimeoutMs,
       firstByteTimeoutMs: Infinity,
+      onFlushed: (timeoutMs) => this.#vigil.flushed(timeoutMs),
       release: () => this.release(),
     });
     this.#startKeepAlive();
@@ -180,7 +191,7 @@ class Dialer implements EndpointOwner, LinkOwner {
     else this.#fail(connectionClosed(close));
   }
 
-  // quiche probes ever more rarely while the gateway is away, and would hear of its restart late: up to the idle timeout.
+  // An idle connection is silent too, so a refusal asks for a sign of life.
   #suspect(): void {
     if (this.#suspicion !== undefined || !this.#link.isLive) return;
     const heard = this.#link.native.stats().recvBytes;
@@ -188,6 +199,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       this.#suspicion = undefined;
       if (this.#link.isLive && this.#link.native.stats().recvBytes === heard) this.#link.abandon({ kind: "idle" });
     }, REFUSED_SILENCE_MS);
+    this.#vigil.ask();
   }
 
   // Only the dialer pings: it is the one behind the NAT, and a gateway with ten thousand sessions need not send as many pings.

@@ -22,6 +22,11 @@ export interface QuicTransportOptions {
   readonly handshakeBudget?: { readonly perSecond: number; readonly burst: number };
   /** How long a dialer lets a connection be silent before it pings. Default a third of the idle timeout. */
   readonly keepAliveMs?: number;
+  /**
+   * How often a dialer asks for a sign of life while what it sent is not acknowledged: how soon it notices that the gateway was started again, or that the network is back.
+   * Default 1000.
+   */
+  readonly probeMs?: number;
 }
 
 /** {@link QuicTransportOptions} with every default filled in, except where the default depends on other values. */
@@ -33,6 +38,7 @@ export interface ResolvedOptions {
   readonly connectionWindowBytes: number;
   readonly handshakeBudget: { readonly perSecond: number; readonly burst: number };
   readonly keepAliveMs: number | undefined;
+  readonly probeMs: number;
 }
 
 /** Off the machine: fits an Ethernet path with room for tunnels. */
@@ -64,6 +70,7 @@ export function resolveOptions(options: QuicTransportOptions): ResolvedOptions {
     connectionWindowBytes: options.connectionWindowBytes ?? 6 * MIB,
     handshakeBudget: options.handshakeBudget ?? { perSecond: 64, burst: 256 },
     keepAliveMs: options.keepAliveMs,
+    probeMs: options.probeMs ?? 1000,
   };
 }
 

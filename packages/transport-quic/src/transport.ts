@@ -126,6 +126,7 @@ class QuicTransport implements Transport {
       handshakeTimeoutMs,
       idleTimeoutMs,
       keepAliveMs: this.#options.keepAliveMs,
+      probeMs: this.#options.probeMs,
       datagramBytes,
       memory: this.#memory,
       signal: options.signal,

@@ -22,6 +22,7 @@ export interface MeshOptions {
   readonly transport?: QuicTransportOptions;
   readonly limits?: Partial<ListenLimits>;
   readonly authorize?: Authorize;
+  readonly resetSecret?: Uint8Array;
 }
 
 /** A listening gateway and what a node needs to dial it. */
@@ -58,6 +59,7 @@ export async function openMesh(options: MeshOptions = {}): Promise<Mesh> {
       ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.resetSecret === undefined ? {} : { resetSecret: options.resetSecret }),
   });
   const dialed: Connection[] = [];
   return {

@@ -1,0 +1,131 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Vigil } from "../src/vigil.ts";
+
+const IDLE_MS = 30_000;
+/** quiche's timeout while only the idle one is left, and while a loss timer runs. */
+const QUIET_MS = 29_000;
+const LOSS_MS = 200;
+
+interface FakeLink {
+  isLive: boolean;
+  hasRoom: boolean;
+  heardBytes: number;
+  timeoutMs: number | null;
+  pings: number;
+  readonly knocks: Uint8Array[];
+  readonly vigil: Vigil;
+  /** A sending pass. */
+  flush(): void;
+}
+
+function fakeLink(): FakeLink {
+  let sent = 0;
+  let isPinging = false;
+  const link = {
+    isLive: true,
+    hasRoom: true,
+    heardBytes: 0,
+    timeoutMs: LOSS_MS as number | null,
+    pings: 0,
+    knocks: [] as Uint8Array[],
+    flush: () => {
+      if (isPinging && link.hasRoom) {
+        sent += 1;
+        link.pings += 1;
+        isPinging = false;
+      }
+      link.vigil.flushed(link.timeoutMs);
+    },
+    vigil: new Vigil(
+      {
+        get isLive() {
+          return link.isLive;
+        },
+        wake: () => link.flush(),
+        native: {
+          destinationId: () => new Uint8Array(8).fill(7),
+          sendAckEliciting: () => {
+            isPinging = true;
+          },
+          stats: () => ({ sent, lost: 0, sentBytes: 0, recvBytes: link.heardBytes, peerMaxIdleTimeout: 0 }),
+          timeout: () => link.timeoutMs,
+        },
+      },
+      { everyMs: 1000, idleTimeoutMs: IDLE_MS, knock: (datagram) => link.knocks.push(datagram) },
+    ),
+  };
+  return link;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("while nothing is acknowledged and nothing heard, a ping goes out at a steady pace", () => {
+  const link = fakeLink();
+  link.flush();
+  vi.advanceTimersByTime(999);
+  expect(link.pings).toBe(0);
+  vi.advanceTimersByTime(1);
+  expect(link.pings).toBe(1);
+  vi.advanceTimersByTime(5000);
+  expect(link.pings).toBe(6);
+  expect(link.knocks).toEqual([]);
+});
+
+test("a connection on which everything was acknowledged is left in peace", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.flush();
+  expect(vi.getTimerCount()).toBe(0);
+  link.timeoutMs = LOSS_MS;
+  link.flush();
+  link.heardBytes += 40;
+  link.timeoutMs = QUIET_MS;
+  vi.advanceTimersByTime(10_000);
+  expect(link.pings).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a connection that hears from its peer is not asked, however long it waits", () => {
+  const link = fakeLink();
+  link.flush();
+  for (let second = 0; second < 5; second += 1) {
+    link.heardBytes += 40;
+    vi.advanceTimersByTime(1000);
+  }
+  expect(link.pings).toBe(0);
+  vi.advanceTimersByTime(1000);
+  expect(link.pings).toBe(1);
+});
+
+test("where the congestion window has no room for a ping, the peer's connection id is knocked on", () => {
+  const link = fakeLink();
+  link.hasRoom = false;
+  link.flush();
+  vi.advanceTimersByTime(2000);
+  expect(link.pings).toBe(0);
+  expect(link.knocks).toHaveLength(2);
+  for (const knock of link.knocks) {
+    expect(knock).toHaveLength(43);
+    expect((knock[0] ?? 0) & 0xc0).toBe(0x40);
+    expect([...knock.subarray(1, 9)]).toEqual(Array(8).fill(7));
+  }
+  expect(link.knocks[0]).not.toEqual(link.knocks[1]);
+});
+
+test("a vigil that was ended and one over a dead connection ask nothing", () => {
+  const ended = fakeLink();
+  ended.flush();
+  ended.vigil.end();
+  const dead = fakeLink();
+  dead.flush();
+  dead.isLive = false;
+  vi.advanceTimersByTime(5000);
+  dead.vigil.ask();
+  expect([ended.pings, dead.pings]).toEqual([0, 0]);
+  expect(vi.getTimerCount()).toBe(0);
+});

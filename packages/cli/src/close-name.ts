@@ -1,4 +1,4 @@
-import { QUIC_ERRORS, type CloseInfo } from "@quaymesh/protocol";
+import { QUIC_ERRORS, type CloseInfo } from "@quaymesh/protocol/core";
 
 /** RFC 8446 section 6: alerts as the standard spells them. QUIC carries them as 0x100 + alert (RFC 9001 section 4.8). */
 const ALERT_NAMES: ReadonlyMap<number, string> = new Map([

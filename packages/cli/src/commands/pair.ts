@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import { list, makeCommand, seconds } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator } from "../operator.ts";
-import { encodeQr } from "../qr/code.ts";
+import type { QrMatrix } from "../qr/code.ts";
 import { qrRows, type QrLook } from "../qr/text.ts";
 import { pairApproveCommand, pairDenyCommand } from "./pair-decide.ts";
 import { followWindow } from "./pair-follow.ts";
@@ -112,7 +112,7 @@ async function announce(
     labels: options.labels ?? [],
     png: options.png,
   };
-  const matrix = window.link === "" ? undefined : encodeQr(window.link);
+  const matrix = window.link === "" ? undefined : await codeOf(window.link);
   if (options.json) {
     const rows = matrix === undefined ? 0 : qrRows(matrix, "light-blocks").length;
     const expiresAt = window.expiresAt === undefined ? null : new Date(window.expiresAt).toISOString();
@@ -129,4 +129,10 @@ async function announce(
   const look: QrLook = terminal.colour ? "coloured" : options.invert ? "dark-blocks" : "light-blocks";
   const lines = matrix === undefined ? pinLines(screen) : ticketLines(terminal, screen, matrix, look);
   for (const line of lines) terminal.note(line);
+}
+
+// Loaded on demand, as all commands pay for what one of them loads.
+async function codeOf(link: string): Promise<QrMatrix> {
+  const { encodeQr } = await import("../qr/code.ts");
+  return encodeQr(link);
 }

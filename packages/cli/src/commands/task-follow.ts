@@ -1,5 +1,5 @@
 import type { TaskHandle, TaskInfo, TaskUpdate } from "@quaymesh/gateway/client";
-import { decodeValue } from "@quaymesh/protocol";
+import { decodeValue } from "@quaymesh/protocol/core";
 import type { Context } from "../context.ts";
 import { CliError, type CliErrorCode } from "../errors.ts";
 import { fit, printable, span } from "../ui/format.ts";

@@ -12,7 +12,7 @@ import type {
   WatchTaskResponse,
   WatchWindowResponse,
 } from "@quaymesh/api";
-import { decodeValue } from "@quaymesh/protocol";
+import { decodeValue } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
   DeviceInfo,

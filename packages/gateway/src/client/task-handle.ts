@@ -1,6 +1,6 @@
 import type { Client } from "@connectrpc/connect";
 import type { TaskService } from "@quaymesh/api";
-import { decodeValue } from "@quaymesh/protocol";
+import { decodeValue } from "@quaymesh/protocol/core";
 import { required, taskInfo, taskUpdate } from "./decode.ts";
 import { ClientError } from "./errors.ts";
 import type { TaskInfo, TaskStateName, TaskUpdate } from "./types.ts";

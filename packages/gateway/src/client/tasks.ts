@@ -1,6 +1,6 @@
 import { createClient, type Client } from "@connectrpc/connect";
 import { TaskService } from "@quaymesh/api";
-import { encodeValue } from "@quaymesh/protocol";
+import { encodeValue } from "@quaymesh/protocol/core";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { MAX_TASK_INPUT_BYTES } from "../tasks/service.ts";
 import { required, taskInfo } from "./decode.ts";

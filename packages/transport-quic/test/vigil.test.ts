@@ -21,13 +21,13 @@ interface FakeLink {
 function fakeLink(): FakeLink {
   let sent = 0;
   let isPinging = false;
-  const link = {
+  const link: FakeLink = {
     isLive: true,
     hasRoom: true,
     heardBytes: 0,
-    timeoutMs: LOSS_MS as number | null,
+    timeoutMs: LOSS_MS,
     pings: 0,
-    knocks: [] as Uint8Array[],
+    knocks: [],
     flush: () => {
       if (isPinging && link.hasRoom) {
         sent += 1;

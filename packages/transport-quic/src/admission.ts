@@ -52,14 +52,17 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #tokens = new RetryTokens();
-  readonly #budget: HandshakeBudget;
+  /** Two of them: whoever forges an address must not use up what its owner may do once it has proved it. */
+  readonly #claimedBudget: HandshakeBudget;
+  readonly #validatedBudget: HandshakeBudget;
   readonly #unvalidated: TokenBucket;
 
   /** @param now milliseconds, monotonic */
   constructor(options: AdmissionOptions, now: number) {
     this.#options = options;
     this.#unvalidated = new TokenBucket(UNVALIDATED_RATE, now);
-    this.#budget = new HandshakeBudget(options.handshakeBudget);
+    this.#claimedBudget = new HandshakeBudget(options.handshakeBudget);
+    this.#validatedBudget = new HandshakeBudget(options.handshakeBudget);
   }
 
   /** @param now milliseconds, monotonic @returns `undefined` where the client was refused (and answered, if it deserves one) */
@@ -71,12 +74,11 @@ export class Admission {
     const validated = token.length > 0 ? this.#openToken(token, header, from, now) : undefined;
     if (validated === undefined) {
       if (token.length > 0) return undefined;
-      if (this.#mustValidate(load, now)) {
+      if (this.#mustValidate(load, now) || !this.#claimedBudget.spend(from.address, now)) {
         this.#sendRetry(header, from, now);
         return undefined;
       }
-    }
-    if (!this.#budget.spend(from.address, now)) {
+    } else if (!this.#validatedBudget.spend(from.address, now)) {
       refused.add("budget");
       return undefined;
     }

@@ -43,6 +43,8 @@ export class Link {
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
   #state: "live" | "closed" | "gone" = "live";
+  /** Bytes that are still taken from the peer. */
+  #bytesLeft = Infinity;
   /** Whether the endpoint has this link on its list for the next turn. */
   scheduled = false;
   /** Whether quiche may drain the connection once it is closed; a handshake that failed is forgotten at once, or strangers could fill the room. */
@@ -67,6 +69,11 @@ export class Link {
     return this.#state === "live";
   }
 
+  /** From now on take `bytes` of the peer's datagrams and drop those after them; `Infinity`: take all. */
+  hearsAtMost(bytes: number): void {
+    this.#bytesLeft = bytes;
+  }
+
   /** Have the owner told at `deadline` (of `performance.now()`); `Infinity`: never. */
   expireAt(deadline: number): void {
     this.#ownDeadline = deadline;
@@ -80,7 +87,8 @@ export class Link {
 
   /** A datagram for this connection. */
   receive(datagram: Uint8Array, from: DatagramSource): void {
-    if (this.#state === "gone") return;
+    if (this.#state === "gone" || datagram.length > this.#bytesLeft) return;
+    this.#bytesLeft -= datagram.length;
     if (from.port !== this.#info.from.port || from.address !== this.#info.from.host) {
       // The real source: quiche validates the new path before it uses it.
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };

@@ -20,7 +20,7 @@ import { judge } from "./judge.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
 import type { StreamMemory } from "./slabs.ts";
-import { ServerHandshake } from "./server-handshake.ts";
+import { MAX_HANDSHAKE_BYTES, ServerHandshake } from "./server-handshake.ts";
 import type { HandshakeOutcome } from "./server-handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
@@ -162,6 +162,7 @@ export class QuicListener implements Listener, EndpointOwner {
       return;
     }
     const link: Link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
+    link.hearsAtMost(MAX_HANDSHAKE_BYTES - datagram.length);
     this.#handshakes.add(link);
     this.#endpoint.add(link, [scid, dcid]);
     link.expireAt(performance.now() + limits.handshakeTimeoutMs);

@@ -1,6 +1,12 @@
 import type { CloseInfo } from "@quaymesh/protocol";
 import type { Link, LinkOwner } from "./link.ts";
 
+/**
+ * What is read of a client before its TLS is complete: the longest chain a device may have, sent several times over. quiche keeps handshake data that has a gap in front of it
+ * without a bound of its own, and a stranger can leave as many gaps as it likes.
+ */
+export const MAX_HANDSHAKE_BYTES = 128 << 10;
+
 /** Who is told how a handshake ended. */
 export interface HandshakeOutcome {
   established(link: Link): void;
@@ -23,6 +29,7 @@ export class ServerHandshake implements LinkOwner {
     if (!link.native.isEstablished()) return;
     this.#isOver = true;
     link.lingers = true;
+    link.hearsAtMost(Infinity);
     link.expireAt(Infinity);
     this.#outcome.established(link);
   }

@@ -1,0 +1,96 @@
+import dgram from "node:dgram";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { Admission } from "../src/admission.ts";
+import { loadBinding } from "../src/binding.ts";
+import { RefusalCounters } from "../src/counters.ts";
+import { cryptoFrame, sealInitial } from "./support/initial-packet.ts";
+import { ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
+
+const PING = Buffer.of(0x01);
+const idle = { halfOpen: 0, connections: 0 };
+
+const openAdmission = async () => {
+  const replies: Buffer[] = [];
+  const refused = new RefusalCounters();
+  const admission = new Admission(
+    {
+      binding: await loadBinding(),
+      refused,
+      maxConnections: 10,
+      retry: "auto",
+      handshakeBudget: { perSecond: 0, burst: 3 },
+      reply: (packet) => void replies.push(Buffer.from(packet)),
+    },
+    0,
+  );
+  const from = { address: "192.0.2.7", port: 4000 };
+  const hello = (): Buffer => sealInitial({ dcid: randomBytes(8), scid: randomBytes(20), number: 0, frames: PING });
+  return {
+    replies,
+    refused,
+    /** A first flight, from a port of its own; whoever sends it may have forged the address. */
+    knock: () => admission.admit(hello(), { ...from, port: 1024 + Math.floor(Math.random() * 60_000) }, idle, 0),
+    /** Knock, be asked to prove the address, and come back with the token. */
+    comeBack: () => {
+      const before = replies.length;
+      const first = admission.admit(hello(), from, idle, 0);
+      if (first !== undefined) throw new Error("admitted without a Retry");
+      const retry = replies[before];
+      if (retry === undefined) return undefined;
+      // Our id follows the client's; the token is what is left but the 16-byte integrity tag (RFC 9000 section 17.2.5).
+      const dcid = retry.subarray(27, 47);
+      const token = retry.subarray(47, -16);
+      const second = sealInitial({ dcid, token, scid: randomBytes(20), number: 1, frames: PING });
+      return admission.admit(second, from, idle, 0);
+    },
+  };
+};
+
+test("whoever forges an address uses up its unproved handshakes only, and its owner gets in by Retry", async () => {
+  const { knock, comeBack, replies } = await openAdmission();
+  for (let index = 0; index < 3; index += 1) expect(knock()).toBeDefined();
+  for (let index = 0; index < 100; index += 1) expect(knock()).toBeUndefined();
+  expect(replies).toHaveLength(100);
+  expect(comeBack()).toMatchObject({ originalDcid: expect.any(Buffer) });
+});
+
+test("an address that was proved has a budget too", async () => {
+  const { knock, comeBack, refused } = await openAdmission();
+  for (let index = 0; index < 3; index += 1) knock();
+  expect([0, 1, 2].map(() => comeBack() !== undefined)).toEqual([true, true, true]);
+  expect(comeBack()).toBeUndefined();
+  expect(refused.snapshot()).toMatchObject({ budget: 1 });
+});
+
+test("a stranger's handshake is heard up to a bound, so that what it leaves open cannot fill memory", async () => {
+  const mesh = await openMesh({ limits: { handshakeTimeoutMs: 60_000 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  const node = await mesh.dial();
+  const socket = dgram.createSocket("udp4");
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  let heard = 0;
+  socket.on("message", () => (heard += 1));
+  const ids = { dcid: randomBytes(8), scid: randomBytes(20) };
+  const say = async (number: number, frames: Buffer): Promise<void> => {
+    const packet = sealInitial({ ...ids, number, frames });
+    await new Promise((resolve) => {
+      socket.send(packet, mesh.listener.address.port, "127.0.0.1", resolve);
+    });
+    // The node's datagrams queue behind the stranger's, so an answer to them means that was handled.
+    await ask(node, Buffer.from("still there?"));
+  };
+  await say(0, PING);
+  await say(1, PING);
+  await expect.poll(() => heard).toBe(2);
+  // Data with a gap in front of it has to be kept until the gap is filled, and it never is.
+  for (let number = 2; number < 140; number += 1) await say(number, cryptoFrame(number * 1000, randomBytes(1000)));
+  heard = 0;
+  for (let number = 200; number < 210; number += 1) await say(number, PING);
+  expect(heard).toBe(0);
+  socket.close();
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});

@@ -21,6 +21,8 @@ import { failWhileReading } from "../sessions/stream-failure.ts";
 
 /** How long a node pauses when the store has no room. */
 const THROTTLE_MS = 1000;
+/** Replies that may wait for a node that does not read them. */
+const MAX_WAITING_REPLIES = 64;
 /** Kinds that only the gateway itself records. docs/wire.md, "Limits". */
 const OWN_KINDS = "mesh.";
 
@@ -50,6 +52,7 @@ class IngestStream {
   #failed = false;
   #state: Ingest;
   #replies: Promise<void> = Promise.resolve();
+  #waitingReplies = 0;
 
   constructor(messages: MessageStream, session: LiveSession, epoch: Uint8Array, watermark: number) {
     this.#messages = messages;
@@ -70,6 +73,8 @@ class IngestStream {
         this.#onBatch(message);
         // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
         while (this.#inFlight.size >= maxBatchesInFlight) await Promise.race(this.#inFlight);
+        // Nor may it fill our memory with answers it does not read.
+        if (this.#waitingReplies > MAX_WAITING_REPLIES) await this.#replies;
       }
     } finally {
       await Promise.all(this.#inFlight);
@@ -125,7 +130,11 @@ class IngestStream {
   }
 
   #reply(reply: PublishReply): void {
-    this.#replies = this.#replies.then(() => this.#messages.send(reply)).catch((error: unknown) => this.#fail(error));
+    this.#waitingReplies += 1;
+    this.#replies = this.#replies
+      .then(() => this.#messages.send(reply))
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => (this.#waitingReplies -= 1));
   }
 
   async #fail(error: unknown): Promise<void> {

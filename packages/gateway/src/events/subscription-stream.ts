@@ -125,6 +125,8 @@ class SubscriptionStream {
   async #read(effect: Extract<SubscriptionEffect, { kind: "read" }>): Promise<void> {
     const { store, clock } = this.#session.context;
     const { after, maxEvents, maxBytes } = effect;
+    // What a reader is told beside events costs it no credit; one that does not read gets no more of it.
+    await this.#sends;
     const page = await store.events.read({ after, limit: maxEvents, maxBytes, filter: this.#filter });
     if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
     const { events } = page;

@@ -25,12 +25,15 @@ export interface TestGatewayOptions {
   /** Stand between the core and its store. */
   readonly wrapStore?: (store: Store) => Store;
   readonly maxBytes?: number;
+  /** Bytes of a stream that may wait for its reader; default the network's own. */
+  readonly windowBytes?: number;
 }
 
 /** A gateway core on a memory network, with a SQLite store of its own. */
 export async function testGateway(options: TestGatewayOptions = {}) {
   const under = await temporaryStore(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes });
-  const network: MemoryNetwork = createMemoryNetwork();
+  const { windowBytes } = options;
+  const network: MemoryNetwork = createMemoryNetwork(windowBytes === undefined ? {} : { windowBytes });
   const lines: LogLine[] = [];
   const trust = new FakeTrust();
   const nodes = new Set<FakeNode>();

@@ -55,7 +55,7 @@ export async function dialAddress(attempt: DialAttempt): Promise<QuicConnection>
   } catch (cause) {
     throw unreachable(cause, printAddress(attempt.address));
   }
-  const dialer = new Dialer(attempt, socket);
+  const dialer = await begin(attempt, socket);
   const abort = (): void => dialer.abort(attempt.signal?.reason);
   attempt.signal?.addEventListener("abort", abort, { once: true });
   try {
@@ -66,6 +66,16 @@ export async function dialAddress(attempt: DialAttempt): Promise<QuicConnection>
     throw error;
   } finally {
     attempt.signal?.removeEventListener("abort", abort);
+  }
+}
+
+async function begin(attempt: DialAttempt, socket: UdpSocket): Promise<Dialer> {
+  try {
+    return new Dialer(attempt, socket);
+  } catch (cause) {
+    // TLS does not take the server name; whose socket that was would else be held for ever.
+    await socket.close();
+    throw new TransportError("CREDENTIALS_INVALID", "TLS cannot ask for this server name", { cause });
   }
 }
 

@@ -127,3 +127,14 @@ test("a peer whose port is refused and that stays silent is gone, long before th
   expect(await node.closed).toEqual({ kind: "idle" });
   expect(performance.now() - started).toBeLessThan(10_000);
 });
+
+test.each(["", "a".repeat(300), "a\u0000b"])(
+  "a server name that TLS cannot ask for is told, and leaves no socket behind (%#)",
+  async (serverName) => {
+    await using mesh = await openMesh();
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "UDPWRAP").length;
+    const before = sockets();
+    await expect(mesh.dial({ serverName })).rejects.toMatchObject({ code: "CREDENTIALS_INVALID" });
+    expect(sockets()).toBe(before);
+  },
+);

@@ -132,7 +132,7 @@ test.each(["", "a".repeat(300), "a\u0000b"])(
   "a server name that TLS cannot ask for is told, and leaves no socket behind (%#)",
   async (serverName) => {
     await using mesh = await openMesh();
-    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "UDPWRAP").length;
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "UDPWrap").length;
     const before = sockets();
     await expect(mesh.dial({ serverName })).rejects.toMatchObject({ code: "CREDENTIALS_INVALID" });
     expect(sockets()).toBe(before);

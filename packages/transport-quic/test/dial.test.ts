@@ -128,13 +128,13 @@ test("a peer whose port is refused and that stays silent is gone, long before th
   expect(performance.now() - started).toBeLessThan(10_000);
 });
 
-test.each(["", "a".repeat(300), "a\u0000b"])(
-  "a server name that TLS cannot ask for is told, and leaves no socket behind (%#)",
-  async (serverName) => {
-    await using mesh = await openMesh();
-    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "UDPWrap").length;
-    const before = sockets();
+test("server names that TLS cannot ask for are told, and leave no socket behind", async () => {
+  await using mesh = await openMesh();
+  const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "UDPWrap").length;
+  const before = sockets();
+  for (const serverName of ["", "a".repeat(300), "a\u0000b", "", ""]) {
     await expect(mesh.dial({ serverName })).rejects.toMatchObject({ code: "CREDENTIALS_INVALID" });
-    expect(sockets()).toBe(before);
-  },
-);
+  }
+  // A handle is counted until the turn after it was closed.
+  await expect.poll(sockets).toBeLessThanOrEqual(before);
+});

@@ -42,7 +42,16 @@ describe("exec", () => {
     expect(lines).toEqual(["info: a", "info: b"]);
   });
 
+  it("runs a command named by its path, under any rule for that path that takes the arguments", async () => {
+    await using it = await openScene({ exec: rules });
+    await it.start();
+    const { result, lines } = await exec(it, { command: "/bin/sh", args: ["-c", "echo by path"] });
+    expect(result).toMatchObject({ outcome: "succeeded" });
+    expect(lines).toEqual(["info: by path"]);
+  });
+
   it.each([
+    ["a path that is not on the list", { command: "/bin/rm", args: [] }, "EXEC_NOT_ALLOWED"],
     ["a command that is not on the list", { command: "rm", args: ["-rf", "/"] }, "EXEC_NOT_ALLOWED"],
     ["other arguments than listed", { command: "greet", args: ["-c", "rm -rf /"] }, "EXEC_NOT_ALLOWED"],
     ["arguments where none are listed", { command: "cat", args: ["/etc/passwd"] }, "EXEC_NOT_ALLOWED"],

@@ -2,7 +2,7 @@
  * A command the built-in `exec` task may run. The node's own list decides, whatever a gateway asks for; nothing goes through a shell.
  */
 export interface ExecRule {
-  /** What a submitter calls it. */
+  /** What a submitter calls it; the path works too. */
   readonly command: string;
   /** The file it stands for; absolute, so that no `PATH` decides. */
   readonly path: string;

@@ -67,12 +67,19 @@ export function execTask(rules: readonly ExecRule[]): TaskDefinition {
 }
 
 function permitted(rules: ReadonlyMap<string, ExecRule>, { command, args }: ExecInput): ExecRule {
-  const rule = rules.get(command);
-  if (rule === undefined) throw new TaskFailure("EXEC_NOT_ALLOWED", `this node does not allow ${command}`);
-  const allowed = rule.args ?? [[]];
-  const fits = allowed === "any" || allowed.some((list) => equal(list, args));
-  if (!fits) throw new TaskFailure("EXEC_NOT_ALLOWED", `this node does not allow ${command} with these arguments`);
+  const named = rules.get(command);
+  // By its path as well: people give what they would type. Several names may stand for one file.
+  const candidates = named === undefined ? [...rules.values()].filter(({ path }) => path === command) : [named];
+  if (candidates.length === 0) throw new TaskFailure("EXEC_NOT_ALLOWED", `this node does not allow ${command}`);
+  const rule = candidates.find((candidate) => takes(candidate, args));
+  if (rule === undefined)
+    throw new TaskFailure("EXEC_NOT_ALLOWED", `this node does not allow ${command} with these arguments`);
   return rule;
+}
+
+function takes(rule: ExecRule, args: readonly string[]): boolean {
+  const allowed = rule.args ?? [[]];
+  return allowed === "any" || allowed.some((list) => equal(list, args));
 }
 
 function equal(a: readonly string[], b: readonly string[]): boolean {

@@ -43,8 +43,8 @@ export class Link {
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
   #state: "live" | "closed" | "gone" = "live";
-  /** Bytes that are still taken from the peer. */
-  #bytesLeft = Infinity;
+  /** How many bytes are taken from the peer. */
+  #maxBytes = Infinity;
   /** Whether the endpoint has this link on its list for the next turn. */
   scheduled = false;
   /** Whether quiche may drain the connection once it is closed; a handshake that failed is forgotten at once, or strangers could fill the room. */
@@ -69,9 +69,12 @@ export class Link {
     return this.#state === "live";
   }
 
-  /** From now on take `bytes` of the peer's datagrams and drop those after them; `Infinity`: take all. */
+  /**
+   * Drop datagrams once quiche has taken this many bytes of the peer's; `Infinity`: never. What does not open is not counted, or anybody who sees the
+   * connection ids could use up the peer's share with noise.
+   */
   hearsAtMost(bytes: number): void {
-    this.#bytesLeft = bytes;
+    this.#maxBytes = bytes;
   }
 
   /** Have the owner told at `deadline` (of `performance.now()`); `Infinity`: never. */
@@ -87,8 +90,8 @@ export class Link {
 
   /** A datagram for this connection. */
   receive(datagram: Uint8Array, from: DatagramSource): void {
-    if (this.#state === "gone" || datagram.length > this.#bytesLeft) return;
-    this.#bytesLeft -= datagram.length;
+    if (this.#state === "gone") return;
+    if (this.#maxBytes !== Infinity && this.native.stats().recvBytes > this.#maxBytes) return;
     if (from.port !== this.#info.from.port || from.address !== this.#info.from.host) {
       // The real source: quiche validates the new path before it uses it.
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };

@@ -162,7 +162,7 @@ export class QuicListener implements Listener, EndpointOwner {
       return;
     }
     const link: Link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
-    link.hearsAtMost(MAX_HANDSHAKE_BYTES - datagram.length);
+    link.hearsAtMost(MAX_HANDSHAKE_BYTES);
     this.#handshakes.add(link);
     this.#endpoint.add(link, [scid, dcid]);
     link.expireAt(performance.now() + limits.handshakeTimeoutMs);

@@ -17,6 +17,7 @@ import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { StreamParent } from "./stream.ts";
 import type { StreamReader } from "./stream-reader.ts";
+import type { Vigil } from "./vigil.ts";
 import type { StreamWriter } from "./stream-writer.ts";
 
 /** Options of {@link QuicConnection}. */
@@ -26,8 +27,8 @@ export interface ConnectionOptions {
   readonly idleTimeoutMs: number;
   /** Close with `timeout` where the peer opens no stream for this long; `Infinity`: wait for ever. */
   readonly firstByteTimeoutMs: number;
-  /** Told quiche's next timeout whenever everything was sent. */
-  readonly onFlushed?: (timeoutMs: number | null) => void;
+  /** Told what is said and heard. */
+  readonly vigil?: Pick<Vigil, "flushed" | "spoke" | "answered">;
   /** Awaited by disposal: whatever the connection alone used is given back. */
   readonly release?: () => Promise<void>;
 }
@@ -45,7 +46,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   readonly #loneFins: LoneFins;
   readonly #over = Promise.withResolvers<CloseInfo>();
   readonly #release: (() => Promise<void>) | undefined;
-  readonly #onFlushed: ((timeoutMs: number | null) => void) | undefined;
+  readonly #vigil: ConnectionOptions["vigil"];
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -59,7 +60,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.corks = memory.corks;
     this.#link = link;
     this.#release = options.release;
-    this.#onFlushed = options.onFlushed;
+    this.#vigil = options.vigil;
     this.#streams = new StreamTable(this, options.isDialer);
     this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
     this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
@@ -117,6 +118,8 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   // LinkOwner
 
   process(): void {
+    // Before delivery: what comes back for it is said after.
+    if (this.#vigil !== undefined && this.native.isReadable()) this.#vigil.answered();
     this.#streams.process();
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
     this.#endsDueAt = this.#streams.checkEnds(performance.now());
@@ -143,6 +146,11 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#link.wake();
   }
 
+  spoke(): void {
+    this.#vigil?.spoke();
+    this.#link.wake();
+  }
+
   parked(reader: StreamReader): void {
     this.#streams.addParked(reader);
   }
@@ -157,7 +165,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   }
 
   flushed(timeoutMs: number | null): boolean {
-    this.#onFlushed?.(timeoutMs);
+    this.#vigil?.flushed(timeoutMs);
     const hasMore = this.#loneFins.step(timeoutMs, performance.now());
     const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt());
     if (dueAt !== Infinity) this.#link.expireAt(Math.min(dueAt, this.#firstStreamBy));

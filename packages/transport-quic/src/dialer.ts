@@ -39,6 +39,8 @@ export interface DialAttempt {
 const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
 /** Two pings may be lost before the peer gives up. */
 const PINGS_PER_IDLE_TIMEOUT = 3;
+/** The silence before a ping is measured in such parts of it. */
+const KEEP_ALIVE_TICKS = 4;
 /** A refused port that gives no sign of life for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
 const REFUSED_SILENCE_MS = 1000;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
@@ -171,7 +173,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       isDialer: true,
       idleTimeoutMs: this.#attempt.idleTimeoutMs,
       firstByteTimeoutMs: Infinity,
-      onFlushed: (timeoutMs) => this.#vigil.flushed(timeoutMs),
+      vigil: this.#vigil,
       release: () => this.release(),
     });
     this.#startKeepAlive();
@@ -215,17 +217,18 @@ class Dialer implements EndpointOwner, LinkOwner {
   // Only the dialer pings: it is the one behind the NAT, and a gateway with ten thousand sessions need not send as many pings.
   #startKeepAlive(): void {
     let seen = -1;
+    let quietTicks = 0;
     const { keepAliveMs, idleTimeoutMs } = this.#attempt;
     // 0: the peer has none.
     const theirs = this.#link.native.stats().peerMaxIdleTimeout || Infinity;
     const everyMs = keepAliveMs ?? Math.min(idleTimeoutMs, theirs) / PINGS_PER_IDLE_TIMEOUT;
     this.#keepAlive = setInterval(() => {
       const { datagrams } = this.#link;
-      if (datagrams === seen && this.#link.isLive) {
-        this.#link.native.sendAckEliciting();
-        this.#link.wake();
-      }
+      quietTicks = datagrams === seen ? quietTicks + 1 : 0;
       seen = datagrams;
-    }, everyMs);
+      if (quietTicks < KEEP_ALIVE_TICKS - 1 || !this.#link.isLive) return;
+      this.#link.native.sendAckEliciting();
+      this.#link.wake();
+    }, everyMs / KEEP_ALIVE_TICKS);
   }
 }

@@ -222,7 +222,7 @@ export class StreamWriter {
     try {
       const sent = this.#host.native.streamSend(this.#id, bytes, fin);
       this.hasSent = true;
-      this.#host.wake();
+      this.#host.spoke();
       return sent ?? 0;
     } catch (error) {
       this.fail(streamReset(streamErrorCode(error) ?? 0));

@@ -13,6 +13,8 @@ export interface StreamHost {
   readonly corks: CorkPool;
   /** Have datagrams made this turn. */
   wake(): void;
+  /** Bytes were handed to quiche. */
+  spoke(): void;
   /** `writer` gathered bytes: uncork it when the turn ends. */
   corked(writer: StreamWriter): void;
   /** `writer` waits for room. */
@@ -37,32 +39,26 @@ export interface StreamParent extends Omit<StreamHost, "settled" | "existed" | "
   endAlone(id: number, reads: ReadHold | undefined): void;
 }
 
-/** A bidirectional QUIC stream. */
-export class QuicStream implements ByteStream {
+/** A bidirectional QUIC stream. Its halves turn to the stream itself: a request has one of its own, so that each object fewer counts. */
+export class QuicStream implements ByteStream, StreamHost {
   readonly id: number;
+  readonly native: NativeConnection;
+  readonly reads: ReadSlab;
+  readonly corks: CorkPool;
+  readonly #parent: StreamParent;
+  readonly #isOurs: boolean;
   readonly #reader: StreamReader;
   readonly #writer: StreamWriter;
 
   constructor(id: number, parent: StreamParent, isOurs: boolean) {
     this.id = id;
-    const settled = (): void => {
-      if (this.#reader.isDone && this.#writer.isDone) parent.finished(id);
-    };
-    const host: StreamHost = {
-      native: parent.native,
-      reads: parent.reads,
-      corks: parent.corks,
-      wake: () => parent.wake(),
-      corked: (writer) => parent.corked(writer),
-      blocked: (writer) => parent.blocked(writer),
-      settled,
-      existed: () => !isOurs || this.#writer.hasSent,
-      parked: (reader) => parent.parked(reader),
-      peerReset: (code) => this.#writer.checkStopped(code),
-      endAlone: () => parent.endAlone(id, this.#reader.isDone ? undefined : this.#reader),
-    };
-    this.#reader = new StreamReader(id, host);
-    this.#writer = new StreamWriter(id, host);
+    this.native = parent.native;
+    this.reads = parent.reads;
+    this.corks = parent.corks;
+    this.#parent = parent;
+    this.#isOurs = isOurs;
+    this.#reader = new StreamReader(id, this);
+    this.#writer = new StreamWriter(id, this);
   }
 
   read(): Promise<Uint8Array | null> {
@@ -108,5 +104,43 @@ export class QuicStream implements ByteStream {
     if (!this.#writer.isEnded) this.#writer.reset(CLOSE_CODES.ok);
     this.#reader.stop(CLOSE_CODES.ok);
     return Promise.resolve();
+  }
+
+  // StreamHost
+
+  wake(): void {
+    this.#parent.wake();
+  }
+
+  spoke(): void {
+    this.#parent.spoke();
+  }
+
+  corked(writer: StreamWriter): void {
+    this.#parent.corked(writer);
+  }
+
+  blocked(writer: StreamWriter): void {
+    this.#parent.blocked(writer);
+  }
+
+  settled(): void {
+    if (this.#reader.isDone && this.#writer.isDone) this.#parent.finished(this.id);
+  }
+
+  existed(): boolean {
+    return !this.#isOurs || this.#writer.hasSent;
+  }
+
+  parked(reader: StreamReader): void {
+    this.#parent.parked(reader);
+  }
+
+  peerReset(code: number): void {
+    this.#writer.checkStopped(code);
+  }
+
+  endAlone(): void {
+    this.#parent.endAlone(this.id, this.#reader.isDone ? undefined : this.#reader);
   }
 }

@@ -19,6 +19,8 @@ export interface VigilOptions {
   readonly knock: (datagram: Uint8Array) => void;
 }
 
+/** The longest pause between questions while an answer is owed, in ticks; after it keep-alive is enough. */
+const MAX_PATIENCE_TICKS = 8;
 /** As long as the longest reset and one byte more: a reset is shorter than what it answers (RFC 9000 section 10.3). */
 const KNOCK_BYTES = 43;
 /** RFC 9000 section 17.3.1: a short header with the fixed bit. */
@@ -26,14 +28,21 @@ const SHORT_HEADER = 0x40;
 const SHORT_HEADER_RANDOM = 0x3f;
 
 /**
- * Watches over a dialed connection that waits for an acknowledgement. quiche asks ever more rarely while nothing is heard, each time twice as long after the last, so a
- * gateway that was killed and started again, or a network that is back, would be noticed late. A vigil asks at a steady pace.
+ * Watches over a dialed connection that expects to hear something, so that a gateway that was killed and started again, or a network that is back, is noticed soon. There are two such times.
+ *
+ * While an acknowledgement is missing, quiche asks ever more rarely, each time twice as long after the last; a vigil asks at a steady pace.
+ *
+ * While all is acknowledged but we spoke last, quiche asks nothing: a gateway killed between the acknowledgement and its answer would be missed only by keep-alive. A vigil asks
+ * after one tick, two, four and eight; not for ever, as many a last word gets no answer.
  */
 export class Vigil {
   readonly #watched: Watched;
   readonly #options: VigilOptions;
   #timer: NodeJS.Timeout | undefined;
   #heardBytes = 0;
+  #isOwed = false;
+  #patienceTicks = 1;
+  #ticksLeft = 1;
   /** Packets sent before the question that is about to leave. */
   #sentBefore: number | undefined;
 
@@ -42,10 +51,22 @@ export class Vigil {
     this.#options = options;
   }
 
+  /** Stream data is about to be sent. */
+  spoke(): void {
+    this.#isOwed = true;
+    this.#patienceTicks = 1;
+    this.#ticksLeft = 1;
+  }
+
+  /** Stream data came in. */
+  answered(): void {
+    this.#isOwed = false;
+  }
+
   /** Everything was sent. @param timeoutMs quiche's next timeout */
   flushed(timeoutMs: number | null): void {
     if (this.#sentBefore !== undefined) this.#seeToAsking(this.#sentBefore);
-    if (this.#timer === undefined && this.#isWaiting(timeoutMs)) this.#watch();
+    if (this.#timer === undefined && (this.#isOwed || this.#isInFlight(timeoutMs))) this.#watch();
   }
 
   /**
@@ -60,37 +81,47 @@ export class Vigil {
     this.#watched.wake();
   }
 
-  #seeToAsking(sentBefore: number): void {
-    this.#sentBefore = undefined;
-    const { native } = this.#watched;
-    if (native.stats().sent === sentBefore) this.#options.knock(knockOn(native.destinationId()));
-  }
-
   /** Watch no more. */
   end(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
+  #seeToAsking(sentBefore: number): void {
+    this.#sentBefore = undefined;
+    const { native } = this.#watched;
+    if (native.stats().sent === sentBefore) this.#options.knock(knockOn(native.destinationId()));
+  }
+
   // Where the only timeout left is that of an idle connection, everything sent was acknowledged.
-  #isWaiting(timeoutMs: number | null): boolean {
+  #isInFlight(timeoutMs: number | null): boolean {
     return timeoutMs !== null && timeoutMs <= this.#options.idleTimeoutMs / 2;
   }
 
   #watch(): void {
     this.#heardBytes = this.#watched.native.stats().recvBytes;
-    this.#timer = setTimeout(this.#fire, this.#options.everyMs);
+    this.#timer = setTimeout(this.#tick, this.#options.everyMs);
   }
 
-  readonly #fire = (): void => {
+  readonly #tick = (): void => {
     this.#timer = undefined;
-    const { native } = this.#watched;
-    if (!this.#watched.isLive) return;
+    const { native, isLive } = this.#watched;
+    if (!isLive) return;
+    const isInFlight = this.#isInFlight(native.timeout());
     const wasHeard = native.stats().recvBytes !== this.#heardBytes;
-    if (wasHeard && !this.#isWaiting(native.timeout())) return;
+    if (!isInFlight && !this.#isOwed) return;
     this.#watch();
-    if (!wasHeard) this.ask();
+    if (isInFlight ? !wasHeard : this.#isOutOfPatience()) this.ask();
   };
+
+  #isOutOfPatience(): boolean {
+    this.#ticksLeft -= 1;
+    if (this.#ticksLeft > 0) return false;
+    this.#isOwed = this.#patienceTicks < MAX_PATIENCE_TICKS;
+    this.#patienceTicks *= 2;
+    this.#ticksLeft = this.#patienceTicks;
+    return true;
+  }
 }
 
 const knockOn = (connectionId: Uint8Array): Uint8Array => {

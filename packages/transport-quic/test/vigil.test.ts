@@ -117,6 +117,50 @@ test("where the congestion window has no room for a ping, the peer's connection 
   expect(link.knocks[0]).not.toEqual(link.knocks[1]);
 });
 
+test("while an answer is owed and all is acknowledged, it asks after 1, 2, 4 and 8 intervals, then leaves it to keep-alive", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.vigil.spoke();
+  link.flush();
+  const pings: number[] = [];
+  for (let second = 1; second <= 30; second += 1) {
+    // The last ping was answered.
+    link.heardBytes += 40;
+    const before = link.pings;
+    vi.advanceTimersByTime(1000);
+    if (link.pings > before) pings.push(second);
+  }
+  expect(pings).toEqual([1, 3, 7, 15]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("an answer ends the wait for one, and the next word begins another", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.vigil.spoke();
+  link.flush();
+  vi.advanceTimersByTime(3000);
+  expect(link.pings).toBe(2);
+  link.vigil.answered();
+  vi.advanceTimersByTime(10_000);
+  expect(link.pings).toBe(2);
+  link.vigil.spoke();
+  link.flush();
+  vi.advanceTimersByTime(1000);
+  expect(link.pings).toBe(3);
+});
+
+test("a question that is not acknowledged is repeated at a steady pace, however long the answer was owed", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.vigil.spoke();
+  link.flush();
+  vi.advanceTimersByTime(1000);
+  link.timeoutMs = LOSS_MS;
+  vi.advanceTimersByTime(5000);
+  expect(link.pings).toBe(6);
+});
+
 test("a vigil that was ended and one over a dead connection ask nothing", () => {
   const ended = fakeLink();
   ended.flush();

@@ -230,12 +230,20 @@ export class Link {
   }
 }
 
+const MAX_REASON_BYTES = 128;
+/** Control and format characters: what could move a terminal's cursor, end a log's line or turn text around. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+// A reason ends up in messages and logs, and on the path anybody can close a handshake with one of up to 64 KiB.
+const readReason = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.subarray(0, MAX_REASON_BYTES)).toString("utf8").replace(UNPRINTABLE, "\u{fffd}");
+
 // `undefined` while the connection lives.
 const endOf = (native: NativeConnection): CloseInfo | undefined => {
   const theirs = native.peerError();
   const error = theirs ?? native.localError();
   if (error !== null) {
-    const reason = Buffer.from(error.reason).toString("utf8");
+    const reason = readReason(error.reason);
     const kind = error.isApp ? "application" : "transport";
     return { kind, code: error.errorCode, reason, byPeer: theirs !== null };
   }

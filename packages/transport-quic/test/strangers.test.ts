@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { expect, test } from "vitest";
 import { Admission } from "../src/admission.ts";
 import { loadBinding } from "../src/binding.ts";
+import { QuicConnection } from "../src/connection.ts";
 import { RefusalCounters } from "../src/counters.ts";
 import { cryptoFrame, sealInitial } from "./support/initial-packet.ts";
-import { ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
+import { accept, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
 
 const PING = Buffer.of(0x01);
 const idle = { halfOpen: 0, connections: 0 };
@@ -98,4 +99,15 @@ test("a stranger's handshake is heard up to a bound, so that what it leaves open
   socket.close();
   await mesh[Symbol.asyncDispose]();
   await serving;
+});
+
+test("a peer's reason for closing is cut, and holds nothing that a terminal or a log would obey", async () => {
+  await using mesh = await openMesh();
+  const [node, peer] = await Promise.all([mesh.dial(), accept(mesh.listener)]);
+  if (!(peer instanceof QuicConnection)) throw new TypeError("not a connection of this package");
+  peer.native.close(true, 0x40, Buffer.from(`\u001b[2Jgone\r\n\u202e${"a".repeat(500)}`));
+  peer.wake();
+  const close = await node.closed;
+  expect(close).toMatchObject({ kind: "application", code: 0x40, byPeer: true });
+  expect(close).toHaveProperty("reason", `\u{fffd}[2Jgone\u{fffd}\u{fffd}\u{fffd}${"a".repeat(115)}`);
 });

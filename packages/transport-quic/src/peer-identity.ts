@@ -1,6 +1,7 @@
-import { X509Certificate, createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { PeerIdentity } from "@quaymesh/protocol";
 import type { NativeConnection } from "./binding.ts";
+import { subjectPublicKeyInfo } from "./spki.ts";
 
 /**
  * Read what the peer showed inside TLS.
@@ -11,8 +12,7 @@ export function readPeerIdentity(native: NativeConnection): PeerIdentity | undef
   const leaf = chain?.[0];
   if (chain === null || leaf === undefined) return undefined;
   try {
-    const spki = new X509Certificate(leaf).publicKey.export({ type: "spki", format: "der" });
-    return { chain, spkiSha256: new Uint8Array(createHash("sha256").update(spki).digest()) };
+    return { chain, spkiSha256: new Uint8Array(hash("sha256", subjectPublicKeyInfo(leaf), "buffer")) };
   } catch {
     return undefined;
   }

@@ -260,7 +260,8 @@ describe("an attempt", () => {
     await it.gateway.until(() => attempt.messages.length === 1);
     runs[0]?.context.signal.addEventListener("abort", () => runs[0]?.end());
     await it.gateway.until(() => it.gateway.results().length === 1);
-    expect(it.gateway.results()[0]).toMatchObject({ outcome: "timed-out", error: { code: "TASK_TIMED_OUT" } });
+    const { outcome, error } = it.gateway.results()[0] ?? {};
+    expect([outcome, error]).toEqual(["timed-out", undefined]);
   });
 
   it("goes on while the connection is cut and delivers its result over the next session", async () => {
@@ -291,11 +292,7 @@ describe("an attempt", () => {
     signal?.addEventListener("abort", () => first?.end());
     if (signal?.aborted === true) first?.end();
     await it.gateway.until(() => it.gateway.results().length === 1);
-    expect(it.gateway.results()[0]).toMatchObject({
-      taskId: id(1),
-      outcome: "lease-lost",
-      error: { code: "LEASE_LOST" },
-    });
+    expect(it.gateway.results()[0]).toMatchObject({ taskId: id(1), outcome: "lease-lost" });
     expect(signal?.reason).toMatchObject({ reason: "lease-lost" });
     expect(second?.context.signal.aborted).toBe(false);
     second?.end();

@@ -23,6 +23,7 @@ export type { ProtocolErrorCode, TransportErrorCode } from "./errors.ts";
 export { FRAME_LIMITS, VALUE_LIMITS } from "./cbor/limits.ts";
 export type { CborLimits } from "./cbor/limits.ts";
 export { decodeCbor, decodeValue } from "./cbor/decode.ts";
+export { isValue } from "./cbor/scan.ts";
 export { encodeCbor, encodeValue } from "./cbor/encode.ts";
 export { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES } from "./frame/limits.ts";
 export { FrameDecoder } from "./frame/decoder.ts";
@@ -64,7 +65,7 @@ export {
   parseTaskToNode,
 } from "./messages/parsers.ts";
 export type { PublishMessage, SubscriberMessage } from "./messages/parsers.ts";
-export { GATEWAY_METHODS, NODE_METHODS, PAIRING_METHODS, parseRequest } from "./messages/request.ts";
+export { GATEWAY_METHODS, methodOf, NODE_METHODS, PAIRING_METHODS, parseRequest } from "./messages/request.ts";
 export type { Request, RequestMethod } from "./messages/request.ts";
 export type { Health, HealthRequest, Renewed, RenewRequest } from "./messages/service.ts";
 export { MAX_RUNNING_ATTEMPTS } from "./messages/session.ts";
@@ -88,7 +89,7 @@ export type {
   TaskRun,
   TaskToNode,
 } from "./messages/task.ts";
-export { parseTaskEvent } from "./messages/task-event.ts";
+export { parseTaskEvent, readResultRef } from "./messages/task-event.ts";
 export type { TaskEvent } from "./messages/task-event.ts";
 export { errorFrameOf } from "./messages/wire.ts";
 export type { ErrorFacts, ErrorMessage, WireMessage } from "./messages/wire.ts";

@@ -178,7 +178,10 @@ describe("task table", () => {
   it("the first terminal state wins the race between cancel and result", () => {
     expect(feed(fresh(), { kind: "cancel", now: 3 }).state).toMatchObject({ kind: "cancelled", at: 3 });
     const asked = feed(fresh(), lease(), accepted(1), { kind: "cancel", now: 5 });
-    expect(asked.effects).toEqual([{ kind: "cancel-attempt", device: "A", token: 1 }]);
+    expect(asked.effects).toEqual([
+      { kind: "cancel-attempt", device: "A", token: 1 },
+      { kind: "schedule", at: 30_000 },
+    ]);
     expect(feed(asked.state, result(1, "succeeded", 6)).state.kind).toBe("succeeded");
     expect(feed(asked.state, result(1, "cancelled", 6), result(1, "succeeded", 7)).effects).toEqual([
       { kind: "completion", verdict: { kind: "duplicate", outcome: "cancelled" } },
@@ -211,6 +214,84 @@ describe("task table", () => {
     });
   });
 
+  it("a cancelled attempt ends with its lease, whatever its node goes on to say", () => {
+    const asked = feed(
+      fresh({ idempotent: false }),
+      lease(),
+      accepted(1),
+      { kind: "cancel", now: 5 },
+      renew(1, 20_000),
+    );
+    expect(asked.effects).toContainEqual({ kind: "cancel-attempt", device: "A", token: 1 });
+    expect(feed(asked.state, tick(29_999)).state.kind).toBe("running");
+    expect(feed(asked.state, tick(30_000)).state.kind).toBe("cancelled");
+  });
+
+  it("an attempt whose stream breaks off before the node accepted it is tried again, but not for ever", () => {
+    const broken = (token: number, now: number): TaskInput => ({ kind: "broken-off", token, now });
+    let state = fresh({ idempotent: false });
+    let now = 0;
+    const waits: number[] = [];
+    while (!isTerminal(state)) {
+      state = feed(state, lease(now), broken(state.token + 1, now)).state;
+      if (state.kind !== "retry-wait") break;
+      waits.push(state.until - now);
+      now = state.until;
+      state = feed(state, tick(now)).state;
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000]);
+    expect(state).toMatchObject({ kind: "dead", reason: "attempts", attempts: TASK_LIMITS.maxAttempts });
+    const running = feed(fresh(), lease(), accepted(1));
+    expect(feed(running.state, broken(1, 5)).state).toBe(running.state);
+    expect(feed(fresh(), lease(), broken(2, 5)).state.kind).toBe("leased");
+    expect(feed(fresh(), lease(), { kind: "cancel", now: 1 }, broken(1, 5)).state.kind).toBe("cancelled");
+  });
+
+  it("an attempt its node does not list ends with its lease, unless its result comes or it is listed again", () => {
+    const unlisted = (now: number): TaskInput => ({ kind: "unlisted", token: 1, device: "A", now });
+    const gone = feed(fresh({ idempotent: false }), lease(), accepted(1), unlisted(1000));
+    expect(gone.state).toMatchObject({ kind: "unknown", gone: true });
+    // Said again with each heartbeat, which puts nothing off.
+    expect(feed(gone.state, unlisted(20_000)).state).toEqual(gone.state);
+    expect(feed(gone.state, tick(30_000)).state).toMatchObject({ kind: "failed", reason: "lost", kills: 0 });
+    expect(feed(gone.state, result(1, "succeeded", 2000)).state.kind).toBe("succeeded");
+    expect(feed(gone.state, renew(1, 2000)).state.kind).toBe("running");
+    expect(feed(fresh(), lease(), accepted(1), unlisted(1000), tick(31_000)).state.kind).toBe("retry-wait");
+    expect(feed(fresh(), lease(), { ...unlisted(1), device: "B" } as TaskInput).state.kind).toBe("leased");
+    const back: TaskInput = { kind: "node-back-without", now: 9000 };
+    expect(feed(gone.state, back).state).toEqual(gone.state);
+  });
+
+  it("a node in reach is told to stop at the deadline, and nothing it says afterwards saves the attempt", () => {
+    const start = [lease(0), accepted(1), renew(1, 15_000)] as const;
+    const due = feed(fresh({ timeoutMs: 20_000 }), ...start, tick(20_000));
+    expect(due.state.kind).toBe("running");
+    expect(due.effects).toEqual([
+      { kind: "cancel-attempt", device: "A", token: 1 },
+      { kind: "schedule", at: 50_000 },
+    ]);
+    for (const outcome of ["succeeded", "failed", "cancelled", "timed-out", "lease-lost"] as const) {
+      const late = feed(due.state, result(1, outcome, 20_001));
+      expect(late.state.kind).toBe("timed-out");
+      expect(late.effects).toEqual([stored]);
+    }
+    expect(feed(due.state, renew(1, 25_000)).effects).toContainEqual({ kind: "cancel-attempt", device: "A", token: 1 });
+    expect(feed(due.state, { kind: "fence", now: 25_000 }).state.kind).toBe("timed-out");
+    const asked = feed(due.state, { kind: "cancel", now: 21_000 }, result(1, "cancelled", 21_001));
+    expect(asked.state.kind).toBe("cancelled");
+    expect(feed(fresh({ timeoutMs: 20_000 }), ...start, result(1, "succeeded", 19_999)).state.kind).toBe("succeeded");
+  });
+
+  it("a node out of reach at the deadline may have finished in time: its success counts, and is called late", () => {
+    const away = feed(fresh({ timeoutMs: 20_000 }), lease(0), accepted(1), lost(5000), tick(20_000));
+    expect(away.effects).toEqual([{ kind: "schedule", at: 50_000 }]);
+    expect(feed(away.state, result(1, "succeeded", 49_000)).state).toMatchObject({ kind: "succeeded", late: true });
+    expect(feed(away.state, result(1, "cancelled", 49_000)).state.kind).toBe("timed-out");
+    const over = feed(away.state, tick(50_000), result(1, "succeeded", 50_001));
+    expect(over.state.kind).toBe("timed-out");
+    expect(over.effects).toEqual([{ kind: "completion", verdict: { kind: "duplicate", outcome: "timed-out" } }]);
+  });
+
   it("an attempt that never reports is timed out a lease after its deadline", () => {
     let { state } = feed(fresh({ timeoutMs: 20_000 }), lease(0), accepted(1), renew(1, 15_000), renew(1, 40_000));
     state = feed(state, tick(49_999)).state;
@@ -227,6 +308,8 @@ describe("task table, whatever happens", () => {
       "lease",
       "accepted",
       "rejected",
+      "broken-off",
+      "unlisted",
       "renew",
       "node-lost",
       "node-back-without",
@@ -271,7 +354,7 @@ describe("task table, whatever happens", () => {
           // Only the node's own word that nothing was done, or that more may be tried, frees such work for another
           // attempt.
           if (isLeased(before) && !isLeased(task)) freedBy = raw.kind;
-          if (!idempotent && leased) expect([undefined, "rejected", "result"]).toContain(freedBy);
+          if (!idempotent && leased) expect([undefined, "rejected", "broken-off", "result"]).toContain(freedBy);
         }
         expect(settledResults).toBeLessThanOrEqual(1);
       }),

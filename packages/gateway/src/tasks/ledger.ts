@@ -170,7 +170,7 @@ function dueAt(
   if (isTerminal(task.state)) return undefined;
   if (task.state === "queued") return task.queueDeadline;
   // Its result may be on its way out of the outbox: one more lease for it to arrive.
-  if (input.kind === "node-back-without") return context.now + context.leaseMs;
+  if (input.kind === "node-back-without" || input.kind === "unlisted") return context.now + context.leaseMs;
   return scheduledAt(effects) ?? row.dueAt;
 }
 
@@ -181,7 +181,7 @@ function errorOf(row: TaskRow, after: Task, input: TaskInput, { error }: LedgerC
     case "running":
       return undefined;
     case "timed-out":
-      return error ?? TIMED_OUT;
+      return TIMED_OUT;
     case "cancelled":
       return error ?? (row.cancelReason === "" ? undefined : { code: "CANCELLED", message: row.cancelReason });
     case "queued":
@@ -197,10 +197,11 @@ function errorOf(row: TaskRow, after: Task, input: TaskInput, { error }: LedgerC
 }
 
 function attemptEnd(before: Task, after: Task, input: TaskInput): AttemptEnd | undefined {
-  if (input.kind === "result") return input.outcome;
+  if (input.kind === "result") return after.kind === "timed-out" ? "timed-out" : input.outcome;
   if (!isLeased(before) || isLeased(after)) return undefined;
   switch (input.kind) {
     case "rejected":
+    case "broken-off":
       return "given-back";
     case "tick":
       return isTerminal(after.kind) ? "fenced" : "lost";
@@ -211,6 +212,7 @@ function attemptEnd(before: Task, after: Task, input: TaskInput): AttemptEnd | u
     case "renew":
     case "node-lost":
     case "node-back-without":
+    case "unlisted":
     case "cancel":
       return undefined;
     default:

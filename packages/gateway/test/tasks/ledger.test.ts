@@ -62,6 +62,8 @@ const happening: fc.Arbitrary<{ readonly afterMs: number; readonly input: (now: 
     device.map((to) => (now: number): TaskInput => ({ kind: "lease", device: to, now })),
     token.map((of) => (now: number): TaskInput => ({ kind: "accepted", token: of, now })),
     token.map((of) => (now: number): TaskInput => ({ kind: "rejected", token: of, now })),
+    token.map((of) => (now: number): TaskInput => ({ kind: "broken-off", token: of, now })),
+    fc.record({ token, device }).map((by) => (now: number): TaskInput => ({ kind: "unlisted", ...by, now })),
     fc.record({ token, device }).map((by) => (now: number): TaskInput => ({ kind: "renew", ...by, now })),
     fc.constant((now: number): TaskInput => ({ kind: "node-lost", now })),
     fc.constant((now: number): TaskInput => ({ kind: "node-back-without", now })),

@@ -139,11 +139,9 @@ export class Attempt {
     const message = cause instanceof Error ? cause.message : "stopped";
     switch (reason) {
       case "cancelled":
-        return { outcome: "cancelled", error: { code: "CANCELLED", message, retryable: false } };
       case "timed-out":
-        return { outcome: "timed-out", error: { code: "TASK_TIMED_OUT", message, retryable: true } };
       case "lease-lost":
-        return { outcome: "lease-lost", error: { code: "LEASE_LOST", message, retryable: true } };
+        return { outcome: reason };
       case "node-stopping":
         return { outcome: "failed", error: { code: "NODE_STOPPING", message, retryable: true } };
       default:

@@ -38,6 +38,7 @@ export async function readInput(stream: MessageStream, run: TaskRun): Promise<un
     const message = await stream.expect(parseTaskToNode);
     if (message.type === "cancel") throw new TaskRejection("CANCELLED", "cancelled before it began");
     if (message.type === "input.end") break;
+    if (message.type === "end") throw new ProtocolError("STATE_INVALID", "the input ended before it was complete");
     if (filled + message.bytes.length > bytes.length) throw wrongLength(run.inputBytes);
     bytes.set(message.bytes, filled);
     filled += message.bytes.length;

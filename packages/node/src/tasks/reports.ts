@@ -27,9 +27,10 @@ const DISK_RETRY_MS = 1000;
 export type AttemptResult =
   | { readonly outcome: "succeeded"; readonly output: Uint8Array }
   | {
-      readonly outcome: Exclude<TaskResultData["outcome"], "succeeded">;
-      readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
-    };
+      readonly outcome: "failed";
+      readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
+    }
+  | { readonly outcome: Exclude<TaskResultData["outcome"], "succeeded" | "failed"> };
 
 /** What {@link AttemptReports} works with. */
 export interface ReportsOptions {
@@ -112,7 +113,7 @@ export class AttemptReports {
       await this.#insist("task.output", data, { durability: "buffered", signal });
       chunks += 1;
     }
-    const error = result.outcome === "succeeded" ? undefined : result.error;
+    const error = result.outcome === "failed" ? result.error : undefined;
     const data: TaskResultData = {
       ...this.#ref,
       outcome: result.outcome,

@@ -111,7 +111,7 @@ export class TaskRunner {
       await this.#accept(stream, parseRequest(frame, GATEWAY_METHODS));
     } catch (cause) {
       // The stream's own end needs no answer; what the peer did wrong gets one.
-      if (cause instanceof ProtocolError) await quietly(() => stream.fail(cause));
+      if (cause instanceof ProtocolError) await this.#refuse(stream, () => stream.fail(cause));
       else stream.reset(0);
     }
   }
@@ -154,8 +154,15 @@ export class TaskRunner {
       if (!(cause instanceof TaskRejection)) throw cause;
       const { code, message } = cause;
       this.#options.log({ level: "warn", event: "task.rejected", message, details: { taskId: run.taskId, code } });
-      await quietly(() => stream.end({ type: "rejected", code, message: message.slice(0, 512).toWellFormed() }));
+      const rejected = { type: "rejected", code, message: message.slice(0, 512).toWellFormed() } as const;
+      await this.#refuse(stream, () => stream.end(rejected));
     }
+  }
+
+  /** Say it, and let go of what the gateway still sends until it has heard. */
+  async #refuse(stream: MessageStream, say: () => Promise<void> | undefined): Promise<void> {
+    await quietly(say);
+    await quietly(() => stream.discard());
   }
 
   #admit(run: TaskRun): Offer {

@@ -21,6 +21,14 @@ export function readUtf8(bytes: Uint8Array, start: number, end: number): string 
   }
 }
 
+/** Whether `bytes[start, end)` is UTF-8. */
+export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+  let index = start;
+  while (index < end && (bytes[index] ?? 0) < 0x80) index++;
+  // What is not ASCII from there on is the decoder's to judge; no character began before.
+  return index === end || readUtf8(bytes, index, end) !== undefined;
+}
+
 function readAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
   const units: number[] = [];
   for (let index = start; index < end; index++) {

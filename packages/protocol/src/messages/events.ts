@@ -15,7 +15,7 @@ const publishedEvent = Type.Object({
   kind: text(128),
   /** The node's clock, Unix milliseconds. */
   time: uint(),
-  data: bytes(0, MAX_EVENT_BYTES),
+  data: bytes(1, MAX_EVENT_BYTES),
 });
 
 /** Node to gateway, the request frame. */
@@ -70,7 +70,7 @@ const loggedEvent = Type.Object({
   time: uint(),
   /** The gateway's clock at commit, Unix milliseconds. */
   received: uint(),
-  data: bytes(0, MAX_EVENT_BYTES),
+  data: bytes(1, MAX_EVENT_BYTES),
 });
 /** Gateway to node, first: which log this is and what it holds. */
 export const subscribed = message("subscribed", { log: text(64), earliest: uint(), latest: uint() });

@@ -67,7 +67,12 @@ export const parseSubscriptionMessage = messageParser({
 });
 
 /** `task.run`, what a gateway sends after the request. */
-export const parseTaskToNode = messageParser({ input: taskInput, "input.end": taskInputEnd, cancel: taskCancel });
+export const parseTaskToNode = messageParser({
+  input: taskInput,
+  "input.end": taskInputEnd,
+  cancel: taskCancel,
+  end: endOfStream,
+});
 
 /** `task.run`, what a node answers. */
 export const parseTaskFromNode = messageParser({

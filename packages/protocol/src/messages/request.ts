@@ -65,3 +65,14 @@ export function parseRequest<M extends RequestMethod>(
   if (validator === undefined) throw new ProtocolError("METHOD_UNKNOWN", "no such method here");
   return checked(validator, value, method) as Extract<Request, { readonly method: M }>;
 }
+
+/** The method a first frame names, whatever else is in it; `undefined` where it names none that could be read. */
+export function methodOf(body: Uint8Array): string | undefined {
+  try {
+    const { method } = decodeMap(body);
+    return typeof method === "string" ? method : undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
+  }
+}

@@ -1,7 +1,9 @@
 /** The events by which a node reports on an attempt. docs/wire.md, "Tasks". */
 import { VALUE_LIMITS } from "../cbor/limits.ts";
+import { Compile } from "typebox/compile";
 import { checked, compileAll, decodeMap } from "./parse.ts";
 import {
+  taskResultRef,
   taskLogData,
   taskOutputData,
   taskProgressData,
@@ -34,4 +36,15 @@ export function parseTaskEvent(kind: string, data: Uint8Array): TaskEvent | unde
   const validator = VALIDATORS.get(kind);
   if (validator === undefined) return undefined;
   return { kind, data: checked(validator, decodeMap(data, VALUE_LIMITS), kind) } as TaskEvent;
+}
+
+const checkRef = Compile(taskResultRef);
+
+/**
+ * The attempt that a `task.result` speaks of which {@link parseTaskEvent} refuses; `undefined` where it does not say.
+ * @throws {ProtocolError} `CBOR_INVALID`, `MESSAGE_INVALID` for what is not a map
+ */
+export function readResultRef(data: Uint8Array): { readonly taskId: string; readonly token: number } | undefined {
+  const value = decodeMap(data, VALUE_LIMITS);
+  return checkRef.Check(value) ? { taskId: value.taskId, token: value.token } : undefined;
 }

@@ -5,6 +5,7 @@
  */
 import { Type, type Static } from "typebox";
 import { bytes, message, position, request, taskId, text, uint } from "./common.ts";
+import type { endOfStream } from "./events.ts";
 
 /** Largest piece of task input or output in one frame or event, bytes. */
 export const MAX_TASK_CHUNK_BYTES = 49_152;
@@ -41,7 +42,11 @@ export const taskFinished = message("finished", { seq: position() });
 /** Opens `task.run`: one attempt. */
 export type TaskRun = Static<typeof taskRun>;
 /** What a gateway sends on `task.run` after the request. */
-export type TaskToNode = Static<typeof taskInput> | Static<typeof taskInputEnd> | Static<typeof taskCancel>;
+export type TaskToNode =
+  | Static<typeof taskInput>
+  | Static<typeof taskInputEnd>
+  | Static<typeof taskCancel>
+  | Static<typeof endOfStream>;
 /** What a node sends on `task.run`. */
 export type TaskFromNode = Static<typeof taskAccepted> | Static<typeof taskRejected> | Static<typeof taskFinished>;
 
@@ -57,21 +62,27 @@ export const taskProgressData = Type.Object({
 export const taskLogData = Type.Object({ ...attemptRef, level: text(16), message: text(8192, 0) });
 /** Data of a `task.output` event: a piece of the result, one CBOR value, in order from `index` 0. */
 export const taskOutputData = Type.Object({ ...attemptRef, index: uint(), bytes: bytes(1, MAX_TASK_CHUNK_BYTES) });
-/** Data of a `task.result` event, the last of an attempt. */
-export const taskResultData = Type.Object({
-  ...attemptRef,
-  outcome: Type.Union([
-    Type.Literal("succeeded"),
-    Type.Literal("failed"),
-    Type.Literal("cancelled"),
-    Type.Literal("timed-out"),
-    Type.Literal("lease-lost"),
-  ]),
-  /** How many `task.output` events came before, and their bytes together. */
-  outputChunks: uint(),
-  outputBytes: uint(),
-  error: Type.Optional(Type.Object({ code: text(64), message: text(4096, 0), retryable: Type.Boolean() })),
-});
+/** Data of a `task.result` event, the last of an attempt. What failed says why; beside other outcomes `error` means nothing. */
+export const taskResultData = Type.Refine(
+  Type.Object({
+    ...attemptRef,
+    outcome: Type.Union([
+      Type.Literal("succeeded"),
+      Type.Literal("failed"),
+      Type.Literal("cancelled"),
+      Type.Literal("timed-out"),
+      Type.Literal("lease-lost"),
+    ]),
+    /** How many `task.output` events came before, and their bytes together. */
+    outputChunks: uint(),
+    outputBytes: uint(),
+    error: Type.Optional(Type.Object({ code: text(64), message: text(4096, 0), retryable: Type.Boolean() })),
+  }),
+  ({ outcome, error }) => outcome !== "failed" || error !== undefined,
+  () => "expected an error beside the outcome failed",
+);
+/** What even a `task.result` that cannot be read has to say: whose it is. */
+export const taskResultRef = Type.Object(attemptRef);
 
 /** Data of a `task.progress` event. */
 export type TaskProgressData = Static<typeof taskProgressData>;

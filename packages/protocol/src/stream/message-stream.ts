@@ -123,6 +123,11 @@ export class MessageStream implements AsyncDisposable {
     return this.#stream.end(encodeFrame(errorFrameOf(error)));
   }
 
+  /** Read on without looking at it until the peer ends: for a stream on which all is said. */
+  async discard(): Promise<void> {
+    while ((await this.#stream.read()) !== null);
+  }
+
   /** Abandon both directions. */
   reset(code: number): void {
     this.#stream.reset(code);

@@ -20,6 +20,7 @@ export function completeTask(task: Task, result: ResultInput, limits: TaskLimits
 function settle(task: LeasedTask, result: ResultInput, late: boolean, limits: TaskLimits): TaskStep {
   const common = commonOf(task);
   const at = result.now;
+  if (isOutOfTime(task, result)) return verdict({ ...common, kind: "timed-out", at }, { kind: "stored" });
   switch (result.outcome) {
     case "succeeded":
       return verdict({ ...common, kind: "succeeded", at, late }, { kind: "stored" });
@@ -36,6 +37,16 @@ function settle(task: LeasedTask, result: ResultInput, late: boolean, limits: Ta
     default:
       return result.outcome satisfies never;
   }
+}
+
+/**
+ * Whether the deadline decides instead of the result. A node in reach was told to stop in time, so what it says afterwards comes too late; one that was
+ * out of reach may have finished in time. `cancelled` is its answer to being told, where nobody else asked.
+ */
+function isOutOfTime(task: LeasedTask, { outcome, now }: ResultInput): boolean {
+  if (now < task.deadlineAt) return false;
+  if (outcome === "cancelled") return !task.cancelRequested;
+  return task.kind !== "unknown";
 }
 
 function settleLate(task: Extract<Task, { kind: "queued" | "retry-wait" }>, result: ResultInput): TaskStep {

@@ -25,6 +25,10 @@ export function stepTask(task: Task, input: TaskInput, limits: TaskLimits = TASK
       return accept(task, input.token);
     case "rejected":
       return reject(task, input.token, input.now, limits);
+    case "broken-off":
+      return breakOff(task, input.token, input.now, limits);
+    case "unlisted":
+      return unlisted(task, input);
     case "renew":
       return renew(task, input.token, input.device, input.now, limits);
     case "node-lost":
@@ -86,18 +90,38 @@ function reject(task: Task, token: number, now: number, limits: TaskLimits): Tas
   return { state: { ...back, kind: "retry-wait", until }, effects: [{ kind: "schedule", at: until }] };
 }
 
+function breakOff(task: Task, token: number, now: number, limits: TaskLimits): TaskStep {
+  // A heartbeat that named it says more than its stream: then the node does run it.
+  const mayRun = task.kind === "running" || (task.kind === "unknown" && task.accepted);
+  if (!isLeased(task) || token !== task.token || mayRun) return unchanged(task);
+  // Nothing was done, but a node that breaks off once does so again: it counts as an attempt, so that it comes to an end.
+  return endAttempt(task, "failed", now, limits);
+}
+
+function unlisted(task: Task, input: Extract<TaskInput, { kind: "unlisted" }>): TaskStep {
+  if (!isLeased(task) || input.token !== task.token || input.device !== task.device) return unchanged(task);
+  if (task.kind === "unknown" && task.gone) return unchanged(task);
+  // Its result may be in the outbox that is only now being sent: judged when the lease ends. The node lives, so whatever
+  // became of the attempt did not take it down.
+  const since = task.kind === "unknown" ? task.since : input.now;
+  return { state: { ...leaseOf(task), kind: "unknown", since, gone: true, accepted: false }, effects: [] };
+}
+
 function renew(task: Task, token: number, device: string, now: number, limits: TaskLimits): TaskStep {
   if (!isLeased(task) || token !== task.token || device !== task.device) {
     return { state: task, effects: [{ kind: "fenced", token }] };
   }
-  const leaseEndsAt = now + limits.leaseMs;
+  const isOverdue = now >= task.deadlineAt;
+  // What was told to stop has the rest of its lease to do so, and no more: its slot is somebody's.
+  const leaseEndsAt = task.cancelRequested ? task.leaseEndsAt : now + limits.leaseMs;
   const state: Task = { ...leaseOf(task), kind: "running", leaseEndsAt };
+  const dueAt = isOverdue ? overdueAt(task, limits) : Math.min(leaseEndsAt, task.deadlineAt);
   const effects: TaskEffect[] = [
     { kind: "renewed", token, leaseEndsAt },
-    { kind: "schedule", at: Math.min(leaseEndsAt, task.deadlineAt) },
+    { kind: "schedule", at: task.cancelRequested ? Math.min(leaseEndsAt, dueAt) : dueAt },
   ];
   // Asked while the node was out of reach, or the message got lost: say it again for as long as the attempt lives.
-  if (task.cancelRequested) effects.push({ kind: "cancel-attempt", device, token });
+  if (task.cancelRequested || isOverdue) effects.push({ kind: "cancel-attempt", device, token });
   return { state, effects };
 }
 
@@ -112,7 +136,7 @@ function nodeLost(task: Task, now: number): TaskStep {
 function nodeBackWithout(task: Task, now: number): TaskStep {
   if (!isLeased(task)) return unchanged(task);
   // Its result may be in the outbox that is only now being sent: judged when the lease ends, not here.
-  if (task.kind === "unknown") return { state: { ...task, gone: true }, effects: [] };
+  if (task.kind === "unknown") return task.gone ? unchanged(task) : { state: { ...task, gone: true }, effects: [] };
   return {
     state: { ...leaseOf(task), kind: "unknown", since: now, gone: true, accepted: task.kind === "running" },
     effects: [],
@@ -125,13 +149,19 @@ function cancel(task: Task, now: number): TaskStep {
   if (!isLeased(task)) return { state: { ...commonOf(task), kind: "cancelled", at: now }, effects: [] };
   return {
     state: { ...task, cancelRequested: true },
-    effects: [{ kind: "cancel-attempt", device: task.device, token: task.token }],
+    effects: [
+      { kind: "cancel-attempt", device: task.device, token: task.token },
+      // The node has the rest of its lease to say how the attempt ended.
+      { kind: "schedule", at: Math.min(task.leaseEndsAt, task.deadlineAt) },
+    ],
   };
 }
 
 function fence(task: Task, now: number, limits: TaskLimits): TaskStep {
   const fenced: Task = { ...task, holder: undefined };
-  return isLeased(fenced) ? endAttempt(fenced, "lost", now, limits) : unchanged(fenced);
+  if (!isLeased(fenced)) return unchanged(fenced);
+  if (now >= fenced.deadlineAt && !fenced.cancelRequested) return timedOut(fenced, now);
+  return endAttempt(fenced, "lost", now, limits);
 }
 
 function tick(task: Task, now: number, limits: TaskLimits): TaskStep {
@@ -140,19 +170,24 @@ function tick(task: Task, now: number, limits: TaskLimits): TaskStep {
     return { state: { ...commonOf(task), kind: "queued" }, effects: [] };
   }
   if (!isLeased(task)) return unchanged(task);
-  // The node stops itself at its deadline and says so; a lease longer than that is for its word to arrive.
-  const overdueAt = task.deadlineAt + limits.leaseMs;
-  if (now >= overdueAt)
-    return {
-      state: { ...commonOf(task), kind: "timed-out", at: now },
-      effects: [{ kind: "cancel-attempt", device: task.device, token: task.token }],
-    };
+  if (task.cancelRequested && now >= task.leaseEndsAt) return endAttempt(task, "lost", now, limits);
+  if (now >= task.deadlineAt) return deadlinePassed(task, now, limits);
   if (now < task.leaseEndsAt)
-    return { state: task, effects: [{ kind: "schedule", at: Math.min(task.leaseEndsAt, overdueAt) }] };
-  return leaseEnded(task, now, limits, overdueAt);
+    return { state: task, effects: [{ kind: "schedule", at: Math.min(task.leaseEndsAt, task.deadlineAt) }] };
+  return leaseEnded(task, now, limits);
 }
 
-function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits, overdueAt: number): TaskStep {
+/** A node in reach is told to stop. In reach or not, it has a lease longer for its word to arrive; `completeTask` says which word counts. */
+function deadlinePassed(task: LeasedTask, now: number, limits: TaskLimits): TaskStep {
+  const at = overdueAt(task, limits);
+  const cancel: TaskEffect = { kind: "cancel-attempt", device: task.device, token: task.token };
+  if (now >= at) return { state: timedOut(task, now).state, effects: [cancel] };
+  const next = task.cancelRequested ? Math.min(at, task.leaseEndsAt) : at;
+  const schedule: TaskEffect = { kind: "schedule", at: next };
+  return { state: task, effects: task.kind === "unknown" ? [schedule] : [cancel, schedule] };
+}
+
+function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits): TaskStep {
   const wasGone = task.kind === "unknown" && task.gone;
   // Work that must not run twice is not started elsewhere while its node may yet deliver; only a node that came back
   // without it settles that.
@@ -161,10 +196,18 @@ function leaseEnded(task: LeasedTask, now: number, limits: TaskLimits, overdueAt
       task.kind === "unknown"
         ? task
         : { ...leaseOf(task), kind: "unknown", since: now, gone: false, accepted: task.kind === "running" };
-    return { state: unknown, effects: [{ kind: "schedule", at: overdueAt }] };
+    return { state: unknown, effects: [{ kind: "schedule", at: task.deadlineAt }] };
   }
   // An attempt that never said it runs may just not have reached the node.
   return endAttempt(task, wasGone && task.accepted ? "kills" : "lost", now, limits);
+}
+
+function timedOut(task: LeasedTask, now: number): TaskStep {
+  return { state: { ...commonOf(task), kind: "timed-out", at: now }, effects: [] };
+}
+
+function overdueAt(task: LeasedTask, limits: TaskLimits): number {
+  return task.deadlineAt + limits.leaseMs;
 }
 
 function fencedOrLate(task: Task, token: number): TaskStep {

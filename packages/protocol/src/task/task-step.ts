@@ -10,6 +10,10 @@ export type TaskInput =
   | { readonly kind: "accepted"; readonly token: number; readonly now: number }
   /** The node will not run the attempt `token`: nothing was done. */
   | { readonly kind: "rejected"; readonly token: number; readonly now: number }
+  /** The attempt's stream ended before the node accepted it, and without a word of the node's why: nothing was done. */
+  | { readonly kind: "broken-off"; readonly token: number; readonly now: number }
+  /** A node that is online, and that was not sent this attempt just now, did not name it among those it runs. */
+  | { readonly kind: "unlisted"; readonly token: number; readonly device: string; readonly now: number }
   /** A heartbeat or a hello named the attempt `token` as running. */
   | { readonly kind: "renew"; readonly token: number; readonly device: string; readonly now: number }
   /** The node's session ended. */

@@ -170,7 +170,9 @@ export class Link {
       {
         ...hooks,
         onOnline: (welcome) => {
-          const { mesh, sessionEpoch } = welcome;
+          const { sessionEpoch } = welcome;
+          // The gateway names its mesh by id; people know it by name.
+          const { mesh } = this.#options.identity();
           const { address } = dialed;
           const handshakeMs = clock.monotonic() - dialed.began;
           this.state.set({ kind: "online", address, since: clock.now(), mesh, sessionEpoch, handshakeMs });

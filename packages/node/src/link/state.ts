@@ -12,6 +12,7 @@ export type NodeState =
       readonly kind: "online";
       readonly address: SocketAddress;
       readonly since: number;
+      /** The mesh's name, for people. */
       readonly mesh: string;
       readonly sessionEpoch: number;
       /** From the first datagram to `Welcome`. */

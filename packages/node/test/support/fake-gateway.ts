@@ -251,7 +251,7 @@ export class FakeGateway implements AsyncDisposable {
     await control.send({
       type: "welcome",
       sessionEpoch: this.#sessionEpoch,
-      mesh: "harbor",
+      mesh: "meshmeshmeshmesh",
       heartbeatMs,
       ackedSeq: this.logs.get(Buffer.from(hello.outboxEpoch).toString("hex"))?.length ?? 0,
       policyVersion: 0,

@@ -224,7 +224,7 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Events of the whole mesh from the gateway's log, each once and in order, over as many sessions as it takes. The node has to run.
+   * Events from the gateway's log (this device's own, or with the label `events-reader` those of all), each once and in order, over as many sessions as it takes. The node has to run.
    * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`; rethrows `signal.reason`
    */
   subscribe(options: SubscribeOptions = {}): AsyncIterable<NodeEvent> {

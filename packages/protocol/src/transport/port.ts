@@ -162,8 +162,8 @@ export interface ConnectionStats {
 /**
  * A bidirectional byte stream with backpressure both ways.
  *
- * A protocol must end every stream with an explicit last message: the FIN rides on the last bytes written, so the last
- * chunk is held until more comes, `flush` or `end` is called (ADR 0003).
+ * A protocol must end every stream with an explicit last message and give it to `end`: a FIN that rides on data cannot
+ * get lost, one that travels alone may (ADR 0003).
  */
 export interface ByteStream extends AsyncDisposable, AsyncIterable<Uint8Array> {
   readonly id: number;

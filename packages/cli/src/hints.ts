@@ -51,6 +51,9 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ],
   ["OUTBOX_DISK_FULL", "Free some space on the disk that holds the node's state."],
   ["TASK_DEFINITION_INVALID", "Correct the definition in the module given with --tasks."],
-  ["DEVICE_REVOKED", "To use this machine again, pair it again."],
+  [
+    "DEVICE_REVOKED",
+    "Its key is refused for good. For a new one forget this pairing with  quaymesh node leave\nand then pair it again.",
+  ],
   ["PIN_INVALID", "A PIN is 8 digits, as shown by:  quaymesh pair --pin"],
 ]);

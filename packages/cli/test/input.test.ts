@@ -6,6 +6,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatAddress, parseAddress } from "../src/address.ts";
 import { closeText, refusalName } from "../src/close-name.ts";
+import { stepJson } from "../src/commands/node-join.ts";
 import { explain } from "../src/errors.ts";
 import { execRule } from "../src/exec-rule.ts";
 import { expandId } from "../src/operator.ts";
@@ -199,6 +200,11 @@ describe("what a refusal is called", () => {
     expect(explain(error)).toMatchObject({ exit: 13, seen: ["expected root  9f:2c", "seen root  41:0b"] });
   });
 
+  test("whoever is revoked is told the way back: the old key never gets in again", () => {
+    const error = Object.assign(new Error("this device was revoked"), { code: "DEVICE_REVOKED" });
+    expect(explain(error)).toMatchObject({ exit: 17, hint: expect.stringContaining("  quaymesh node leave\n") });
+  });
+
   test("anything at all can be explained", () => {
     for (const thrown of [undefined, null, "text", 5, {}, new Error("")])
       expect(explain(thrown)).toMatchObject({ exit: 1, hint: expect.stringContaining("report it") });
@@ -222,6 +228,13 @@ describe("lines from a pipe", () => {
 });
 
 describe("times in JSON", () => {
+  test("a step of a join is named once, and its time is one too", () => {
+    const deviceId = "01JD2Y7QK4M8N0P2R4T6V8X0ZA";
+    const told = { step: "issued", deviceId, notAfter: "1970-01-01T00:00:00.000Z" };
+    expect(stepJson({ kind: "issued", deviceId, notAfter: 0 })).toEqual(told);
+    expect(stepJson({ kind: "stored" })).toEqual({ step: "stored" });
+  });
+
   test("are RFC 3339, and null where there is none", () => {
     expect(withTimes({ a: 0, b: undefined, c: 1 }, ["a", "b"])).toEqual({
       a: "1970-01-01T00:00:00.000Z",

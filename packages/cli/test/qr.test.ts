@@ -93,6 +93,17 @@ describe("a ticket as a QR code", () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 
+  test("where it cannot be written, the file is named and what to do", async () => {
+    const file = join(directory, "none", "code.png");
+    const told = {
+      code: "FILE_NOT_FOUND",
+      message: expect.stringContaining(file),
+      hint: expect.stringContaining("folder"),
+    };
+    await expect(writeQrPng(file, LINK)).rejects.toMatchObject(told);
+    await expect(writeQrSvg(file, LINK)).rejects.toMatchObject(told);
+  });
+
   test("the SVG is one", async () => {
     const file = join(directory, "code.svg");
     await writeQrSvg(file, LINK);

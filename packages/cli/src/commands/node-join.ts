@@ -9,6 +9,7 @@ import { CliError } from "../errors.ts";
 import { openTransport } from "../quic.ts";
 import { defaultNodeState } from "../state.ts";
 import { printable, shortFingerprint } from "../ui/format.ts";
+import { withTimes } from "../ui/json.ts";
 import { readLine, readSecret } from "../ui/secret.ts";
 import { wordsLine } from "./pair-view.ts";
 
@@ -53,7 +54,7 @@ async function run(context: Context, target: string | undefined, options: Option
     transport: await openTransport(),
     invitation,
     name: options.name ?? hostname(),
-    onStep: (step) => (options.json ? terminal.json({ step: step.kind, ...step }) : showStep(context, step)),
+    onStep: (step) => (options.json ? terminal.json(stepJson(step)) : showStep(context, step)),
     signal,
   });
   if (options.json)
@@ -100,6 +101,12 @@ function addressFrom(text: string): SocketAddress {
 
 function usage(message: string, hint: string): CliError {
   return new CliError("USAGE", message, { hint });
+}
+
+/** A step as `--json` prints it. */
+export function stepJson(step: JoinStep): object {
+  const { kind, ...facts } = step;
+  return { step: kind, ...("notAfter" in facts ? withTimes(facts, ["notAfter"]) : facts) };
 }
 
 function showStep({ terminal }: Context, step: JoinStep): void {

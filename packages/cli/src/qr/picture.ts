@@ -15,7 +15,7 @@ const PRIVATE_FILE = 0o600;
 
 const options = { errorCorrectionLevel: "L", margin: QUIET_MODULES } as const;
 
-/** Write `text` as a QR code to a PNG file that only its owner reads. */
+/** Write `text` as a QR code to a PNG file that only its owner reads. @throws {CliError} `FILE_NOT_FOUND` */
 export async function writeQrPng(file: string, text: string): Promise<void> {
   await writePrivate(
     file,
@@ -23,7 +23,7 @@ export async function writeQrPng(file: string, text: string): Promise<void> {
   );
 }
 
-/** Write `text` as a QR code to an SVG file that only its owner reads. */
+/** Write `text` as a QR code to an SVG file that only its owner reads. @throws {CliError} `FILE_NOT_FOUND` */
 export async function writeQrSvg(file: string, text: string): Promise<void> {
   await writePrivate(file, await toString([{ data: text, mode: "alphanumeric" }], { ...options, type: "svg" }));
 }
@@ -71,8 +71,15 @@ export function decodeQrPng(bytes: Uint8Array, name: string): string {
 }
 
 async function writePrivate(path: string, content: string | Uint8Array): Promise<void> {
-  await using file = await open(path, "w", PRIVATE_FILE);
-  // An existing file keeps its mode on open.
-  await file.chmod(PRIVATE_FILE);
-  await file.writeFile(content);
+  try {
+    await using file = await open(path, "w", PRIVATE_FILE);
+    // An existing file keeps its mode on open.
+    await file.chmod(PRIVATE_FILE);
+    await file.writeFile(content);
+  } catch (cause) {
+    throw new CliError("FILE_NOT_FOUND", `the picture ${path} cannot be written`, {
+      cause,
+      hint: "Name a file in a folder that is there and that you may write to.",
+    });
+  }
 }

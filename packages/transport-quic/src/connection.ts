@@ -9,7 +9,6 @@ import type {
 } from "@quaymesh/protocol";
 import { unmapped } from "./address.ts";
 import type { NativeConnection } from "./binding.ts";
-import { connectionClosed } from "./errors.ts";
 import { LoneFins } from "./lone-fins.ts";
 import type { ReadHold } from "./lone-fins.ts";
 import type { Link, LinkOwner } from "./link.ts";
@@ -136,7 +135,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
 
   ended(info: CloseInfo): void {
     const byUs = (info.kind === "application" && !info.byPeer) || info.kind === "local";
-    this.#streams.fail(connectionClosed(info), !byUs);
+    this.#streams.fail(info, !byUs);
     this.#over.resolve(info);
   }
 

@@ -1,5 +1,5 @@
-/** A slab begins with room for this many datagrams and grows while the kernel can't keep up. */
-const FIRST_SLOTS = 8;
+/** A slab begins with room for this many of the largest datagrams, as each dialer has its own, and grows while the kernel can't keep up. */
+const FIRST_SLOTS = 2;
 const MAX_SEND_SLAB_BYTES = 1 << 20;
 
 /**

@@ -1,6 +1,7 @@
 import { CLOSE_CODES } from "@quaymesh/protocol";
-import type { ByteStream, TransportError } from "@quaymesh/protocol";
+import type { ByteStream, CloseInfo } from "@quaymesh/protocol";
 import { AsyncQueue } from "./async-queue.ts";
+import { connectionClosed } from "./errors.ts";
 import { QuicStream } from "./stream.ts";
 import type { StreamParent } from "./stream.ts";
 import type { StreamReader } from "./stream-reader.ts";
@@ -37,7 +38,7 @@ export class StreamTable {
   /** Ids below `#nextPeerId` that have not been seen: datagrams arrive in any order. */
   readonly #skipped = new Set<number>();
   #credit = 0;
-  #error: TransportError | undefined;
+  #close: CloseInfo | undefined;
 
   constructor(parent: StreamParent, isDialer: boolean) {
     this.#parent = parent;
@@ -54,7 +55,7 @@ export class StreamTable {
   /** A new stream, as soon as the peer allows one. */
   async open(signal: AbortSignal | undefined): Promise<QuicStream> {
     signal?.throwIfAborted();
-    if (this.#error !== undefined) throw this.#error;
+    if (this.#close !== undefined) throw connectionClosed(this.#close);
     if (this.#openers.length === 0 && this.#hasCredit()) return this.#create();
     const opener: Opener = { settle: Promise.withResolvers<QuicStream>(), isWaiting: true };
     this.#openers.push(opener);
@@ -124,9 +125,12 @@ export class StreamTable {
   }
 
   /** The connection is over. @param readOut whether bytes that arrived before may still be read */
-  fail(error: TransportError, readOut: boolean): void {
-    this.#error = error;
+  fail(close: CloseInfo, readOut: boolean): void {
+    this.#close = close;
     this.#incoming.end();
+    // An error and its stack cost as much as all else here, and most connections end with nobody waiting.
+    if (this.#streams.size === 0 && this.#openers.length === 0) return;
+    const error = connectionClosed(close);
     for (const stream of this.#streams.values()) stream.connectionClosed(error, readOut);
     this.#streams.clear();
     this.#blocked.clear();

@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { X509Certificate, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { subjectPublicKeyInfo } from "../src/spki.ts";
 

@@ -27,6 +27,8 @@ export interface NativeConfig {
   setMaxConnectionWindow(bytes: number): void;
   setMaxStreamWindow(bytes: number): void;
   setDisableActiveMigration(on: boolean): void;
+  /** Also how many paths a connection may have. */
+  setActiveConnectionIdLimit(ids: number): void;
   /** Taken over by the connections accepted after it. */
   setStatelessResetToken(token: bigint): void;
 }
@@ -55,6 +57,8 @@ interface NativeStats {
   readonly recvBytes: number;
   /** Milliseconds, 0 for none. */
   readonly peerMaxIdleTimeout: number;
+  /** The longest datagram the peer takes. */
+  readonly peerMaxUdpPayloadSize: number;
 }
 
 /** `quiche::Connection`. Calls that answer `Done` in Rust give `null`; other errors are thrown with the variant's name as the message. */
@@ -85,6 +89,8 @@ export interface NativeConnection {
   stats(): NativeStats;
   pathStats(): NativePathStats[];
   sendAckEliciting(): void;
+  /** What happened to paths, oldest first; kept until it is taken. */
+  pathEventNext(): unknown;
   /** The peer's connection id, that our datagrams are addressed to. */
   destinationId(): Uint8Array;
 }

@@ -18,6 +18,11 @@ export interface ConfigInput {
 /** Never SHA-1, never RSA PKCS #1. ECDSA P-256 first: it is what devices have. */
 const SIGNATURE_ALGORITHMS = "ecdsa_secp256r1_sha256:ed25519:rsa_pss_rsae_sha256:ecdsa_secp384r1_sha384";
 const MAX_RECEIVE_BYTES = 65_527;
+/**
+ * Addresses that a connection may have had. quiche forgets none of them while the peer gives no new connection ids, and what comes from one more is dropped unread. With its default
+ * of 2 the second NAT rebinding of a session was its end.
+ */
+const MAX_PATHS = 64;
 
 const invalid = (message: string, cause?: unknown): TransportError =>
   new TransportError("CREDENTIALS_INVALID", message, { cause });
@@ -55,6 +60,7 @@ export function buildConfig(binding: Binding, input: ConfigInput): NativeConfig 
   config.setInitialMaxStreamsBidi(input.maxStreams);
   config.setInitialMaxStreamsUni(0);
   config.setDisableActiveMigration(true);
+  config.setActiveConnectionIdLimit(MAX_PATHS);
   return config;
 }
 

@@ -1,6 +1,7 @@
 import { QUIC_ERRORS } from "@quaymesh/protocol";
 import type { CloseInfo } from "@quaymesh/protocol";
 import type { HostPort, NativeConnection } from "./binding.ts";
+import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
 import type { SendSlab } from "./slabs.ts";
 import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
 
@@ -43,6 +44,8 @@ export class Link {
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
   #state: "live" | "closed" | "gone" = "live";
+  /** How long a datagram may be; less once the peer has another address, because nothing is known of that path. */
+  #datagramBytes = Infinity;
   /** How many bytes are taken from the peer. */
   #maxBytes = Infinity;
   /** Whether the endpoint has this link on its list for the next turn. */
@@ -95,14 +98,28 @@ export class Link {
     if (from.port !== this.#info.from.port || from.address !== this.#info.from.host) {
       // The real source: quiche validates the new path before it uses it.
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };
+      this.#read(datagram);
+      this.#followPath();
+    } else {
+      this.#read(datagram);
     }
+    this.wake();
+  }
+
+  #read(datagram: Uint8Array): void {
     this.datagrams += 1;
     try {
       this.native.recv(datagram, this.#info);
     } catch {
       // A datagram that does not decrypt says nothing about the peer; one that breaks the protocol shows as localError.
     }
-    this.wake();
+  }
+
+  // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, so the peer would never read the challenge.
+  #followPath(): void {
+    while (this.native.pathEventNext() !== null) {
+      this.#datagramBytes = Math.min(DEFAULT_DATAGRAM_BYTES, this.native.stats().peerMaxUdpPayloadSize);
+    }
   }
 
   /** First half of a turn. */
@@ -131,7 +148,7 @@ export class Link {
     const { native } = this;
     for (;;) {
       const slot = slab.slot();
-      const sent = native.send(slot);
+      const sent = native.send(this.#datagramBytes < slot.length ? slot.subarray(0, this.#datagramBytes) : slot);
       if (sent === null) break;
       slab.take(sent[0]);
       this.datagrams += 1;

@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import type { Connection } from "@quaymesh/protocol";
+import { accept, nextStream, openMesh, readAll, serveEcho } from "./support/mesh.ts";
+import { NarrowClient } from "./support/narrow-client.ts";
+import type { LeftPort } from "./support/narrow-client.ts";
+
+// RFC 9000 section 9: a client behind a NAT changes its port without knowing it, and whatever library it uses, the gateway follows.
+
+const libraries = [
+  { name: "without connection ids", idBytes: 0, receiveBytes: 1452 },
+  { name: "with one connection id", idBytes: 8, receiveBytes: 1452 },
+];
+
+const transports = [
+  { where: "on this machine", transport: {} },
+  { where: "off the machine", transport: { datagramBytes: 1350 } },
+];
+
+const open = async (library: (typeof libraries)[number], transport = {}) => {
+  const mesh = await openMesh({ transport });
+  const accepted = accept(mesh.listener);
+  const client = await NarrowClient.connect(mesh, library);
+  const gateway = await accepted;
+  return {
+    client,
+    gateway,
+    [Symbol.asyncDispose]: async () => {
+      await client[Symbol.asyncDispose]();
+      await mesh[Symbol.asyncDispose]();
+    },
+  };
+};
+
+const echoOf = async (client: NarrowClient, text: string): Promise<string> =>
+  (await client.read(client.send(text))).toString();
+
+describe.each(libraries)("a client $name", (library) => {
+  describe.each(transports)("$where", ({ transport }) => {
+    test.each<LeftPort>(["closed", "dead", "heard"])(
+      "is answered at its new port though the old one is %s",
+      async (left) => {
+        await using session = await open(library, transport);
+        const { client, gateway } = session;
+        void serveEcho(gateway);
+        expect(await echoOf(client, "before")).toBe("before");
+        await client.rebind(left);
+        expect(await echoOf(client, "after")).toBe("after");
+        expect(gateway.remoteAddress.port).toBe(client.port);
+        expect(await echoOf(client, "and on")).toBe("and on");
+        expect(client.oversized).toBe(0);
+      },
+    );
+  });
+
+  test("is followed from port to port", async () => {
+    await using session = await open(library);
+    const { client, gateway } = session;
+    void serveEcho(gateway);
+    for (let round = 0; round < 20; round += 1) {
+      await client.rebind("closed");
+      expect(await echoOf(client, `round ${round}`)).toBe(`round ${round}`);
+      expect(gateway.remoteAddress.port).toBe(client.port);
+    }
+  });
+
+  test("that was silent is told news at the port its keep-alive comes from", async () => {
+    await using session = await open(library);
+    const { client, gateway } = session;
+    const id = client.send("subscribe");
+    const stream = await nextStream(gateway);
+    await readAll(stream);
+    await client.rebind("dead");
+    client.ping();
+    await isAt(gateway, client.port);
+    await stream.end(Buffer.from("news"));
+    expect((await client.read(id)).toString()).toBe("news");
+  });
+});
+
+const isAt = async (gateway: Connection, port: number): Promise<void> => {
+  while (gateway.remoteAddress.port !== port) await new Promise(setImmediate);
+};

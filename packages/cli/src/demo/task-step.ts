@@ -52,8 +52,10 @@ export async function digestOn(
   );
   let progressReports = 0;
   let logLines = 0;
-  let lastProgress = -1;
-  for await (const { state, progress, log } of task.updates({ signal })) {
+  let lastProgress = 0;
+  let said = "";
+  for await (const { state, progress, progressMessage, log } of task.updates({ signal })) {
+    said = progressMessage;
     if (log !== undefined) {
       logLines += 1;
       screen.note(log.message);
@@ -64,7 +66,11 @@ export async function digestOn(
       screen.progress(Math.round(progress * files.length), files.length, "files");
     }
   }
-  return { output: await task.result({ signal }), progressReports, logLines };
+  const output = await task.result({ signal });
+  // How many reports come in time is the machine's affair; the last one and every line must have come.
+  expect(said === `${files.length} of ${files.length} files`, () => `the node's last report of progress is "${said}"`);
+  expect(logLines > 0, () => "no log line came from the node");
+  return { output, progressReports, logLines };
 }
 
 /** CBOR maps carry no order of their own; JSON text does. */

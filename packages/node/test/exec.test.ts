@@ -100,6 +100,29 @@ describe("exec", () => {
     expect(pids.filter((pid) => isAlive(pid))).toEqual([]);
   });
 
+  it("is over with the command, also where a process it left behind in a group of its own keeps its output open", async () => {
+    await using it = await openScene({ exec: [{ command: "node", path: NODE, args: "any" }] });
+    await it.start();
+    const script = join(it.state, "daemon.mjs");
+    await writeFile(
+      script,
+      `import { spawn } from "node:child_process";
+       const daemon = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { detached: true, stdio: "inherit" });
+       console.log(String(daemon.pid));
+       daemon.unref();`,
+    );
+    await it.gateway.runTask({ definition: "exec" }, { command: "node", args: [script] });
+    const daemon = (): number | undefined =>
+      it.gateway.taskEvents().flatMap((event) => (event.kind === "task.log" ? Number(event.data.message) : []))[0];
+    await it.gateway.until(() => daemon() !== undefined);
+    try {
+      await it.gateway.until(() => it.gateway.results().length === 1);
+      expect(it.gateway.results()[0]).toMatchObject({ outcome: "succeeded" });
+    } finally {
+      process.kill(daemon() ?? Number.NaN, "SIGKILL");
+    }
+  });
+
   it.each([
     ["a relative path", [{ command: "a", path: "bin/a" }]],
     [

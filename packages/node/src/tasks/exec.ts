@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { isAbsolute } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { NodeError } from "../errors.ts";
@@ -11,6 +11,8 @@ import { standardSchema } from "./standard-schema.ts";
 /** How long a command has between SIGTERM and SIGKILL. */
 const KILL_AFTER_MS = 3000;
 const MAX_ARGUMENTS = 256;
+/** From a command's end to that of its output, where something else holds it open. */
+const DRAIN_MS = 1000;
 
 /** Input of the built-in `exec`. */
 export interface ExecInput {
@@ -103,7 +105,7 @@ async function execute(rule: ExecRule, input: ExecInput, context: TaskContext): 
   const output = [pipeLines(child.stdout, context, "info"), pipeLines(child.stderr, context, "warn")];
   try {
     const { code, signal } = await ended;
-    await Promise.all(output);
+    await drained(child, output);
     context.signal.throwIfAborted();
     if (code === 0) return { exitCode: 0 };
     const how = code === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${code}`;
@@ -112,6 +114,24 @@ async function execute(rule: ExecRule, input: ExecInput, context: TaskContext): 
     await stopping;
   }
 }
+
+/** What the command wrote is read to its end. A process it left behind may hold its output open for ever: nobody waits for that one's words. */
+async function drained(child: Readers, output: readonly Promise<void>[]): Promise<void> {
+  const over = new AbortController();
+  const late = delay(DRAIN_MS, undefined, { signal: over.signal }).then(
+    () => {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
+    () => {},
+  );
+  await Promise.all(output);
+  over.abort();
+  await late;
+}
+
+/** The pipes a command writes to. */
+type Readers = Pick<ChildProcessWithoutNullStreams, "stdout" | "stderr">;
 
 interface Exit {
   readonly code: number | null;

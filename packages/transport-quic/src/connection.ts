@@ -117,9 +117,10 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   // LinkOwner
 
   process(): void {
+    const isReadable = this.native.isReadable();
     // Before delivery: what comes back for it is said after.
-    if (this.#vigil !== undefined && this.native.isReadable()) this.#vigil.answered();
-    this.#streams.process();
+    if (isReadable) this.#vigil?.answered();
+    this.#streams.process(isReadable);
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
     this.#endsDueAt = this.#streams.checkEnds(performance.now());
   }

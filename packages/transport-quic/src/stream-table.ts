@@ -71,10 +71,9 @@ export class StreamTable {
     }
   }
 
-  /** Deliver what arrived, resume writers, grant streams. */
-  process(): void {
-    const { native } = this.#parent;
-    if (native.isReadable()) this.#deliver(native.readable());
+  /** Deliver what arrived, resume writers, grant streams. @param isReadable whether quiche says that anything arrived */
+  process(isReadable: boolean): void {
+    if (isReadable) this.#deliver(this.#parent.native.readable());
     if (this.#blocked.size > 0) this.#resume();
     if (this.#openers.length > 0) this.#grant();
   }

@@ -48,6 +48,12 @@ interface NativePathStats {
   readonly cwnd: number;
 }
 
+/** `quiche::PathEvent`, as far as it is used here. `PeerMigrated`: the peer is at `new`, which is validated. */
+type NativePathEvent =
+  | { readonly type: "PeerMigrated"; readonly new: HostPort }
+  | { readonly type: "Closed"; readonly peer: HostPort }
+  | { readonly type: "New" | "Validated" | "FailedValidation" | "ReusedSourceConnectionId" };
+
 /** `quiche::Stats`, as far as it is used here. */
 interface NativeStats {
   /** Packets. */
@@ -90,7 +96,11 @@ export interface NativeConnection {
   pathStats(): NativePathStats[];
   sendAckEliciting(): void;
   /** What happened to paths, oldest first; kept until it is taken. */
-  pathEventNext(): unknown;
+  pathEventNext(): NativePathEvent | null;
+  /** As {@link NativeConnection.send}, on this path alone. Throws for an unknown path. */
+  sendOnPath(out: Uint8Array, local: HostPort, peer: HostPort): [number, { readonly to: HostPort }] | null;
+  /** Have a challenge sent on a known path. */
+  probePath(local: HostPort, peer: HostPort): number;
   /** The peer's connection id, that our datagrams are addressed to. */
   destinationId(): Uint8Array;
 }

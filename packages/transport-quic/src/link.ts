@@ -2,6 +2,7 @@ import { QUIC_ERRORS } from "@quaymesh/protocol";
 import type { CloseInfo } from "@quaymesh/protocol";
 import type { HostPort, NativeConnection } from "./binding.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
+import { PeerPaths } from "./peer-paths.ts";
 import type { SendSlab } from "./slabs.ts";
 import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
 
@@ -44,6 +45,8 @@ export class Link {
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
   #state: "live" | "closed" | "gone" = "live";
+  /** Once datagrams came from another address than at first. */
+  #paths: PeerPaths | undefined;
   /** How long a datagram may be; less once the peer has another address, because nothing is known of that path. */
   #datagramBytes = Infinity;
   /** How many bytes are taken from the peer. */
@@ -95,31 +98,23 @@ export class Link {
   receive(datagram: Uint8Array, from: DatagramSource): void {
     if (this.#state === "gone") return;
     if (this.#maxBytes !== Infinity && this.native.stats().recvBytes > this.#maxBytes) return;
-    if (from.port !== this.#info.from.port || from.address !== this.#info.from.host) {
-      // The real source: quiche validates the new path before it uses it.
+    const hasMoved = from.port !== this.#info.from.port || from.address !== this.#info.from.host;
+    if (hasMoved) {
+      // Anybody's address until quiche has decrypted something from there and had a challenge answered.
+      this.#paths ??= new PeerPaths(this.native, this.#host.socket.local, this.#info.from);
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };
-      this.#read(datagram);
-      this.#followPath();
-    } else {
-      this.#read(datagram);
     }
-    this.wake();
-  }
-
-  #read(datagram: Uint8Array): void {
     this.datagrams += 1;
     try {
       this.native.recv(datagram, this.#info);
     } catch {
       // A datagram that does not decrypt says nothing about the peer; one that breaks the protocol shows as localError.
     }
-  }
-
-  // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, so the peer would never read the challenge.
-  #followPath(): void {
-    while (this.native.pathEventNext() !== null) {
+    // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, and the peer would never read the challenge.
+    if (this.#paths?.update() === true) {
       this.#datagramBytes = Math.min(DEFAULT_DATAGRAM_BYTES, this.native.stats().peerMaxUdpPayloadSize);
     }
+    this.wake();
   }
 
   /** First half of a turn. */
@@ -146,9 +141,12 @@ export class Link {
   #send(): void {
     const { socket, slab } = this.#host;
     const { native } = this;
+    const paths = this.#paths;
+    const active = paths?.active();
     for (;;) {
       const slot = slab.slot();
-      const sent = native.send(this.#datagramBytes < slot.length ? slot.subarray(0, this.#datagramBytes) : slot);
+      const out = this.#datagramBytes < slot.length ? slot.subarray(0, this.#datagramBytes) : slot;
+      const sent = paths === undefined ? native.send(out) : paths.next(out, active);
       if (sent === null) break;
       slab.take(sent[0]);
       this.datagrams += 1;

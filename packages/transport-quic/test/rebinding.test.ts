@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Connection } from "@quaymesh/protocol";
 import { accept, nextStream, openMesh, readAll, serveEcho } from "./support/mesh.ts";
@@ -74,6 +75,24 @@ describe.each(libraries)("a client $name", (library) => {
     await isAt(gateway, client.port);
     await stream.end(Buffer.from("news"));
     expect((await client.read(id)).toString()).toBe("news");
+  });
+
+  test("gets the whole of what the gateway was sending when its port changed", async () => {
+    await using session = await open(library);
+    const { client, gateway } = session;
+    const bytes = randomBytes(4_000_000);
+    const id = client.send("give");
+    const stream = await nextStream(gateway);
+    await readAll(stream);
+    const sending = stream.end(bytes);
+    let moved = false;
+    const got = await client.read(id, (length) => {
+      if (moved || length < 1_000_000) return undefined;
+      moved = true;
+      return client.rebind("dead").then(() => client.ping());
+    });
+    expect(Buffer.compare(got, bytes)).toBe(0);
+    await sending;
   });
 });
 

@@ -47,7 +47,14 @@ function fakeLink(): FakeLink {
           sendAckEliciting: () => {
             isPinging = true;
           },
-          stats: () => ({ sent, lost: 0, sentBytes: 0, recvBytes: link.heardBytes, peerMaxIdleTimeout: 0 }),
+          stats: () => ({
+            sent,
+            lost: 0,
+            sentBytes: 0,
+            recvBytes: link.heardBytes,
+            peerMaxIdleTimeout: 0,
+            peerMaxUdpPayloadSize: 65_527,
+          }),
           timeout: () => link.timeoutMs,
         },
       },

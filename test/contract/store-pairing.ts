@@ -53,7 +53,27 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
       // The same failure twice is one.
       expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
-      expect(await store.pairing.countFailures({ hourAgo: T0 + 1, dayAgo: T0 })).toEqual({ hour: 0, day: 1 });
+      expect(await store.pairing.countFailures({ hourAgo: T0 + 1, dayAgo: T0 })).toEqual({ hour: 2, day: 3 });
+    });
+
+    test("an attempt that a crash kept from being judged counts as failed, and only a proof takes it off", async () => {
+      await using under = await open();
+      await under.store.pairing.putWindow(WINDOW);
+      const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
+      for (const attemptId of ["right", "wrong", "unjudged"]) {
+        await under.store.pairing.recordAttempt({ attemptId, windowId: "w1", prefix: "192.0.2.1", at: T0, ...since });
+      }
+      await under.store.pairing.recordProof("right");
+      await under.store.pairing.recordFailure({ attemptId: "wrong", windowId: "w1" });
+      // What was settled stays so.
+      await under.store.pairing.recordProof("wrong");
+      expect(await under.store.pairing.recordFailure({ attemptId: "right", windowId: "w1" })).toMatchObject({
+        failures: 1,
+      });
+      const store = await under.reopen();
+      expect(await store.pairing.countFailures(since)).toEqual({ hour: 2, day: 2 });
+      await store.pairing.recordProof("nobody's");
+      expect(await store.pairing.countFailures(since)).toEqual({ hour: 2, day: 2 });
     });
 
     test("a request moves only from a state it is in", async () => {

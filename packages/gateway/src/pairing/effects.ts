@@ -116,11 +116,13 @@ export class EffectRunner {
   }
 
   #settle({ attemptId, outcome }: Effect<"settle">, before: GatewayPairing): void {
-    if (outcome === "proved") return;
+    const { pairing } = this.#context.parts.store;
+    const row = this.#row(attemptId);
+    if (outcome === "proved") return this.#write(() => pairing.recordProof(row));
     const attempt = before.attempts.get(attemptId);
     const windowId = attempt?.kind === "persisting" ? (attempt.windowId ?? "") : "";
     this.#write(async () => {
-      await this.#context.parts.store.pairing.recordFailure({ attemptId: this.#row(attemptId), windowId });
+      await pairing.recordFailure({ attemptId: row, windowId });
     });
   }
 

@@ -14,13 +14,15 @@ export interface PairingStore {
   moveWindow(input: MoveWindow): Promise<WindowRow | undefined>;
 
   /**
-   * Record an attempt before its proof is judged, so that a crash cannot refund it.
+   * Record an attempt before its proof is judged, so that a crash cannot refund it: it counts as failed until {@link PairingStore.recordProof}.
    * @returns attempts of this gateway since `hourAgo` and `dayAgo`, and of this prefix since `hourAgo`, this one included
    */
   recordAttempt(input: RecordAttempt): Promise<AttemptCounts>;
   /** The proof was wrong: count it against the window. @returns the window with its new `failures` */
   recordFailure(input: { readonly attemptId: string; readonly windowId: string }): Promise<WindowRow | undefined>;
-  /** Failed attempts since `hourAgo` and `dayAgo`. */
+  /** The proof was right: the attempt counts as failed no more. One that is settled already, or that nobody recorded, changes nothing. */
+  recordProof(attemptId: string): Promise<void>;
+  /** Attempts since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. */
   countFailures(input: { readonly hourAgo: number; readonly dayAgo: number }): Promise<{
     readonly hour: number;
     readonly day: number;

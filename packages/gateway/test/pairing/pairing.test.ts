@@ -141,6 +141,18 @@ describe("pairing through the endpoint's process", () => {
     await expect(honest.until("show-words")).rejects.toThrow("PAIR_RATE_LIMITED");
   });
 
+  test("a proof that was right counts for nothing, also after a restart", async () => {
+    await using room = await openRoom({ limits: { attempts: { failuresPerHour: 1 } } });
+    const { code, address } = ticketOf(shown(await room.open()));
+    await using node = await TestNode.dial(address, code);
+    await node.until("show-words");
+    await room.restart();
+    expect(await room.store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 0, day: 0 });
+    const again = ticketOf(shown(await room.open()));
+    await using next = await TestNode.dial(again.address, again.code);
+    await next.until("show-words");
+  });
+
   test("closing a window turns away who is in it", async () => {
     await using room = await openRoom();
     const window = await room.open();

@@ -3,6 +3,7 @@ import { copyFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
+import { APPLICATION_ID, MIGRATIONS } from "../../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { temporaryDirectory, temporaryStore } from "./temporary-store.ts";
 
@@ -42,6 +43,23 @@ test("a file that is no database, and a database of something else, are refused"
   db.exec("CREATE TABLE photos (id INTEGER)");
   db.close();
   await expect(openSqliteStore({ path: other })).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+});
+
+test("a database of the first version is brought up to date, and what it had recorded still counts", async () => {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, "gateway.db");
+  const [first] = MIGRATIONS;
+  const old = new DatabaseSync(path);
+  old.exec(first?.sql ?? "");
+  old.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`);
+  old.exec("INSERT INTO pairing_attempts VALUES ('a', 'w', '192.0.2.1', 5, 1), ('b', 'w', '192.0.2.1', 5, 0)");
+  old.close();
+  const store = await openSqliteStore({ path });
+  // The first version did not say which attempts had proved themselves.
+  expect(await store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 2, day: 2 });
+  await store.pairing.recordProof("b");
+  expect(await store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 1, day: 1 });
+  await store.close();
 });
 
 test("a database of a newer version is refused", async () => {

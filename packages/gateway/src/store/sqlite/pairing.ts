@@ -76,19 +76,27 @@ export function recordFailure(
   db: Database,
   input: { readonly attemptId: string; readonly windowId: string },
 ): WindowRow | undefined {
-  const changed = db.run("UPDATE pairing_attempts SET failed = 1 WHERE attempt_id = ? AND failed = 0", input.attemptId);
+  const changed = db.run(
+    "UPDATE pairing_attempts SET failed = 1 WHERE attempt_id = ? AND failed = 0 AND proved = 0",
+    input.attemptId,
+  );
   if (changed === 0) return getWindow(db, input.windowId);
   return windowRow(
     db.get("UPDATE pairing_windows SET failures = failures + 1 WHERE window_id = ? RETURNING *", input.windowId),
   );
 }
 
-/** Wrong proofs since two moments. */
+/** Take a right proof off the count. */
+export function recordProof(db: Database, attemptId: string): void {
+  db.run("UPDATE pairing_attempts SET proved = 1 WHERE attempt_id = ? AND failed = 0", attemptId);
+}
+
+/** Attempts that have not proved themselves, since two moments. */
 export function countFailures(
   db: Database,
   input: { readonly hourAgo: number; readonly dayAgo: number },
 ): { readonly hour: number; readonly day: number } {
-  const count = "SELECT count(*) FROM pairing_attempts WHERE at >= ? AND failed = 1";
+  const count = "SELECT count(*) FROM pairing_attempts WHERE at >= ? AND proved = 0";
   return { hour: db.number(count, input.hourAgo), day: db.number(count, input.dayAgo) };
 }
 

@@ -214,8 +214,16 @@ CREATE TABLE task_logs (
 ) STRICT, WITHOUT ROWID;
 `;
 
+// An attempt counts as a failed guess unless it is known to have proved itself. Of earlier rows nobody knows, so they count for their day.
+const PROVED = `
+ALTER TABLE pairing_attempts ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
+`;
+
 /** Every step, in order. */
-export const MIGRATIONS: readonly Migration[] = [{ version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS }];
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
+  { version: 2, sql: PROVED },
+];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */
 export const APPLICATION_ID = 0x51756179;

@@ -133,6 +133,7 @@ function pairingStore(writer: WorkerClient, reader: WorkerClient): PairingStore 
     moveWindow: (input) => writer.call("pairing.move-window", input),
     recordAttempt: (input) => writer.call("pairing.record-attempt", input),
     recordFailure: (input) => writer.call("pairing.record-failure", input),
+    recordProof: (attemptId) => writer.call("pairing.record-proof", attemptId),
     countFailures: (input) => reader.call("pairing.count-failures", input),
     putRequest: (row) => writer.call("pairing.put-request", row),
     request: (requestId) => reader.call("pairing.request", requestId),

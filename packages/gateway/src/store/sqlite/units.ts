@@ -24,6 +24,7 @@ export const WRITES = {
   "pairing.move-window": pairing.moveWindow,
   "pairing.record-attempt": pairing.recordAttempt,
   "pairing.record-failure": pairing.recordFailure,
+  "pairing.record-proof": pairing.recordProof,
   "pairing.put-request": pairing.putRequest,
   "pairing.move-request": pairing.moveRequest,
   "sessions.open": sessions.openSession,

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import * as fc from "fast-check";
@@ -12,7 +12,7 @@ import {
   Secret,
   writeFileAtomic,
 } from "@quaymesh/identity";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { seal, unseal } from "../src/store/sealed-file.ts";
 import { expectCode, TemporaryDirectory } from "./support.ts";
 
@@ -160,6 +160,29 @@ describe("an atomic write", () => {
     expect(await modeOf(path)).toBe(0o600);
     await writeFileAtomic(path, "public", { mode: 0o644 });
     expect(await modeOf(path)).toBe(0o644);
+  });
+
+  test("is on the disk before it takes the old file's place, and its name is once it has", async () => {
+    await using temporary = await TemporaryDirectory.open();
+    const path = join(temporary.path, "file");
+    await writeFileAtomic(path, "old");
+    const seen: { readonly what: string; readonly content: string }[] = [];
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const sync = vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+      const what = (await this.stat()).isDirectory() ? "directory" : "file";
+      seen.push({ what, content: await readFile(path, "utf8") });
+    });
+    try {
+      await writeFileAtomic(path, "new");
+    } finally {
+      sync.mockRestore();
+    }
+    expect(seen).toEqual([
+      { what: "file", content: "old" },
+      { what: "directory", content: "new" },
+    ]);
   });
 
   test("that fails leaves the old file and nothing else", async () => {

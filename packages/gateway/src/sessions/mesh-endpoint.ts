@@ -7,6 +7,9 @@ import { OwnedTasks } from "./owned.ts";
 /** Turns of the event loop that sessions get to say goodbye. */
 const MAX_CLOSING_TURNS = 4;
 
+/** Connections of one device without a session, beyond which one more is closed: a device needs one, and the places are everybody's. docs/wire.md, "Limits". */
+const MAX_OPENING = 4;
+
 /** Accepts connections and serves each as a session. One that fails ends alone. */
 export class MeshEndpoint implements AsyncDisposable {
   readonly #listener: Listener;
@@ -59,6 +62,12 @@ export class MeshEndpoint implements AsyncDisposable {
       const { reason, detail, deviceId } = verdict;
       logger.warn({ device: deviceId, reason, detail }, "a connection was refused after its handshake");
       return connection.close(reason === "revoked" ? CLOSE_CODES.revoked : CLOSE_CODES.protocol, reason);
+    }
+    const { deviceId } = verdict;
+    if (registry.of(deviceId).filter(({ open }) => open === undefined).length >= MAX_OPENING) {
+      registry.count("crowded");
+      logger.warn({ device: deviceId, opening: MAX_OPENING }, "a device opens too many connections at once");
+      return connection.close(CLOSE_CODES.timeout, "too many connections of this device are opening");
     }
     const session = new LiveSession(connection, verdict, this.#context);
     registry.add(session);

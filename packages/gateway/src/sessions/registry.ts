@@ -22,6 +22,8 @@ export class SessionRegistry implements SessionService {
   readonly #current = new Map<string, LiveSession>();
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #counters = { opened: 0, superseded: 0, revoked: 0 };
+  /** Connections turned away since too many of their device were opening. */
+  #crowded = 0;
   #connections = 0;
   #closed = false;
 
@@ -60,8 +62,9 @@ export class SessionRegistry implements SessionService {
     for (const wake of this.#waiting.get(session.deviceId) ?? []) wake();
   }
 
-  count(what: "superseded" | "revoked"): void {
-    this.#counters[what] += 1;
+  count(what: "superseded" | "revoked" | "crowded"): void {
+    if (what === "crowded") this.#crowded += 1;
+    else this.#counters[what] += 1;
   }
 
   /** Every session of a device, welcome or not. */
@@ -101,7 +104,7 @@ export class SessionRegistry implements SessionService {
       connections: this.#connections,
       online: this.online().length,
       ...this.#counters,
-      refused: this.#options.refused(),
+      refused: { ...this.#options.refused(), ...(this.#crowded > 0 && { opening: this.#crowded }) },
     };
   }
 

@@ -32,6 +32,6 @@ export interface SessionStats {
   readonly opened: number;
   readonly superseded: number;
   readonly revoked: number;
-  /** Refused connections by reason. */
+  /** Refused connections by reason; `opening`: too many of the device were on the way to a session. */
   readonly refused: Readonly<Record<string, number>>;
 }

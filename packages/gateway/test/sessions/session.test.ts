@@ -49,6 +49,34 @@ test("a second live session of a device supersedes the first, and it shows", asy
   expect(await second.heartbeat(1)).toMatchObject({ fenced: [] });
 });
 
+test("a device has four connections on the way to a session, and one more is turned away at once", async () => {
+  await using gateway = await testGateway();
+  const device = await gateway.enroll("a");
+  const live = await gateway.connect(device);
+  const dial = () => FakeNode.dial(gateway.network, gateway.core.address, device);
+  const silent = [await dial(), await dial(), await dial(), await dial()];
+  const open = () => gateway.core.sessions.stats().connections;
+  await eventually(() => open() === 5);
+  const excess = await dial();
+  expect(await excess.closed).toMatchObject({
+    kind: "application",
+    code: 0x53,
+    reason: expect.stringMatching(/opening/u),
+  });
+  expect(gateway.core.sessions.stats().refused).toMatchObject({ opening: 1 });
+  expect(gateway.lines).toContainEqual(
+    expect.objectContaining({ level: "warn", fields: expect.objectContaining({ device }) }),
+  );
+  // Neither another device nor the one's own session pays for it.
+  const other = await gateway.connect(await gateway.enroll("b"));
+  expect(await other.heartbeat(1)).toMatchObject({ fenced: [] });
+  expect(await live.heartbeat(1)).toMatchObject({ fenced: [] });
+  silent[0]?.close(0);
+  await eventually(() => open() === 5);
+  expect((await gateway.connect(device)).welcome.sessionEpoch).toBe(2);
+  for (const connection of silent) connection.close(0);
+});
+
 test("a hello that names another device is refused", async () => {
   await using gateway = await testGateway();
   const device = await gateway.enroll("a");

@@ -63,6 +63,7 @@ interface NativeStats {
   readonly recvBytes: number;
   /** Milliseconds, 0 for none. */
   readonly peerMaxIdleTimeout: number;
+  readonly pathsCount: number;
   /** The longest datagram the peer takes. */
   readonly peerMaxUdpPayloadSize: number;
 }

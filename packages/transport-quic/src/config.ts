@@ -22,7 +22,7 @@ const MAX_RECEIVE_BYTES = 65_527;
  * Addresses that a connection may have had. quiche forgets none of them while the peer gives no new connection ids, and what comes from one more is dropped unread. With its default
  * of 2 the second NAT rebinding of a session was its end.
  */
-const MAX_PATHS = 64;
+export const MAX_PATHS = 64;
 
 const invalid = (message: string, cause?: unknown): TransportError =>
   new TransportError("CREDENTIALS_INVALID", message, { cause });

@@ -1,6 +1,7 @@
-import { QUIC_ERRORS } from "@quaymesh/protocol";
+import { CLOSE_CODES, QUIC_ERRORS } from "@quaymesh/protocol";
 import type { CloseInfo } from "@quaymesh/protocol";
 import type { HostPort, NativeConnection } from "./binding.ts";
+import { MAX_PATHS } from "./config.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
 import { PeerPaths } from "./peer-paths.ts";
 import type { SendSlab } from "./slabs.ts";
@@ -110,11 +111,18 @@ export class Link {
     } catch {
       // A datagram that does not decrypt says nothing about the peer; one that breaks the protocol shows as localError.
     }
-    // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, and the peer would never read the challenge.
-    if (this.#paths?.update() === true) {
-      this.#datagramBytes = Math.min(DEFAULT_DATAGRAM_BYTES, this.native.stats().peerMaxUdpPayloadSize);
-    }
+    if (this.#paths?.update() === true) this.#pathsChanged();
     this.wake();
+  }
+
+  #pathsChanged(): void {
+    const { peerMaxUdpPayloadSize, pathsCount } = this.native.stats();
+    // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, and the peer would never read the challenge.
+    this.#datagramBytes = Math.min(DEFAULT_DATAGRAM_BYTES, peerMaxUdpPayloadSize);
+    if (pathsCount < MAX_PATHS) return;
+    // The next address would not be heard at all; this one can be told to dial again.
+    const info: CloseInfo = { kind: "application", code: CLOSE_CODES.ok, reason: "too many addresses", byPeer: false };
+    this.close(true, info.code, Buffer.from(info.reason), info);
   }
 
   /** First half of a turn. */

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Connection } from "@quaymesh/protocol";
+import { CLOSE_CODES } from "@quaymesh/protocol";
+import type { ByteStream, Connection } from "@quaymesh/protocol";
+import { MAX_PATHS } from "../src/config.ts";
 import { accept, nextStream, openMesh, readAll, serveEcho } from "./support/mesh.ts";
 import { NarrowClient } from "./support/narrow-client.ts";
 import type { LeftPort } from "./support/narrow-client.ts";
@@ -94,7 +96,49 @@ describe.each(libraries)("a client $name", (library) => {
     expect(Buffer.compare(got, bytes)).toBe(0);
     await sending;
   });
+
+  test("gets a large echo whole whose both halves were on their way when its port changed", async () => {
+    await using session = await open(library);
+    const { client, gateway } = session;
+    const bytes = randomBytes(3_000_000);
+    const id = client.send(bytes);
+    const stream = await nextStream(gateway);
+    const serving = pipeBack(stream);
+    let moves = 0;
+    const got = await client.read(id, (length) => {
+      if (moves === 3 || length < (moves + 1) * 700_000) return undefined;
+      moves += 1;
+      return client.rebind("dead").then(() => client.ping());
+    });
+    expect(moves).toBe(3);
+    expect(Buffer.compare(got, bytes)).toBe(0);
+    await serving;
+  });
+
+  test("is sent away, not left unheard, when it has had more addresses than quiche keeps", async () => {
+    await using session = await open(library);
+    const { client, gateway } = session;
+    void serveEcho(gateway);
+    const change = async (): Promise<string> => {
+      await client.rebind("closed");
+      return echoOf(client, "still here");
+    };
+    // The last place but one: its first address has the first.
+    for (let places = 2; places < MAX_PATHS; places += 1) expect(await change()).toBe("still here");
+    await expect(change()).rejects.toThrow("the connection is over");
+    expect(await gateway.closed).toStrictEqual({
+      kind: "application",
+      code: CLOSE_CODES.ok,
+      reason: "too many addresses",
+      byPeer: false,
+    });
+  });
 });
+
+const pipeBack = async (stream: ByteStream): Promise<void> => {
+  for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) await stream.write(chunk);
+  await stream.end();
+};
 
 const isAt = async (gateway: Connection, port: number): Promise<void> => {
   while (gateway.remoteAddress.port !== port) await new Promise(setImmediate);

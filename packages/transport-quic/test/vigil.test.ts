@@ -54,6 +54,7 @@ function fakeLink(): FakeLink {
             recvBytes: link.heardBytes,
             peerMaxIdleTimeout: 0,
             peerMaxUdpPayloadSize: 65_527,
+            pathsCount: 1,
           }),
           timeout: () => link.timeoutMs,
         },

@@ -43,6 +43,7 @@ export class NarrowClient implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #changed = Promise.withResolvers<void>();
   #nextStream = 0;
+  readonly #unsent = new Map<number, Buffer>();
   /** Datagrams that were longer than it reads. */
   oversized = 0;
 
@@ -95,13 +96,21 @@ export class NarrowClient implements AsyncDisposable {
     this.#pump();
   }
 
-  /** Open a stream, send `text` and its end. */
-  send(text: string): number {
+  /** Open a stream, send `bytes` and its end as there is room. */
+  send(bytes: string | Uint8Array): number {
     const id = this.#nextStream;
     this.#nextStream += 4;
-    this.#native.streamSend(id, Buffer.from(text), true);
+    this.#unsent.set(id, Buffer.from(bytes));
     this.#pump();
     return id;
+  }
+
+  #write(): void {
+    for (const [id, bytes] of this.#unsent) {
+      const taken = this.#native.streamSend(id, bytes, true) ?? 0;
+      if (taken === bytes.length) this.#unsent.delete(id);
+      else this.#unsent.set(id, bytes.subarray(taken));
+    }
   }
 
   /** Read a stream to its end. @param onBytes told how much came so far; when it returns a promise, nothing is read until that is settled */
@@ -159,6 +168,7 @@ export class NarrowClient implements AsyncDisposable {
   }
 
   #pump(): void {
+    if (this.#native.isEstablished() && !this.isOver) this.#write();
     for (;;) {
       const sent = this.#native.send(this.#out);
       if (sent === null) break;

@@ -222,7 +222,7 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
         1,
         reportOf({ kind: "task.progress", data: { ...ref, fraction: 0.25, message: "a quarter" } }),
         reportOf({ kind: "task.log", data: { ...ref, level: "info", message: "hello" } }),
-        reportOf({ kind: "task.output", data: { ...ref, index: 0, bytes: new Uint8Array([1, 2]) } }),
+        reportOf({ kind: "task.output", data: { ...ref, index: 0, bytes: new Uint8Array([0x82, 1]) } }),
         reportOf({ kind: "task.output", data: { ...ref, index: 1, bytes: new Uint8Array([3]) } }),
       );
       expect(appended).toMatchObject({
@@ -237,7 +237,7 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
         finishedLate: false,
       });
       expect(await again.tasks.readOutput({ taskId: TASK, index: 0, limit: 9 })).toEqual([
-        new Uint8Array([1, 2]),
+        new Uint8Array([0x82, 1]),
         new Uint8Array([3]),
       ]);
       expect(await again.tasks.readLog({ taskId: TASK, afterLine: 0, limit: 9 })).toMatchObject([

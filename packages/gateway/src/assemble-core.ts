@@ -75,7 +75,15 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     endpoint.start();
     const closed = new AbortController();
     const { signal } = closed;
-    const dueClock = runDueClock({ store, clock, logger, leaseMs, signal, idle: () => dispatcher.idle });
+    const dueClock = runDueClock({
+      store,
+      clock,
+      logger,
+      leaseMs,
+      signal,
+      cancel: (taskId, token, reason) => void dispatcher.cancel(taskId, token, reason),
+      idle: () => dispatcher.idle,
+    });
     return { ...context, limits, hub, dispatcher, listener, endpoint, closed, dueClock, unwatch };
   } catch (error) {
     unwatch();
@@ -84,15 +92,23 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   }
 }
 
-function listen(options: GatewayCoreOptions): Promise<Listener> {
+async function listen(options: GatewayCoreOptions): Promise<Listener> {
   const { transport, address, credentials, anchorsPem, trust, transportLimits, resetSecret, signal } = options;
-  return transport.listen({
-    address,
-    protocol: "quaymesh/1",
-    credentials,
-    trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
-    ...(transportLimits !== undefined && { limits: transportLimits }),
-    ...(resetSecret !== undefined && { resetSecret }),
-    ...(signal !== undefined && { signal }),
-  });
+  // A listener closes when its signal aborts. Ours is for the start: a gateway that is told to stop tells its nodes first, and closes the listener itself.
+  const starting = new AbortController();
+  const onAbort = (): void => starting.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await transport.listen({
+      address,
+      protocol: "quaymesh/1",
+      credentials,
+      trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
+      ...(transportLimits !== undefined && { limits: transportLimits }),
+      ...(resetSecret !== undefined && { resetSecret }),
+      signal: starting.signal,
+    });
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
 }

@@ -33,6 +33,7 @@ export interface GatewayCoreOptions {
   readonly transportLimits?: Partial<ListenLimits>;
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** For the start alone; a core that is open is closed by {@link GatewayCore.drain} or {@link GatewayCore.close}. */
   readonly signal?: AbortSignal;
 }
 

@@ -247,19 +247,18 @@ describe("task table", () => {
     expect(feed(fresh(), lease(), { kind: "cancel", now: 1 }, broken(1, 5)).state.kind).toBe("cancelled");
   });
 
-  it("an attempt its node does not list ends with its lease, unless its result comes or it is listed again", () => {
-    const unlisted = (now: number): TaskInput => ({ kind: "unlisted", token: 1, device: "A", now });
-    const gone = feed(fresh({ idempotent: false }), lease(), accepted(1), unlisted(1000));
-    expect(gone.state).toMatchObject({ kind: "unknown", gone: true });
-    // Said again with each heartbeat, which puts nothing off.
-    expect(feed(gone.state, unlisted(20_000)).state).toEqual(gone.state);
-    expect(feed(gone.state, tick(30_000)).state).toMatchObject({ kind: "failed", reason: "lost", kills: 0 });
-    expect(feed(gone.state, result(1, "succeeded", 2000)).state.kind).toBe("succeeded");
-    expect(feed(gone.state, renew(1, 2000)).state.kind).toBe("running");
-    expect(feed(fresh(), lease(), accepted(1), unlisted(1000), tick(31_000)).state.kind).toBe("retry-wait");
-    expect(feed(fresh(), lease(), { ...unlisted(1), device: "B" } as TaskInput).state.kind).toBe("leased");
-    const back: TaskInput = { kind: "node-back-without", now: 9000 };
-    expect(feed(gone.state, back).state).toEqual(gone.state);
+  it("an attempt that its node does not run any more, and of which no result came, is lost, but killed nobody", () => {
+    const unlisted = (token: number, device = "A"): TaskInput => ({ kind: "unlisted", token, device, now: 1000 });
+    const once = feed(fresh({ idempotent: false }), lease(), accepted(1));
+    expect(feed(once.state, unlisted(1)).state).toMatchObject({ kind: "failed", reason: "lost", kills: 0 });
+    const again = feed(fresh(), lease(), accepted(1), unlisted(1));
+    expect(again.state).toMatchObject({ kind: "retry-wait", kills: 0, attempts: 1 });
+    expect(feed(again.state, result(1, "succeeded", 2000)).state).toMatchObject({ kind: "succeeded", late: true });
+    expect(feed(once.state, unlisted(2)).state).toBe(once.state);
+    expect(feed(once.state, unlisted(1, "B")).state).toBe(once.state);
+    expect(feed(once.state, { kind: "cancel", now: 1 }, unlisted(1)).state.kind).toBe("cancelled");
+    const gone = feed(once.state, lost(5), { kind: "node-back-without", now: 10 });
+    expect(feed(gone.state, { kind: "node-back-without", now: 20 }).state).toEqual(gone.state);
   });
 
   it("a node in reach is told to stop at the deadline, and nothing it says afterwards saves the attempt", () => {

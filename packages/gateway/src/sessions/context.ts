@@ -29,7 +29,15 @@ export interface DispatchPort {
   offline(session: LiveSession): void;
   capabilities(session: LiveSession, capabilities: readonly Capability[]): void;
   /** Attempts the node should stop; those it can be told of on their stream are, the others are returned to be fenced. */
-  stop(
-    attempts: readonly Pick<RunningAttempt, "taskId" | "token">[],
-  ): readonly Pick<RunningAttempt, "taskId" | "token">[];
+  stop(attempts: readonly AttemptToStop[]): readonly AttemptToStop[];
+  /** A heartbeat: what the node says it runs. An attempt of its that is not among them, and has no stream, ends unless its result comes. */
+  listed(session: LiveSession, running: readonly Pick<RunningAttempt, "taskId" | "token">[]): void;
+}
+
+/** An attempt that a node should stop. */
+export interface AttemptToStop {
+  readonly taskId: string;
+  readonly token: number;
+  /** As `cancel` carries it. */
+  readonly reason: string;
 }

@@ -11,6 +11,7 @@ import {
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { OpenedSession } from "../store/port-events.ts";
+import type { AttemptToStop } from "./context.ts";
 import type { LiveSession } from "./live-session.ts";
 
 /** Kind of the event that records a superseded session. */
@@ -44,7 +45,8 @@ export async function renewAttempts(
   seq: number,
   running: readonly RunningAttempt[],
 ): Promise<void> {
-  const { store, clock, leaseMs } = session.context;
+  const { store, clock, leaseMs, dispatch } = session.context;
+  dispatch.listed(session, running);
   if (running.length === 0) return session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [] });
   const { deviceId } = session;
   const renewed = await store.tasks
@@ -55,10 +57,11 @@ export async function renewAttempts(
   session.feed({ kind: "leases-renewed", seq, leaseMs, fenced: [...renewed.fenced, ...stopped] });
 }
 
-type AttemptRef = Pick<RunningAttempt, "taskId" | "token">;
-
-/** Cancelled while the node was away: where no stream is left to say so, the attempt is fenced. @returns those fenced */
-async function stopCancelled(session: LiveSession, cancelled: readonly AttemptRef[]): Promise<readonly AttemptRef[]> {
+/** Cancelled or out of time: where no stream is left to say so, the attempt is fenced. @returns those fenced */
+async function stopCancelled(
+  session: LiveSession,
+  cancelled: readonly AttemptToStop[],
+): Promise<readonly Pick<AttemptToStop, "taskId" | "token">[]> {
   const { store, dispatch, clock, leaseMs } = session.context;
   const unreachable = dispatch.stop(cancelled);
   const now = clock.now();
@@ -67,7 +70,7 @@ async function stopCancelled(session: LiveSession, cancelled: readonly AttemptRe
       store.tasks.step({ taskId, token, inputs: [{ kind: "fence", now }], leaseMs, now }),
     ),
   );
-  return unreachable;
+  return unreachable.map(({ taskId, token }) => ({ taskId, token }));
 }
 
 async function openInStore(session: LiveSession, hello: Hello): Promise<OpenedSession | undefined> {

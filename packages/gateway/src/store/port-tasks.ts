@@ -110,6 +110,6 @@ export interface RenewLeases {
 export interface RenewResult {
   readonly renewed: readonly TaskRow[];
   readonly fenced: readonly { readonly taskId: string; readonly token: number }[];
-  /** Attempts that the node should stop: someone cancelled them while it was away. */
-  readonly cancelled: readonly { readonly taskId: string; readonly token: number }[];
+  /** Attempts that the node should stop, and what to tell it: someone cancelled them, or their time is up. */
+  readonly cancelled: readonly { readonly taskId: string; readonly token: number; readonly reason: string }[];
 }

@@ -2,7 +2,7 @@ import type { Capability } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { DispatchPort } from "../sessions/context.ts";
+import type { AttemptToStop, DispatchPort } from "../sessions/context.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { OwnedTasks } from "../sessions/owned.ts";
 import type { Store } from "../store/port.ts";
@@ -10,6 +10,7 @@ import type { TaskRow } from "../store/rows.ts";
 import { AttemptStream } from "./attempt-stream.ts";
 import { isWithNode } from "./ledger.ts";
 import { NodeSlots } from "./node-slots.ts";
+import { Strays } from "./strays.ts";
 import { WaitingTasks } from "./waiting.ts";
 
 /** Rows read at once at the start. */
@@ -37,7 +38,9 @@ export class Dispatcher implements DispatchPort {
   readonly #placed = new Map<string, TaskRow>();
   /** Tasks that pause before their next attempt. */
   readonly #pausing = new Set<string>();
-  readonly #streams = new Map<string, AttemptStream>();
+  /** From before the lease is asked for until the stream is over. */
+  readonly #streams = new Map<string, AttemptStream | undefined>();
+  readonly #strays: Strays;
   readonly #work: OwnedTasks;
   readonly #stopped = new AbortController();
   #passScheduled = false;
@@ -45,6 +48,7 @@ export class Dispatcher implements DispatchPort {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#work = new OwnedTasks((error) => options.logger.error({ error }, "the dispatcher failed at a task"));
+    this.#strays = new Strays({ ...options, run: (work) => this.#work.run(work) });
   }
 
   /** Read what is unfinished. Attempts whose gateway is gone are in `unknown`, and have time until their lease ends to be reported. */
@@ -82,7 +86,10 @@ export class Dispatcher implements DispatchPort {
   }
 
   offline(session: LiveSession): void {
-    if (this.#nodes.get(session.deviceId)?.session === session) this.#nodes.delete(session.deviceId);
+    if (this.#nodes.get(session.deviceId)?.session === session) {
+      this.#nodes.delete(session.deviceId);
+      this.#strays.forget(session.deviceId);
+    }
     this.#schedulePass();
   }
 
@@ -93,14 +100,28 @@ export class Dispatcher implements DispatchPort {
     this.#schedulePass();
   }
 
-  stop(attempts: readonly { readonly taskId: string; readonly token: number }[]) {
-    return attempts.filter(({ taskId, token }) => !this.cancel(taskId, token, ""));
+  stop(attempts: readonly AttemptToStop[]) {
+    return attempts.filter(({ taskId, token, reason }) => !this.cancel(taskId, token, reason));
+  }
+
+  listed(session: LiveSession, running: readonly { readonly taskId: string; readonly token: number }[]): void {
+    const node = this.#nodes.get(session.deviceId);
+    if (node?.session !== session) return;
+    const named = new Set(running.map(({ taskId, token }) => `${taskId}/${token}`));
+    for (const taskId of node.taken) {
+      const task = this.#placed.get(taskId);
+      if (task === undefined || task.deviceId !== session.deviceId) continue;
+      // What it was sent just now it need not know of yet.
+      if (this.#streams.has(taskId) && this.#streams.get(taskId)?.wasAccepted !== true) continue;
+      if (named.has(`${taskId}/${task.token}`)) this.#strays.found(taskId);
+      else this.#strays.note(task, session.deviceId);
+    }
   }
 
   /** Tell the node of an attempt to stop. @returns whether there is a stream to say it on */
   cancel(taskId: string, token: number, reason: string): boolean {
     const stream = this.#streams.get(taskId);
-    if (stream?.token !== token || !stream.isOpen) return false;
+    if (stream === undefined || stream.token !== token || !stream.isOpen) return false;
     this.#work.run(() => stream.cancel(reason));
     return true;
   }
@@ -108,7 +129,7 @@ export class Dispatcher implements DispatchPort {
   /** Whether there is a stream on which the node of this attempt can be told to stop. */
   canReach(taskId: string, token: number): boolean {
     const stream = this.#streams.get(taskId);
-    return stream?.token === token && stream.isOpen;
+    return stream !== undefined && stream.token === token && stream.isOpen;
   }
 
   /** What a device runs and could run. */
@@ -132,6 +153,7 @@ export class Dispatcher implements DispatchPort {
   /** Resolves when every stream has ended, which they do with their connections. */
   async close(): Promise<void> {
     this.stopDispatching();
+    this.#strays.close();
     await this.#work.settled();
   }
 
@@ -139,6 +161,8 @@ export class Dispatcher implements DispatchPort {
     const before = this.#placed.get(task.taskId);
     if (isWithNode(task)) this.#placed.set(task.taskId, task);
     else this.#placed.delete(task.taskId);
+    if (!isWithNode(task) || before?.token !== task.token) this.#strays.found(task.taskId);
+    if (!isWithNode(task)) this.#streams.get(task.taskId)?.attemptOver();
     if (before?.deviceId !== undefined && (before.deviceId !== task.deviceId || !isWithNode(task))) {
       this.#nodes.get(before.deviceId)?.release(task.taskId);
     }
@@ -172,15 +196,23 @@ export class Dispatcher implements DispatchPort {
     this.#waiting.remove(task.taskId);
     // Taken before the store has answered: the next task of this pass must not count on the same slot.
     node.take(task);
+    this.#streams.set(task.taskId, undefined);
     this.#work.run(async () => {
-      const leased = await this.#lease(task, node.session.deviceId);
-      if (leased === undefined) {
-        if (!this.#placed.has(task.taskId)) node.release(task.taskId);
-        this.#schedulePass();
-        return;
+      let leased: TaskRow | undefined;
+      try {
+        leased = await this.#lease(task, node.session.deviceId);
+      } finally {
+        if (leased === undefined) this.#notStarted(task.taskId, node);
       }
-      await this.#run(leased, node.session);
+      if (leased !== undefined) await this.#run(leased, node.session);
     });
+  }
+
+  /** The store gave the lease to nobody, or to another: what was taken in advance is free again. */
+  #notStarted(taskId: string, node: NodeSlots): void {
+    if (this.#streams.get(taskId) === undefined) this.#streams.delete(taskId);
+    if (this.#placed.get(taskId)?.deviceId !== node.session.deviceId) node.release(taskId);
+    this.#schedulePass();
   }
 
   async #lease(task: TaskRow, device: string): Promise<TaskRow | undefined> {

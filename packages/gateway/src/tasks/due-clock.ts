@@ -2,6 +2,8 @@ import { sleep, type Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
+import type { TaskRow } from "../store/rows.ts";
+import { stopReason } from "./ledger.ts";
 
 /** How often what is due is looked for. */
 const TICK_MS = 1000;
@@ -14,6 +16,8 @@ export interface DueClockOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly leaseMs: number;
+  /** Tell the node of an attempt to stop, where there is a stream to say it on. */
+  readonly cancel: (taskId: string, token: number, reason: string) => void;
   /** Whether there is nothing unfinished, hence nothing due. */
   readonly idle: () => boolean;
   readonly signal: AbortSignal;
@@ -38,15 +42,20 @@ export async function runDueClock(options: DueClockOptions): Promise<void> {
   }
 }
 
-async function settleDue({ store, clock, leaseMs, signal }: DueClockOptions): Promise<void> {
+async function settleDue(options: DueClockOptions): Promise<void> {
+  const { store, clock, signal } = options;
   for (;;) {
     const now = clock.now();
     const due = await store.tasks.due({ now, limit: PAGE });
-    await Promise.all(
-      due.map(({ taskId, token }) =>
-        store.tasks.step({ taskId, token, inputs: [{ kind: "tick", now }], leaseMs, now }),
-      ),
-    );
+    await Promise.all(due.map((task) => settle(options, task, now)));
     if (due.length < PAGE || signal.aborted) return;
+  }
+}
+
+async function settle({ store, leaseMs, cancel }: DueClockOptions, due: TaskRow, now: number): Promise<void> {
+  const { taskId, token } = due;
+  const stepped = await store.tasks.step({ taskId, token, inputs: [{ kind: "tick", now }], leaseMs, now });
+  if (stepped?.effects.some(({ kind }) => kind === "cancel-attempt") === true) {
+    cancel(taskId, token, stopReason(stepped.task));
   }
 }

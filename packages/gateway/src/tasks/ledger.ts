@@ -77,6 +77,11 @@ export function isWithNode(row: TaskRow): boolean {
   return row.state === "leased" || row.state === "running" || row.state === "unknown";
 }
 
+/** What a node is told that should stop the attempt in `row`. */
+export function stopReason(row: TaskRow): string {
+  return row.cancelRequested ? row.cancelReason : "timed out";
+}
+
 function unchanged(row: TaskRow, input: TaskInput, effects: readonly TaskEffect[]): LedgerStep {
   const next = scheduledAt(effects);
   // A tick that came too early, or that has nothing to do yet, says when to come again.
@@ -170,7 +175,7 @@ function dueAt(
   if (isTerminal(task.state)) return undefined;
   if (task.state === "queued") return task.queueDeadline;
   // Its result may be on its way out of the outbox: one more lease for it to arrive.
-  if (input.kind === "node-back-without" || input.kind === "unlisted") return context.now + context.leaseMs;
+  if (input.kind === "node-back-without") return context.now + context.leaseMs;
   return scheduledAt(effects) ?? row.dueAt;
 }
 
@@ -203,6 +208,7 @@ function attemptEnd(before: Task, after: Task, input: TaskInput): AttemptEnd | u
     case "rejected":
     case "broken-off":
       return "given-back";
+    case "unlisted":
     case "tick":
       return isTerminal(after.kind) ? "fenced" : "lost";
     case "fence":
@@ -212,7 +218,6 @@ function attemptEnd(before: Task, after: Task, input: TaskInput): AttemptEnd | u
     case "renew":
     case "node-lost":
     case "node-back-without":
-    case "unlisted":
     case "cancel":
       return undefined;
     default:

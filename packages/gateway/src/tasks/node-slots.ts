@@ -39,6 +39,11 @@ export class NodeSlots {
     return this.#taken.size;
   }
 
+  /** Tasks that take a slot. */
+  get taken(): Iterable<string> {
+    return this.#taken.keys();
+  }
+
   take(task: Pick<TaskRow, "taskId" | "definition" | "exclusive">): void {
     this.#taken.set(task.taskId, { definition: task.definition, exclusive: task.exclusive });
     this.unreserve(task.taskId);

@@ -1,4 +1,5 @@
 /** The events by which a node reports on an attempt. docs/wire.md, "Tasks". */
+import { decodeCbor } from "../cbor/decode.ts";
 import { VALUE_LIMITS } from "../cbor/limits.ts";
 import { Compile } from "typebox/compile";
 import { checked, compileAll, decodeMap } from "./parse.ts";
@@ -42,9 +43,9 @@ const checkRef = Compile(taskResultRef);
 
 /**
  * The attempt that a `task.result` speaks of which {@link parseTaskEvent} refuses; `undefined` where it does not say.
- * @throws {ProtocolError} `CBOR_INVALID`, `MESSAGE_INVALID` for what is not a map
+ * @throws {ProtocolError} `CBOR_INVALID`
  */
 export function readResultRef(data: Uint8Array): { readonly taskId: string; readonly token: number } | undefined {
-  const value = decodeMap(data, VALUE_LIMITS);
+  const value = decodeCbor(data, VALUE_LIMITS);
   return checkRef.Check(value) ? { taskId: value.taskId, token: value.token } : undefined;
 }

@@ -28,7 +28,7 @@ export function stepTask(task: Task, input: TaskInput, limits: TaskLimits = TASK
     case "broken-off":
       return breakOff(task, input.token, input.now, limits);
     case "unlisted":
-      return unlisted(task, input);
+      return unlisted(task, input, limits);
     case "renew":
       return renew(task, input.token, input.device, input.now, limits);
     case "node-lost":
@@ -98,13 +98,10 @@ function breakOff(task: Task, token: number, now: number, limits: TaskLimits): T
   return endAttempt(task, "failed", now, limits);
 }
 
-function unlisted(task: Task, input: Extract<TaskInput, { kind: "unlisted" }>): TaskStep {
+function unlisted(task: Task, input: Extract<TaskInput, { kind: "unlisted" }>, limits: TaskLimits): TaskStep {
   if (!isLeased(task) || input.token !== task.token || input.device !== task.device) return unchanged(task);
-  if (task.kind === "unknown" && task.gone) return unchanged(task);
-  // Its result may be in the outbox that is only now being sent: judged when the lease ends. The node lives, so whatever
-  // became of the attempt did not take it down.
-  const since = task.kind === "unknown" ? task.since : input.now;
-  return { state: { ...leaseOf(task), kind: "unknown", since, gone: true, accepted: false }, effects: [] };
+  // The node lives, so whatever became of the attempt did not take it down.
+  return endAttempt(task, "lost", input.now, limits);
 }
 
 function renew(task: Task, token: number, device: string, now: number, limits: TaskLimits): TaskStep {

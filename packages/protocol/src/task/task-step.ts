@@ -12,7 +12,7 @@ export type TaskInput =
   | { readonly kind: "rejected"; readonly token: number; readonly now: number }
   /** The attempt's stream ended before the node accepted it, and without a word of the node's why: nothing was done. */
   | { readonly kind: "broken-off"; readonly token: number; readonly now: number }
-  /** A node that is online, and that was not sent this attempt just now, did not name it among those it runs. */
+  /** Its node has been online for a lease without naming the attempt among those it runs, and no result of it came. */
   | { readonly kind: "unlisted"; readonly token: number; readonly device: string; readonly now: number }
   /** A heartbeat or a hello named the attempt `token` as running. */
   | { readonly kind: "renew"; readonly token: number; readonly device: string; readonly now: number }

@@ -1,6 +1,6 @@
 /** Units that change tasks: each loads the row, steps it in the ledger, writes the answer. */
 import type { TaskInput } from "@quaymesh/protocol";
-import { isWithNode, stepRow, type LedgerContext, type LedgerStep } from "../../tasks/ledger.ts";
+import { isWithNode, stepRow, stopReason, type LedgerContext, type LedgerStep } from "../../tasks/ledger.ts";
 import type { RenewLeases, RenewResult, SteppedTask, StepTask } from "../port-tasks.ts";
 import type { TaskRow } from "../rows.ts";
 import type { Database } from "./database.ts";
@@ -28,14 +28,16 @@ export function stepStoredTask(db: Database, input: StepTask): SteppedTask | und
 export function renewLeases(db: Database, input: RenewLeases): RenewResult {
   const renewed: TaskRow[] = [];
   const fenced: { readonly taskId: string; readonly token: number }[] = [];
-  const cancelled: { readonly taskId: string; readonly token: number }[] = [];
+  const cancelled: { readonly taskId: string; readonly token: number; readonly reason: string }[] = [];
   for (const { taskId, token, progress } of input.running) {
     const task = findTask(db, taskId);
     const renew: TaskInput = { kind: "renew", token, device: input.deviceId, now: input.now };
     const step = task === undefined ? undefined : stepAndSave(db, task, renew, input);
     if (step?.changed === true) {
       renewed.push(withProgress(db, step.task, progress));
-      if (step.task.cancelRequested) cancelled.push({ taskId, token });
+      if (step.effects.some(({ kind }) => kind === "cancel-attempt")) {
+        cancelled.push({ taskId, token, reason: stopReason(step.task) });
+      }
       // A result that crossed the heartbeat on its way is no reason to stop anything.
     } else if (!hasResult(db, taskId, token)) fenced.push({ taskId, token });
   }

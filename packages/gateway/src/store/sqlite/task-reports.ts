@@ -1,13 +1,16 @@
 /** What a `task.*` event does to the tasks, inside the transaction that inserts the event. */
 import type { TaskEvent, TaskLogData, TaskOutputData, TaskProgressData, TaskResultData } from "@quaymesh/protocol";
+import { isValue } from "@quaymesh/protocol";
 import { isWithNode, stepRow } from "../../tasks/ledger.ts";
 import type { TaskFailure, TaskRow } from "../rows.ts";
-import { number } from "./columns.ts";
+import { blob, number } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { findTask, saveStep, saveTask } from "./task-rows.ts";
 
 /** Largest output of one attempt, bytes. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+const OUTPUT_INVALID: TaskFailure = { code: "OUTPUT_INVALID", message: "the output is not one CBOR value" };
 
 /** Who reports, and when. */
 interface Reporter {
@@ -95,7 +98,7 @@ interface JudgedResult {
 /** A success whose output did not arrive whole is none. */
 function judgeOutput(db: Database, task: TaskRow, data: TaskResultData): JudgedResult {
   if (data.outcome !== "succeeded") {
-    const { error } = data;
+    const error = data.outcome === "failed" ? data.error : undefined;
     return {
       outcome: data.outcome,
       retryable: error?.retryable ?? false,
@@ -110,12 +113,19 @@ function judgeOutput(db: Database, task: TaskRow, data: TaskResultData): JudgedR
   const pieces = row === undefined ? 0 : number(row, "pieces");
   const last = row === undefined ? -1 : number(row, "last");
   const whole = pieces === data.outputChunks && last === pieces - 1 && task.outputBytes === data.outputBytes;
-  if (whole) return { outcome: "succeeded", retryable: false, error: undefined };
+  const readable = !whole || pieces === 0 || isValue(outputOf(db, task));
+  if (whole && readable) return { outcome: "succeeded", retryable: false, error: undefined };
+  if (!readable) return { outcome: "failed", retryable: false, error: OUTPUT_INVALID };
   const error =
     data.outputBytes > MAX_OUTPUT_BYTES
       ? { code: "OUTPUT_TOO_LARGE", message: `the output is larger than ${MAX_OUTPUT_BYTES} bytes` }
       : { code: "OUTPUT_INCOMPLETE", message: "pieces of the output are missing" };
   return { outcome: "failed", retryable: false, error };
+}
+
+function outputOf(db: Database, task: TaskRow): Uint8Array {
+  const sql = "SELECT bytes FROM task_outputs WHERE task_id = ? AND token = ? ORDER BY piece";
+  return Buffer.concat(db.all(sql, task.taskId, task.token).map((row) => blob(row, "bytes")));
 }
 
 /** An older lease than the current one, a device the task was never leased to, or one that was cut off. */

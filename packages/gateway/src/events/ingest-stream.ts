@@ -1,9 +1,11 @@
 /** `events.publish` on a gateway: the protocol's ingest machine judges sequences, the store commits, and only then is anything acknowledged. */
 import {
+  isValue,
   openIngest,
   parsePublishMessage,
   parseTaskEvent,
   ProtocolError,
+  readResultRef,
   stepIngest,
   type EventBatch,
   type Ingest,
@@ -12,6 +14,7 @@ import {
   type PublishedEvent,
   type PublishReply,
   type PublishRequest,
+  type TaskEvent,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { AppendEvent, AppendResult } from "../store/port-events.ts";
@@ -145,15 +148,24 @@ class IngestStream {
 
   #parse(event: PublishedEvent): AppendEvent {
     if (event.kind.startsWith(OWN_KINDS)) throw new ProtocolError("MESSAGE_INVALID", "that kind is the gateway's own");
+    const report = this.#report(event);
+    if (report !== undefined) return { ...event, report };
+    // What is no value now cannot be read by anyone later.
+    if (!isValue(event.data)) throw new ProtocolError("MESSAGE_INVALID", "an event whose data is not one CBOR value");
+    return event;
+  }
+
+  #report({ kind, data }: PublishedEvent): TaskEvent | undefined {
     try {
-      const report = parseTaskEvent(event.kind, event.data);
-      return report === undefined ? event : { ...event, report };
+      return parseTaskEvent(kind, data);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      if (error.code === "CBOR_INVALID") return undefined;
       // Kept as an event, like any other: refusing it would hold up the outbox behind it for ever.
-      const facts = { device: this.#session.deviceId, kind: event.kind, code: error.code };
+      const facts = { device: this.#session.deviceId, kind, code: error.code };
       this.#session.context.logger.warn(facts, "a task report cannot be read");
-      return event;
+      const ref = kind === "task.result" ? readResultRef(data) : undefined;
+      return ref === undefined ? undefined : unreadableResult(ref, error);
     }
   }
 
@@ -161,6 +173,12 @@ class IngestStream {
     const { logger } = this.#session.context;
     logger.error({ device: this.#session.deviceId, seqs }, "sequences came again with another body: quarantined");
   }
+}
+
+/** A result nobody can read is still the attempt's last word: it ends the attempt, and does not leave it running for ever. */
+function unreadableResult(ref: { readonly taskId: string; readonly token: number }, cause: ProtocolError): TaskEvent {
+  const error = { code: "RESULT_INVALID", message: cause.message, retryable: false };
+  return { kind: "task.result", data: { ...ref, outcome: "failed", outputChunks: 0, outputBytes: 0, error } };
 }
 
 /** Whether trying again later can help: nothing of the batch was kept. */

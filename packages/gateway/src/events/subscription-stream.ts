@@ -19,6 +19,8 @@ import type { EventRow } from "../store/rows.ts";
 
 /** A device with this label reads the events of all; every other reads its own. docs/wire.md, "Subscribing". */
 const READER_LABEL = "events-reader";
+/** No device has this id. */
+const NO_DEVICE = "";
 
 /** Serve one subscription to its end. */
 export async function serveSubscription(
@@ -39,10 +41,13 @@ export async function serveSubscription(
   }
 }
 
+/** A filter narrows what its reader may see; it opens nothing. */
 function allowedFilter(request: SubscribeRequest, session: LiveSession): LogFilter {
   const wanted = request.filter ?? {};
   if (session.labels.includes(READER_LABEL)) return wanted;
-  return { ...wanted, devices: [session.deviceId] };
+  const { devices = [] } = wanted;
+  const asksForOwn = devices.length === 0 || devices.includes(session.deviceId);
+  return { ...wanted, devices: [asksForOwn ? session.deviceId : NO_DEVICE] };
 }
 
 class SubscriptionStream {

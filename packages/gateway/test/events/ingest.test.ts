@@ -130,7 +130,11 @@ test("a full disk stops acknowledgements and new work, loses nothing, and ends w
   const node = await gateway.connect(await gateway.enroll("a"));
   const publisher = await node.publish();
   const big = (first: number) =>
-    Array.from({ length: 10 }, (_, index) => ({ kind: "big", time: first + index, data: new Uint8Array(20_000) }));
+    Array.from({ length: 10 }, (_, index) => ({
+      kind: "big",
+      time: first + index,
+      data: encodeValue(new Uint8Array(20_000)),
+    }));
   let acked = 0;
   for (;;) {
     await publisher.send(acked + 1, big(acked + 1));
@@ -148,4 +152,18 @@ test("a full disk stops acknowledgements and new work, loses nothing, and ends w
   await publisher.publish(acked + 1, big(acked + 1));
   expect(gateway.store.stats().state).toBe("ok");
   await eventually(() => gateway.core.sessions.isOnline(node.deviceId));
+});
+
+test("an event whose data is no value fails its stream, and nothing of it is stored", async () => {
+  await using gateway = await testGateway();
+  const node = await gateway.connect(await gateway.enroll("a"));
+  for (const data of [new Uint8Array([0xff]), new Uint8Array([1, 1]), new Uint8Array([0x61, 0xff])]) {
+    const publisher = await node.publish();
+    await publisher.send(1, [{ kind: "test.tick", time: 1, data }]);
+    await expect(publisher.reply()).rejects.toMatchObject({ name: "RemoteError", code: "MESSAGE_INVALID" });
+  }
+  const task = await node.publish();
+  await task.send(1, [{ kind: "task.log", time: 1, data: new Uint8Array([0xff]) }]);
+  await expect(task.reply()).rejects.toMatchObject({ code: "MESSAGE_INVALID" });
+  expect(await seqs(gateway)).toEqual([]);
 });

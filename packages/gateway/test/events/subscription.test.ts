@@ -79,18 +79,23 @@ test("a subscription ends with its signal, and with the gateway", async () => {
   await Promise.all([expect(closed).rejects.toMatchObject({ code: "GATEWAY_DRAINING" }), gateway.core.close()]);
 });
 
-test("a node reads its own events, and all of them with the label for it", async () => {
+test("a filter narrows what a node may see: its own events, and all of them with the label for it", async () => {
   await using gateway = await testGateway();
   const [a, b] = [await gateway.enroll("a"), await gateway.enroll("b", ["events-reader"])];
   const [first, reader] = [await gateway.connect(a), await gateway.connect(b)];
   await (await first.publish()).publish(1, ticks(1, 3));
   await (await reader.publish()).publish(1, ticks(1, 3));
-  const own = await first.subscribe({ filter: { devices: [b] } });
+  const others = await first.subscribe({ filter: { devices: [b] } });
+  await others.next();
+  expect(await others.next()).toEqual({ type: "caught-up", offset: 6 });
+  const own = await first.subscribe({ filter: { devices: [a, b] } });
   expect(await own.next()).toMatchObject({ type: "subscribed", earliest: 1, latest: 6 });
   expect((await own.events(3)).map(({ device }) => device)).toEqual([a, a, a]);
   expect(await own.next()).toEqual({ type: "caught-up", offset: 6 });
   const all = await reader.subscribe({ after: 1 });
   expect(offsets(await all.events(5))).toEqual([2, 3, 4, 5, 6]);
+  const narrowed = await reader.subscribe({ filter: { devices: [a] } });
+  expect(offsets(await narrowed.events(3))).toEqual([1, 2, 3]);
 });
 
 test("a node is sent what it has credit for, and no more", async () => {

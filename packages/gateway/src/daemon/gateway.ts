@@ -23,8 +23,8 @@ import { GATEWAY_VERSION } from "./version.ts";
 /** What nodes are told when the gateway stops, unless the stopper says otherwise. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
-/** Between the `drain` message and the close: a close overtakes what was not sent yet. */
-const DRAIN_GRACE_MS = 50;
+/** Between the `drain` message and the close: a close overtakes what its peer has not read yet. */
+const DRAIN_GRACE_MS = 250;
 
 interface GatewayParts {
   readonly layout: StateLayout;

@@ -11,6 +11,8 @@ export class ControlStream {
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
   #ended = false;
+  #failed = false;
+  readonly #peerEnd = Promise.withResolvers<void>();
 
   attach(stream: MessageStream): void {
     this.#stream ??= stream;
@@ -25,8 +27,24 @@ export class ControlStream {
     });
   }
 
+  /** Whether our side ended with an error frame. */
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
+  /** Resolves once nothing more comes from the peer: it ended its side, or the stream is gone. */
+  get peerEnd(): Promise<void> {
+    return this.#peerEnd.promise;
+  }
+
+  /** The peer's side is over. */
+  peerEnded(): void {
+    this.#peerEnd.resolve();
+  }
+
   /** End our side with an error frame. */
   fail(error: ErrorFacts): Promise<void> {
+    this.#failed = true;
     return this.#enqueue(async (stream) => {
       this.#ended = true;
       await stream.fail(error);

@@ -7,17 +7,26 @@ import {
   type GatewaySession,
   type GatewaySessionEffect,
   type GatewaySessionInput,
+  type MessageStream,
   type Capability,
+  type ErrorFacts,
   type OpenGatewaySession,
+  type RunningAttempt,
   type SessionEnd,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { SessionContext } from "./context.ts";
 import { ControlStream } from "./control-stream.ts";
 import { OwnedTasks } from "./owned.ts";
+import { awaitPeerEnd } from "./peer-end.ts";
 import { registerSession, renewAttempts } from "./registration.ts";
 import type { SessionView } from "./service.ts";
 import { serveStream } from "./streams.ts";
+
+/** How long a peer may take to end its side after it was told why its session is over. docs/wire.md, "Close codes". */
+const LAST_WORD_MS = 1000;
+/** Heartbeats whose leases wait for the store, beyond which no further message of the node is read. */
+const MAX_WAITING_HEARTBEATS = 16;
 
 /** Who is at the other end, by its certificate. */
 export interface SessionIdentity {
@@ -41,6 +50,8 @@ export class LiveSession {
   readonly #work: OwnedTasks;
   readonly #over = Promise.withResolvers<void>();
   #openedAt = 0;
+  #heartbeats: Promise<void> = Promise.resolve();
+  #waitingHeartbeats = 0;
   #state: GatewaySession;
   #cancelTimer: () => void = () => undefined;
 
@@ -119,6 +130,27 @@ export class LiveSession {
     this.#control.attach(control);
   }
 
+  /** Nothing more comes on the control stream. */
+  controlEnded(): void {
+    this.#control.peerEnded();
+  }
+
+  /** End the session because the peer broke the protocol: it is told on the control stream, which is read to its end, and the connection closes. */
+  async refuse(error: ErrorFacts, control: MessageStream): Promise<void> {
+    this.feed({ kind: "lost", now: this.context.clock.monotonicMs() });
+    this.#work.run(async () => {
+      await awaitPeerEnd(control, this.context.clock);
+      this.controlEnded();
+    });
+    await this.#control.fail(error);
+    await this.#close(CLOSE_CODES.protocol, error.code);
+  }
+
+  /** Resolves when the node may send more: its heartbeats do not pile up. */
+  async roomForMore(): Promise<void> {
+    if (this.#waitingHeartbeats >= MAX_WAITING_HEARTBEATS) await this.#heartbeats;
+  }
+
   /** A stream to the node. @throws {TransportError} `CONNECTION_CLOSED` */
   openStream(options?: { readonly signal?: AbortSignal }): Promise<ByteStream> {
     return this.connection.openStream(options);
@@ -139,7 +171,7 @@ export class LiveSession {
       case "offline":
         return this.#work.run(() => this.#offline(effect.end));
       case "renew-leases":
-        return this.#work.run(() => renewAttempts(this, effect.seq, effect.running));
+        return this.#work.run(() => this.#renew(effect.seq, effect.running));
       case "capabilities":
         return this.#work.run(() => this.#capabilities(effect.capabilities));
       case "policy-applied":
@@ -182,6 +214,19 @@ export class LiveSession {
     if (registry.current(this.deviceId) === undefined) await store.tasks.disconnect({ deviceId: this.deviceId, now });
   }
 
+  /** One after the other: they are answered in their order. */
+  #renew(seq: number, running: readonly RunningAttempt[]): Promise<void> {
+    this.#waitingHeartbeats += 1;
+    const turn = this.#heartbeats.then(() => renewAttempts(this, seq, running));
+    // What fails is the caller's to hear of, once.
+    this.#heartbeats = turn
+      .catch(() => undefined)
+      .finally(() => {
+        this.#waitingHeartbeats -= 1;
+      });
+    return turn;
+  }
+
   async #capabilities(capabilities: readonly Capability[]): Promise<void> {
     this.context.dispatch.capabilities(this, capabilities);
     const rows = capabilities.map(({ name, concurrency }) => ({ name, concurrency }));
@@ -198,7 +243,16 @@ export class LiveSession {
   /** Close once what was sent before has left: the notice says why, the code alone would not. */
   async #close(code: number, reason: string): Promise<void> {
     await this.#control.flushed();
+    if (this.#control.hasFailed) await this.#lastWordRead();
     this.connection.close(code, reason);
+  }
+
+  /** A close overtakes what its peer has not read: whoever is refused gets a moment to read why. Its end of the stream says that it has. */
+  async #lastWordRead(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.context.clock.after(LAST_WORD_MS, resolve);
+    await Promise.race([this.#control.peerEnd, this.connection.closed, late]);
+    cancel();
   }
 
   #schedule(at: number): void {

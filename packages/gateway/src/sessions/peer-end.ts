@@ -1,4 +1,4 @@
-import { CLOSE_CODES, ProtocolError, TransportError, type MessageStream } from "@quaymesh/protocol";
+import { CLOSE_CODES, TransportError, type MessageStream } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 
 /** How long a peer may take to end its side after we ended ours. */
@@ -8,9 +8,9 @@ export const PEER_END_MS = 5000;
 export async function awaitPeerEnd(messages: MessageStream, clock: Clock): Promise<void> {
   const cancel = clock.after(PEER_END_MS, () => messages.reset(CLOSE_CODES.timeout));
   try {
-    while ((await messages.readBatch()) !== null);
+    await messages.discard();
   } catch (error) {
-    if (!(error instanceof TransportError || error instanceof ProtocolError)) throw error;
+    if (!(error instanceof TransportError)) throw error;
   } finally {
     cancel();
   }

@@ -1,6 +1,13 @@
 /** What a node is told when its stream fails, and how a stream that failed ends. */
 import { IdentityError } from "@quaymesh/identity";
-import { CLOSE_CODES, ProtocolError, TransportError, type ErrorFacts, type MessageStream } from "@quaymesh/protocol";
+import {
+  CLOSE_CODES,
+  ProtocolError,
+  RemoteError,
+  TransportError,
+  type ErrorFacts,
+  type MessageStream,
+} from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { LiveSession } from "./live-session.ts";
 import { awaitPeerEnd, PEER_END_MS } from "./peer-end.ts";
@@ -24,7 +31,9 @@ async function tellFailure(error: unknown, messages: MessageStream, session: Liv
   // The peer or the path is gone.
   if (error instanceof TransportError) return false;
   try {
-    await messages.fail(wireError(error, session));
+    // A peer that gave up is not told why: it has just told us.
+    if (error instanceof RemoteError) await messages.end({ type: "end" });
+    else await messages.fail(wireError(error, session));
     return true;
   } catch (later) {
     if (later instanceof TransportError) return false;

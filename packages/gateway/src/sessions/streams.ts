@@ -2,8 +2,8 @@
 import {
   CLOSE_CODES,
   MessageStream,
+  methodOf,
   NODE_METHODS,
-  parseNodeControl,
   parseRequest,
   ProtocolError,
   type ByteStream,
@@ -11,6 +11,7 @@ import {
 } from "@quaymesh/protocol";
 import { serveIngest } from "../events/ingest-stream.ts";
 import { serveSubscription } from "../events/subscription-stream.ts";
+import { serveControl } from "./control.ts";
 import type { LiveSession } from "./live-session.ts";
 import { serveHealth, serveRenewal } from "./short-streams.ts";
 import { failStream } from "./stream-failure.ts";
@@ -18,22 +19,72 @@ import { TimedStream } from "./timed-stream.ts";
 
 type NodeRequest = Extract<Request, { readonly method: (typeof NODE_METHODS)[number] }>;
 
+/** What the first frame of a stream may be. */
+type Opening =
+  | { readonly kind: "request"; readonly request: NodeRequest }
+  /** The stream fails. */
+  | { readonly kind: "refused"; readonly error: ProtocolError }
+  /** It was to be the hello: the connection goes with it. */
+  | { readonly kind: "hello-refused"; readonly error: ProtocolError };
+
 /** Serve one stream to its end. Rejects only for what is our own fault. */
 export async function serveStream(stream: ByteStream, session: LiveSession): Promise<void> {
   await using timed = new TimedStream(stream, session.context.clock);
   const messages = new MessageStream(timed);
+  const opening = await readOpening(messages, session);
+  // Whoever is late with its hello has had its time.
+  if (timed.isLate && session.state.kind === "opening") session.connection.close(CLOSE_CODES.timeout, "no hello came");
+  if (opening === undefined) return;
   try {
-    const body = await messages.read();
-    if (body === null) return;
-    await route(parseRequest(body, NODE_METHODS), messages, session);
+    switch (opening.kind) {
+      case "request":
+        return await route(opening.request, { messages, timed }, session);
+      case "refused":
+        throw opening.error;
+      case "hello-refused":
+        return await refuseHello(opening.error, messages, session);
+      default:
+        return opening satisfies never;
+    }
   } catch (error) {
     await failStream(error, messages, session);
   }
 }
 
-async function route(request: NodeRequest, messages: MessageStream, session: LiveSession): Promise<void> {
-  if (request.method === "session.open") return await serveControl(request, messages, session);
-  if (session.open === undefined) throw new ProtocolError("STATE_INVALID", `${request.method} before welcome`);
+/** Read the first frame; `undefined` where there is none, because the stream ended or is gone. */
+async function readOpening(messages: MessageStream, session: LiveSession): Promise<Opening | undefined> {
+  let body: Uint8Array | null = null;
+  try {
+    body = await messages.read();
+    return body === null ? undefined : { kind: "request", request: parseRequest(body, NODE_METHODS) };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) {
+      await failStream(error, messages, session);
+      return undefined;
+    }
+    const method = body === null ? undefined : methodOf(body);
+    // What cannot be read, where a hello is due, is taken for one.
+    if (session.state.kind === "opening" && (method === undefined || method === "session.open")) {
+      return { kind: "hello-refused", error };
+    }
+    // Whether there is such a method is nobody's business before welcome.
+    const isEarly = session.open === undefined && method !== undefined && method !== "session.open";
+    return { kind: "refused", error: isEarly && error.code !== "VERSION_UNSUPPORTED" ? tooEarly(method) : error };
+  }
+}
+
+async function refuseHello(error: ProtocolError, messages: MessageStream, session: LiveSession): Promise<void> {
+  session.attach(messages);
+  await session.refuse(error, messages);
+}
+
+async function route(
+  request: NodeRequest,
+  { messages, timed }: { readonly messages: MessageStream; readonly timed: TimedStream },
+  session: LiveSession,
+): Promise<void> {
+  if (request.method === "session.open") return await serveControl(request, { messages, timed }, session);
+  if (session.open === undefined) throw tooEarly(request.method);
   switch (request.method) {
     case "events.publish":
       return await serveIngest(request, messages, session);
@@ -48,28 +99,6 @@ async function route(request: NodeRequest, messages: MessageStream, session: Liv
   }
 }
 
-/** The control stream: its end is the session's end. */
-async function serveControl(
-  hello: Extract<NodeRequest, { method: "session.open" }>,
-  messages: MessageStream,
-  session: LiveSession,
-): Promise<void> {
-  const { clock } = session.context;
-  session.attach(messages);
-  session.feed({ kind: "hello", hello, now: clock.monotonicMs() });
-  try {
-    for await (const message of messages.messages(parseNodeControl)) {
-      session.feed({ kind: "message", message, now: clock.monotonicMs() });
-    }
-    session.connection.close(CLOSE_CODES.ok, "the session ended");
-  } catch (error) {
-    if (error instanceof ProtocolError) {
-      await messages.fail(error);
-      session.connection.close(CLOSE_CODES.protocol, error.code);
-    }
-    session.connection.close(CLOSE_CODES.ok, "the control stream was reset");
-    throw error;
-  } finally {
-    await session.connection.closed;
-  }
+function tooEarly(method: string): ProtocolError {
+  return new ProtocolError("STATE_INVALID", `${method.slice(0, 64)} before welcome`);
 }

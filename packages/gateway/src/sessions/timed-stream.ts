@@ -13,6 +13,7 @@ export class TimedStream implements ByteStream {
   readonly #clock: Clock;
   readonly #progress = new FrameProgress();
   #cancelTimer: () => void;
+  #isLate = false;
 
   constructor(stream: ByteStream, clock: Clock) {
     this.#stream = stream;
@@ -22,6 +23,11 @@ export class TimedStream implements ByteStream {
 
   get id(): number {
     return this.#stream.id;
+  }
+
+  /** Whether it was reset because its peer was late. */
+  get isLate(): boolean {
+    return this.#isLate;
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -66,7 +72,10 @@ export class TimedStream implements ByteStream {
   }
 
   #arm(delayMs: number): () => void {
-    return this.#clock.after(delayMs, () => this.#stream.reset(CLOSE_CODES.timeout));
+    return this.#clock.after(delayMs, () => {
+      this.#isLate = true;
+      this.#stream.reset(CLOSE_CODES.timeout);
+    });
   }
 }
 

@@ -25,6 +25,8 @@ export interface TestGatewayOptions {
   /** Stand between the core and its store. */
   readonly wrapStore?: (store: Store) => Store;
   readonly maxBytes?: number;
+  /** Goes to the core's start. */
+  readonly signal?: AbortSignal;
   /** Bytes of a stream that may wait for its reader; default the network's own. */
   readonly windowBytes?: number;
 }
@@ -51,6 +53,7 @@ export async function testGateway(options: TestGatewayOptions = {}) {
       clock: options.clock ?? systemClock,
       logger: collect(lines),
       ...(options.limits !== undefined && { limits: options.limits }),
+      ...(options.signal !== undefined && { signal: options.signal }),
     });
   const gateway = {
     core: await openCore(),

@@ -75,6 +75,7 @@ class Network implements MemoryNetwork {
     if (this.#listeners.has(key)) throw new TransportError("ADDRESS_IN_USE", `${key} is in use`);
     const listener = new MemoryListener(address, options, peer, () => this.#listeners.delete(key));
     this.#listeners.set(key, listener);
+    options.signal?.addEventListener("abort", () => void listener.close(), { once: true });
     return listener;
   }
 

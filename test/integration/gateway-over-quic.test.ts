@@ -13,6 +13,7 @@ import {
   type JoinResult,
   type JoinStep,
 } from "@quaymesh/node";
+import type { Transport } from "@quaymesh/protocol";
 import { createQuicTransport } from "@quaymesh/transport-quic";
 import { expect, test } from "vitest";
 
@@ -145,6 +146,70 @@ test("a device pairs by PIN over QUIC", async () => {
   const joined = await pair(world.client, world.nodeState("a"), { name: "", code: "pin" });
   expect(await world.client.devices.list()).toMatchObject([{ id: joined.deviceId, state: "new" }]);
 });
+
+/** QUIC, but that a dialer pauses before it says its n-th frame: it tells so and waits for `goOn`. */
+function pausing(nth: number, reached: () => void, goOn: Promise<void>): Transport {
+  return {
+    listen: (options) => transport.listen(options),
+    async dial(address, options) {
+      const connection = await transport.dial(address, options);
+      const openStream = connection.openStream.bind(connection);
+      const paused = async () => {
+        const stream = await openStream();
+        const write = stream.write.bind(stream);
+        let said = 0;
+        return Object.assign(stream, {
+          async write(bytes: Uint8Array) {
+            said += 1;
+            if (said === nth) {
+              reached();
+              await goOn;
+            }
+            await write(bytes);
+          },
+        });
+      };
+      return Object.assign(connection, { openStream: paused });
+    },
+  };
+}
+
+test.each([
+  ["its hello", 1, /^PAIR_CLOSED$|^PAIR_CODE_INVALID$/u],
+  ["its proof", 2, /^PAIR_CODE_INVALID$/u],
+])(
+  "a machine with %s under way while another pairs with its ticket is told that it came too late",
+  async (_what, nth, codes) => {
+    await using world = await openWorld();
+    const { client } = world;
+    const window = await client.pairing.open({ name: "" });
+    const stored = Promise.withResolvers<void>();
+    const joining = joinMesh({
+      state: world.nodeState("a"),
+      transport,
+      invitation: invitationOf(window),
+      onStep: ({ kind }) => {
+        if (kind === "stored") stored.resolve();
+      },
+    });
+    joining.catch(stored.reject);
+    const reached = Promise.withResolvers<void>();
+    const slow = pausing(nth, reached.resolve, stored.promise);
+    const late: Promise<unknown>[] = [];
+    for await (const { state, request } of client.pairing.watch(window.windowId)) {
+      if (state === "pending") {
+        const second = joinMesh({ state: world.nodeState("b"), transport: slow, invitation: invitationOf(window) });
+        late.push(second.catch((error: unknown) => error));
+        await reached.promise;
+        await client.pairing.approve(request?.requestId ?? "");
+      }
+      if (state === "issued") break;
+    }
+    expect(await joining).toMatchObject({ mesh: "harbor" });
+    expect(await Promise.all(late)).toMatchObject([{ code: expect.stringMatching(codes) }]);
+    await expect.poll(async () => (await client.status()).pairingOpen).toBe(false);
+  },
+);
 
 test("killing the pairing process changes nothing for a device that is online", async () => {
   await using world = await openWorld();

@@ -320,6 +320,30 @@ describe("the endpoint's process", () => {
     expect(next.addresses).toEqual([`127.0.0.1:${port}`]);
   });
 
+  test("answers who is connected already when it is told to stop, and waits for nobody long", async () => {
+    await using room = await openRoom();
+    const window = await room.open();
+    const { code, address } = ticketOf(shown(window));
+    const dial = async () =>
+      await tcpTransport(new Uint8Array(32)).dial(address, {
+        protocol: "quaymesh-pair/1",
+        serverName: "",
+        credentials: { keyPem: "", chainPem: "" },
+        trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
+      });
+    await using late = await dial();
+    await using silent = await dial();
+    // Accepted in their order: once this one has its answer, the two are peers.
+    await using node = await TestNode.dial(address, code);
+    await node.until("show-words");
+    await room.desk.close(window.windowId);
+    await expect(node.until("paired")).rejects.toThrow("PAIR_DENIED");
+    const stream = new MessageStream(await late.openStream());
+    await stream.sendFrame(encodeFrame(HELLO));
+    await expect(stream.receive(parsePairToNode)).rejects.toMatchObject({ code: "PAIR_CLOSED" });
+    await silent.closed;
+  });
+
   test("outlives the last window only for who is being answered, and not for long", async () => {
     await using room = await openRoom({ endpoint: { lingerMs: 300 } });
     const window = await room.open();
@@ -431,6 +455,17 @@ describe("the endpoint's process", () => {
     expect(await room.store.devices.list()).toEqual([]);
   });
 });
+
+/** A hello that is well formed, and from nobody. */
+const HELLO = {
+  v: 1,
+  method: "pair",
+  nonce: new Uint8Array(16),
+  ya: new Uint8Array(32),
+  csrHash: new Uint8Array(32),
+  name: "late",
+  platform: { os: "linux", arch: "x64" },
+};
 
 /** In the order of lying-child.ts. */
 const LIES = [

@@ -17,6 +17,8 @@ import type { ChildReport } from "../child-protocol.ts";
 const HELLO_TIMEOUT_MS = 5_000;
 /** How long a peer may take to hang up once all is said. */
 const HANG_UP_MS = 2_000;
+/** For whoever says hello to an endpoint that is stopping. */
+const STOPPING = encodeFrame(errorFrameOf({ code: "PAIR_CLOSED", message: "no pairing window is open" }));
 
 /** One peer of the pairing endpoint: its stream's frames, checked, to the gateway, and the gateway's answers back. */
 export class PeerRelay {
@@ -28,6 +30,9 @@ export class PeerRelay {
   #writing: Promise<void> = Promise.resolve();
   #ended = false;
   #hangUp: NodeJS.Timeout | undefined;
+  /** Whether the gateway has heard of this peer. */
+  #reported = false;
+  #stopping = false;
 
   constructor(id: number, connection: Connection, report: (message: ChildReport) => void) {
     this.#id = id;
@@ -73,12 +78,20 @@ export class PeerRelay {
     this.#hangUp ??= setTimeout(() => this.#connection.close(CLOSE_CODES.ok), HANG_UP_MS);
   }
 
+  /** The gateway says nothing more. A peer that was told how it ends gets to read it, one that has said nothing yet is still answered, and the others are let go. */
+  stop(): void {
+    this.#stopping = true;
+    if (this.#reported && this.#hangUp === undefined) this.#connection.close(CLOSE_CODES.ok);
+  }
+
   async #relay(stream: ByteStream, helloCame: () => void): Promise<void> {
     const frames = new MessageStream(stream, { maxFrameBytes: MAX_UNAUTHENTICATED_FRAME_BYTES });
     const first = await frames.read();
     if (first === null) return;
     parseRequest(first, PAIRING_METHODS);
     helloCame();
+    if (this.#stopping) return this.end(STOPPING);
+    this.#reported = true;
     const { peer, remoteAddress } = this.#connection;
     const spki = Buffer.from(peer.spkiSha256).toString("hex");
     this.#report({ kind: "peer", id: this.#id, ...remoteAddress, spki, frame: base64(first) });

@@ -12,6 +12,9 @@ import {
 import { readLines } from "../line-pipe.ts";
 import { PeerRelay } from "./peer-relay.ts";
 
+/** How long peers may take to read their last answer once the endpoint is told to stop. Less than the gateway waits before it kills the process. */
+const STOP_MS = 1_000;
+
 /** ALPN of the pairing endpoint. docs/wire.md, "Endpoints". */
 const PAIRING_PROTOCOL = "quaymesh-pair/1";
 
@@ -33,7 +36,11 @@ export async function runPairingChild(transport: Transport): Promise<void> {
     for await (const line of readLines(pipe)) {
       const order = parseOrder(line);
       if (order === undefined) continue;
-      if (order.kind === "stop") break;
+      if (order.kind === "stop") {
+        // Before the loop ends: that closes the pipe, and the gateway kills a process whose pipe is closed.
+        await endpoint.close();
+        break;
+      }
       if (!(await endpoint.obey(order))) break;
     }
   } finally {
@@ -51,9 +58,11 @@ class ChildEndpoint {
   readonly #transport: Transport;
   readonly #report: (message: ChildReport) => void;
   readonly #peers = new Map<number, PeerRelay>();
+  readonly #running = new Set<Promise<void>>();
   #listener: Listener | undefined;
   #accepting: Promise<void> | undefined;
   #nextId = 1;
+  #stopping = false;
 
   constructor(transport: Transport, report: (message: ChildReport) => void) {
     this.#transport = transport;
@@ -79,9 +88,21 @@ class ChildEndpoint {
     }
   }
 
+  /** Answer who is connected, then end. Takes {@link STOP_MS} at most. */
   async close(): Promise<void> {
+    this.#stopping = true;
+    for (const relay of this.#peers.values()) relay.stop();
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, STOP_MS);
+    await Promise.race([this.#idle(), late.promise]);
+    clearTimeout(timer);
     await this.#listener?.close();
     await this.#accepting;
+  }
+
+  /** Resolves when nobody is connected. */
+  async #idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.race(this.#running);
   }
 
   async #listen(order: Extract<ChildOrder, { kind: "listen" }>): Promise<boolean> {
@@ -106,17 +127,17 @@ class ChildEndpoint {
   }
 
   async #accept(listener: Listener): Promise<void> {
-    const relays = new Set<Promise<void>>();
     for await (const connection of listener) {
       const id = this.#nextId++;
       const relay = new PeerRelay(id, connection, this.#report);
+      if (this.#stopping) relay.stop();
       this.#peers.set(id, relay);
       const running = relay.run().finally(() => {
         this.#peers.delete(id);
-        relays.delete(running);
+        this.#running.delete(running);
       });
-      relays.add(running);
+      this.#running.add(running);
     }
-    await Promise.all(relays);
+    await Promise.all(this.#running);
   }
 }

@@ -64,7 +64,10 @@ export class StreamWriter {
     if (this.#state.kind === "ending") return this.#room?.promise;
     if (this.#state.kind === "finished") return undefined;
     if (this.#state.kind === "failed") throw this.#state.error;
-    if (bytes !== undefined && bytes.length > 0) void this.#accept(bytes);
+    if (bytes !== undefined && bytes.length > 0) {
+      if (!this.#pending()) return this.#sendLast(bytes);
+      void this.#accept(bytes);
+    }
     this.#state = ENDING;
     this.#host.wake();
     if (this.#pending()) this.#push();
@@ -125,6 +128,16 @@ export class StreamWriter {
 
   #closedError(): TransportError {
     return this.#state.kind === "failed" ? this.#state.error : streamEnded();
+  }
+
+  // A request or an answer in one piece: nothing to gather it with, and nothing to hold back.
+  #sendLast(bytes: Uint8Array): Promise<void> | undefined {
+    this.#state = ENDING;
+    const sent = this.#send(bytes, true);
+    if (this.isDone) return undefined;
+    if (sent < bytes.length) return this.#hold(bytes.subarray(sent));
+    this.#finish();
+    return undefined;
   }
 
   #pending(): boolean {

@@ -5,7 +5,7 @@ import type { KeyPair } from "@quaymesh/identity";
 import { systemClock, type Clock } from "./clock.ts";
 import { NodeError } from "./errors.ts";
 import { checkKind, encodeBody } from "./events/body.ts";
-import { PublishPump } from "./events/publish-pump.ts";
+import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
 import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
 import { keepRenewed } from "./link/renewal.ts";
@@ -53,6 +53,7 @@ export class Node implements AsyncDisposable {
   readonly #log: NodeLog;
   #identity: NodeIdentity;
   #pump: PublishPump | undefined;
+  #durableAtHello = 0;
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -250,6 +251,7 @@ export class Node implements AsyncDisposable {
 
   #hello(): Hello {
     const { outbox, options } = this.#parts;
+    this.#durableAtHello = outbox.durable;
     return {
       v: WIRE_VERSION,
       method: "session.open",
@@ -293,6 +295,12 @@ export class Node implements AsyncDisposable {
 
   async #publishAll(session: OnlineSession): Promise<void> {
     const { outbox, clock } = this.#parts;
+    // As of the hello: what was recorded since must not hide that this outbox is an older copy of the one the gateway knows.
+    const { ackedSeq } = session.welcome;
+    if (ackedSeq > this.#durableAtHello) {
+      await this.#renumber(outboxBehind(ackedSeq, this.#durableAtHello));
+      await this.#link.settle(session.signal).catch(() => {});
+    }
     while (!session.signal.aborted) {
       const pump = new PublishPump(session, {
         outbox,

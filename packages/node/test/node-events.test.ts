@@ -129,7 +129,10 @@ describe("an outbox and a gateway that no longer agree on the past", () => {
     expect(lines.filter(({ event }) => event === "outbox.renumbered")).toMatchObject([{ level: "error" }]);
   });
 
-  it("go on under a new epoch when this disk was put back to an older state", async () => {
+  it.each([
+    ["what was recorded before they meet", Promise.resolve()],
+    ["what is recorded while they do", undefined],
+  ])("go on under a new epoch when this disk was put back to an older state, with %s", async (_, readyAfter) => {
     await using it = await openScene();
     await it.node.publish("n", "before the backup");
     await it.node.stop();
@@ -143,16 +146,20 @@ describe("an outbox and a gateway that no longer agree on the past", () => {
     await rm(join(it.state, "outbox"), { recursive: true });
     await cp(join(backup.path, "outbox"), join(it.state, "outbox"), { recursive: true });
     await backup[Symbol.asyncDispose]();
+    const gate = Promise.withResolvers<void>();
+    it.gateway.behaviour.readyAfter = readyAfter ?? gate.promise;
     await it.open();
     await it.start();
-    await it.node.publish("n", "after the backup", { flush: true });
-    await it.gateway.until(() => numbers(it.gateway.events).includes("after the backup"));
+    const after = ["after the backup", "and after", "and after that"];
+    for (const text of after) await it.node.publish("n", text, { flush: true });
+    gate.resolve();
+    await it.gateway.until(() => numbers(it.gateway.events).includes(after.at(-1)));
     expect(numbers(it.gateway.events)).toEqual([
       "before the backup",
       "lost",
       "lost too",
       "before the backup",
-      "after the backup",
+      ...after,
     ]);
   });
 });

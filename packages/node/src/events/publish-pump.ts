@@ -162,10 +162,7 @@ export class PublishPump {
   /** A gateway that has more of this epoch than was ever recorded here: this disk was put back to an older state. */
   #checkPast(ackedSeq: number): void {
     const { durable } = this.#options.outbox;
-    if (ackedSeq <= durable) return;
-    throw new NodeError("OUTBOX_BEHIND", `the gateway has ${ackedSeq} events of this outbox, which holds ${durable}`, {
-      details: { expected: ackedSeq + 1, earliest: durable + 1 },
-    });
+    if (ackedSeq > durable) throw outboxBehind(ackedSeq, durable);
   }
 
   async #watchOutbox(signal: AbortSignal): Promise<void> {
@@ -190,4 +187,10 @@ export class PublishPump {
       () => {},
     );
   }
+}
+
+/** The gateway has more of an outbox epoch than the outbox ever held: it is an older copy, and has to go on under a new epoch. */
+export function outboxBehind(ackedSeq: number, durable: number): NodeError {
+  const message = `the gateway has ${ackedSeq} events of this outbox, which holds ${durable}`;
+  return new NodeError("OUTBOX_BEHIND", message, { details: { expected: ackedSeq + 1, earliest: durable + 1 } });
 }

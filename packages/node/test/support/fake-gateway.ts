@@ -33,6 +33,8 @@ export interface FakeGatewayBehaviour {
   answersHeartbeats: boolean;
   /** This many batches are lost on the way in, as far as the node can tell. */
   losesBatches: number;
+  /** `ready` waits for it. */
+  readyAfter: Promise<void>;
   /** Reported as no longer the node's. */
   fenced: { taskId: string; token: number }[];
   leaseMs: number;
@@ -73,6 +75,7 @@ export class FakeGateway implements AsyncDisposable {
     acknowledges: true,
     answersHeartbeats: true,
     losesBatches: 0,
+    readyAfter: Promise.resolve(),
     fenced: [],
     leaseMs: 30_000,
     heartbeatMs: 30_000,
@@ -275,6 +278,7 @@ export class FakeGateway implements AsyncDisposable {
   async #ingest(stream: MessageStream, epoch: string): Promise<void> {
     const log = this.logs.get(epoch) ?? [];
     this.logs.set(epoch, log);
+    await this.behaviour.readyAfter;
     await stream.send({ type: "ready", ackedSeq: log.length });
     for await (const message of stream.messages(parsePublishMessage)) {
       if (message.type === "end") break;

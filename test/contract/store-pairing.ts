@@ -76,6 +76,18 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.pairing.countFailures(since)).toEqual({ hour: 2, day: 2 });
     });
 
+    test("an attempt at no window counts as one of its source, never as failed, and is forgotten once it is judged", async () => {
+      await using under = await open();
+      const { pairing } = under.store;
+      const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
+      const attempt = { windowId: "", prefix: "192.0.2.1", at: T0, ...since };
+      expect(await pairing.recordAttempt({ ...attempt, attemptId: "a" })).toEqual({ hour: 1, day: 1, prefixHour: 1 });
+      expect(await pairing.countFailures(since)).toEqual({ hour: 0, day: 0 });
+      expect(await pairing.recordFailure({ attemptId: "a", windowId: "" })).toBeUndefined();
+      expect(await pairing.countFailures(since)).toEqual({ hour: 0, day: 0 });
+      expect(await pairing.recordAttempt({ ...attempt, attemptId: "b" })).toEqual({ hour: 1, day: 1, prefixHour: 1 });
+    });
+
     test("a request moves only from a state it is in", async () => {
       await using under = await open();
       const { pairing } = under.store;

@@ -196,11 +196,15 @@ describe("budgets", () => {
   });
 
   test("ten wrong proofs an hour over all codes and sources, then wait until the oldest is an hour old", () => {
-    const gateway = opened({}, ticketCode("target nobody hits"));
+    const gateway = new GatewayRoom();
     gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
     const from = sources();
     for (let at = 0; at < 10; at++) {
-      expect(knock(gateway, wrongNode(ticketCode(`guess ${at}`)), from.next().value)).toBe("PAIR_CODE_INVALID");
+      // Three to a code, the last ones to a PIN.
+      const target = at < 9 ? ticketCode(`target ${Math.floor(at / 3)}`) : pinCode("12345678");
+      if (at % 3 === 0) gateway.open(target, { windowId: `target ${at}` });
+      const guess = target.kind === "pin" ? pinCode("00000000") : { ...target, secret: wrong.secret };
+      expect(knock(gateway, wrongNode(guess as never), from.next().value)).toBe("PAIR_CODE_INVALID");
       gateway.now += 1000;
     }
     const refused = rightNode();
@@ -209,6 +213,24 @@ describe("budgets", () => {
     gateway.now += HOUR - 10_001;
     expect(knock(gateway, rightNode(), from.next().value)).toBe("PAIR_RATE_LIMITED");
     gateway.now += 1;
+    expect(knock(gateway, rightNode(), from.next().value)).toBeUndefined();
+  });
+
+  test("what cannot be a guess holds up nobody else: proofs for codes that nobody opened, that another holds, and for a PIN where there is none", () => {
+    const gateway = opened();
+    const from = sources();
+    const claimed = ticketCode("claimed");
+    gateway.open(claimed, { windowId: "claimed" });
+    const holder = rightNode(claimed);
+    gateway.hello(holder.attemptId, holder.hello, holder.key, from.next().value);
+    for (let at = 0; at < 60; at++) {
+      const aims = [ticketCode(`unknown ${at}`), claimed, pinCode("12345678") as never];
+      expect(knock(gateway, wrongNode(aims[at % 3]), from.next().value)).toBe("PAIR_CODE_INVALID");
+    }
+    expect(gateway.state.budget.failedAt).toEqual([]);
+    // They are on disk all the same, as every attempt.
+    expect(gateway.ofKind("persist")).toHaveLength(60);
+    expect(gateway.ofKind("persist").every(({ windowId }) => windowId === undefined)).toBe(true);
     expect(knock(gateway, rightNode(), from.next().value)).toBeUndefined();
   });
 

@@ -14,15 +14,16 @@ export interface PairingStore {
   moveWindow(input: MoveWindow): Promise<WindowRow | undefined>;
 
   /**
-   * Record an attempt before its proof is judged, so that a crash cannot refund it: it counts as failed until {@link PairingStore.recordProof}.
+   * Record an attempt before its proof is judged, so that a crash cannot refund it: it counts as failed until {@link PairingStore.recordProof},
+   * but for one with an empty `windowId`, which guessed at nothing.
    * @returns attempts of this gateway since `hourAgo` and `dayAgo`, and of this prefix since `hourAgo`, this one included
    */
   recordAttempt(input: RecordAttempt): Promise<AttemptCounts>;
-  /** The proof was wrong: count it against the window. @returns the window with its new `failures` */
+  /** The proof was wrong: count it against the window; one that guessed at nothing is forgotten. @returns the window with its new `failures` */
   recordFailure(input: { readonly attemptId: string; readonly windowId: string }): Promise<WindowRow | undefined>;
   /** The proof was right: the attempt counts as failed no more. One that is settled already, or that nobody recorded, changes nothing. */
   recordProof(attemptId: string): Promise<void>;
-  /** Attempts since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. */
+  /** Attempts at a window since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. */
   countFailures(input: { readonly hourAgo: number; readonly dayAgo: number }): Promise<{
     readonly hour: number;
     readonly day: number;
@@ -48,6 +49,7 @@ export interface MoveWindow {
 /** See {@link PairingStore.recordAttempt}. */
 export interface RecordAttempt {
   readonly attemptId: string;
+  /** Empty where the code was unknown, used or another's. */
   readonly windowId: string;
   /** IPv4 /32 or IPv6 /64 the attempt came from. */
   readonly prefix: string;

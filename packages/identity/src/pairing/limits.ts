@@ -2,9 +2,9 @@
 export interface PairingLimits {
   /** Wrong proofs that end a code. */
   readonly failuresPerCode: number;
-  /** Wrong proofs in an hour, over all codes. */
+  /** Wrong proofs in an hour, over all codes; those for a code that is unknown, used or another's are not counted, since they cannot be right. */
   readonly failuresPerHour: number;
-  /** Wrong proofs in a day, over all codes. */
+  /** The same in a day. */
   readonly failuresPerDay: number;
   /** Attempts one source prefix may make in a burst that do not end in a proof. */
   readonly sourceBurst: number;

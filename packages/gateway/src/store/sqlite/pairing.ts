@@ -76,6 +76,8 @@ export function recordFailure(
   db: Database,
   input: { readonly attemptId: string; readonly windowId: string },
 ): WindowRow | undefined {
+  // It guessed at nothing, so there is nothing to remember: strangers with many addresses do not fill the disk.
+  db.run("DELETE FROM pairing_attempts WHERE attempt_id = ? AND window_id = ''", input.attemptId);
   const changed = db.run(
     "UPDATE pairing_attempts SET failed = 1 WHERE attempt_id = ? AND failed = 0 AND proved = 0",
     input.attemptId,
@@ -91,12 +93,12 @@ export function recordProof(db: Database, attemptId: string): void {
   db.run("UPDATE pairing_attempts SET proved = 1 WHERE attempt_id = ? AND failed = 0", attemptId);
 }
 
-/** Attempts that have not proved themselves, since two moments. */
+/** Attempts at a window that have not proved themselves, since two moments. */
 export function countFailures(
   db: Database,
   input: { readonly hourAgo: number; readonly dayAgo: number },
 ): { readonly hour: number; readonly day: number } {
-  const count = "SELECT count(*) FROM pairing_attempts WHERE at >= ? AND proved = 0";
+  const count = "SELECT count(*) FROM pairing_attempts WHERE at >= ? AND proved = 0 AND window_id <> ''";
   return { hour: db.number(count, input.hourAgo), day: db.number(count, input.dayAgo) };
 }
 

@@ -8,7 +8,7 @@ interface Bucket {
 
 /** Guesses made, over all codes and by source. */
 export interface Budget {
-  /** When attempts failed, oldest first; one that is being judged counts as failed until it has proved itself. */
+  /** When guesses at a code failed, oldest first; one that is being judged counts as failed until it has proved itself. Proofs for no code are not among them. */
   readonly failedAt: readonly number[];
   readonly sources: ReadonlyMap<string, Bucket>;
 }

@@ -76,7 +76,7 @@ export type GatewayPairingEffect =
       readonly message: string;
       readonly retryAfterMs: number | undefined;
     }
-  /** Record durably that a guess is about to be judged; answer `persisted` or `persist-failed`. It counts as failed until `settle`. */
+  /** Record durably that a proof is about to be judged; answer `persisted` or `persist-failed`. With a window it counts as failed until `settle`; without one it guesses at nothing and never counts. */
   | {
       readonly kind: "persist";
       readonly attemptId: string;

@@ -13,11 +13,15 @@ import type { Turn } from "./turn.ts";
 type Inspecting = Extract<Attempt, { kind: "inspecting" }>;
 type Persisting = Extract<Attempt, { kind: "persisting" }>;
 
-/** A proof arrives: it goes to disk as a guess before anybody looks at it, so that no crash makes a guess free. */
+/**
+ * A proof arrives: it goes to disk before anybody looks at it, so that no crash makes a guess free. It counts as one over all codes only where the run has a code's secret in
+ * it: against a random one nothing can be guessed, and whoever sends such proofs would lock everybody else out. Their source pays all the same, with its token.
+ */
 export function onProve(turn: Turn, attemptId: string, prove: PairProve): void {
   const attempt = turn.attempts.get(attemptId);
   if (attempt?.kind !== "proving") return;
-  turn.budget = chargeFailure(turn.budget, turn.now);
+  const charged = chargeFailure(turn.budget, turn.now);
+  if (attempt.windowId !== undefined) turn.budget = charged;
   const deadline = turn.now + turn.config.limits.proofMs;
   turn.attempts.set(attemptId, { ...attempt, kind: "persisting", prove, gone: false, deadline, chargedAt: turn.now });
   const { windowId, peer } = attempt;

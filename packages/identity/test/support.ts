@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import {
   createKeyFile,
   IdentityError,
   KeyStore,
+  sha256,
   type IdentityErrorCode,
   type SealingKey,
 } from "@quaymesh/identity";
@@ -63,4 +65,9 @@ export async function expectCode(code: IdentityErrorCode, act: () => unknown): P
   if (!(error instanceof IdentityError)) throw new Error(`expected ${code}, got ${String(error)}`, { cause: error });
   expect(error.code).toBe(code);
   return error;
+}
+
+/** SHA-256 of a certificate's SubjectPublicKeyInfo, read by OpenSSL. */
+export function spkiOf(der: Uint8Array | undefined): Uint8Array {
+  return sha256(new X509Certificate(der ?? new Uint8Array()).publicKey.export({ type: "spki", format: "der" }));
 }

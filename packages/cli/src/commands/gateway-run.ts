@@ -14,6 +14,7 @@ interface Options extends CommonOptions {
   readonly advertise?: readonly string[];
   readonly mesh?: string;
   readonly maxConnections?: number;
+  readonly sealingKey?: string;
   readonly log: LogLevel;
 }
 
@@ -50,6 +51,7 @@ export function gatewayRunCommand(context: Context): Command {
         wholeNumber(1, MAX_CONNECTIONS),
       ),
     )
+    .option("--sealing-key <file>", "the key that seals the authority, where it is not kept in the state directory")
     .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
     .action((options: Options) => run(context, options));
 }
@@ -77,6 +79,7 @@ async function run(context: Context, options: Options): Promise<void> {
       ...(options.listen && { listen: options.listen }),
       ...(options.advertise && { advertise: options.advertise }),
       ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
+      ...(options.sealingKey !== undefined && { sealingKey: await readSealingKey(options.sealingKey) }),
       logger: await gatewayLogger(terminal, options),
       signal,
     });
@@ -89,6 +92,12 @@ async function run(context: Context, options: Options): Promise<void> {
     if (error instanceof GatewayError) throw Object.assign(error, { hint: GATEWAY_ERRORS[error.code].hint });
     throw error;
   }
+}
+
+/** @throws {IdentityError} `STORE_MISSING`, `STORE_PERMISSIONS`, `STORE_READ_FAILED` */
+async function readSealingKey(file: string) {
+  const { readKeyFile } = await import("@quaymesh/identity");
+  return await readKeyFile(file);
 }
 
 function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {

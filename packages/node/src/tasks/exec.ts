@@ -151,9 +151,14 @@ function exitOf(child: ChildProcess): Promise<Exit> {
 
 /** SIGTERM to the group, and SIGKILL to what is left of it. Settles when the command has ended; never rejects. */
 async function stopOnAbort(child: ChildProcess, signal: AbortSignal, ended: Promise<Exit>): Promise<void> {
+  const over = new AbortController();
   const onAbort = (): void => {
     signalGroup(child, "SIGTERM");
-    void delay(KILL_AFTER_MS, undefined, { ref: false }).then(() => signalGroup(child, "SIGKILL"));
+    void delay(KILL_AFTER_MS, undefined, { ref: false, signal: over.signal }).then(
+      () => signalGroup(child, "SIGKILL"),
+      // The group has ended meanwhile, and its number may be somebody else's.
+      () => {},
+    );
   };
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -162,6 +167,7 @@ async function stopOnAbort(child: ChildProcess, signal: AbortSignal, ended: Prom
     // It never ran.
   } finally {
     signal.removeEventListener("abort", onAbort);
+    over.abort();
     // Children that outlive the command would go on without anyone to answer to.
     signalGroup(child, signal.aborted ? "SIGKILL" : "SIGTERM");
   }

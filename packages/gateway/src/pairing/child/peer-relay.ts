@@ -16,7 +16,7 @@ import type { ChildReport } from "../child-protocol.ts";
 /** From TLS to the whole first frame. */
 const HELLO_TIMEOUT_MS = 5_000;
 /** How long a peer may take to hang up once all is said. */
-const HANG_UP_MS = 2_000;
+const HANG_UP_MS = 1_000;
 /** For whoever says hello to an endpoint that is stopping. */
 const STOPPING = encodeFrame(errorFrameOf({ code: "PAIR_CLOSED", message: "no pairing window is open" }));
 
@@ -54,8 +54,11 @@ export class PeerRelay {
       if (cause instanceof ProtocolError) this.end(refusal(cause));
     }
     clearTimeout(late);
+    if (this.#ended) await this.#readOut();
     await this.#writing;
-    this.drop();
+    // A peer that ends its side after we ended ours has read why; there is nothing to wait for.
+    if (this.#ended) this.#connection.close(CLOSE_CODES.ok);
+    else this.drop();
     await this.#connection.closed;
     clearTimeout(this.#hangUp);
   }
@@ -78,10 +81,11 @@ export class PeerRelay {
     this.#hangUp ??= setTimeout(() => this.#connection.close(CLOSE_CODES.ok), HANG_UP_MS);
   }
 
-  /** The gateway says nothing more. A peer that was told how it ends gets to read it, one that has said nothing yet is still answered, and the others are let go. */
+  /** The gateway says nothing more. A peer that was told how it ends gets to read it, and who has not been answered, or says its hello only now, is told that it is too late. */
   stop(): void {
     this.#stopping = true;
-    if (this.#reported && this.#hangUp === undefined) this.#connection.close(CLOSE_CODES.ok);
+    // Its hello may have crossed the order to stop: the gateway then has no way to answer it any more.
+    if (this.#reported && this.#hangUp === undefined) this.end(STOPPING);
   }
 
   async #relay(stream: ByteStream, helloCame: () => void): Promise<void> {
@@ -102,6 +106,15 @@ export class PeerRelay {
       }
     } finally {
       this.#report({ kind: "gone", id: this.#id });
+    }
+  }
+
+  /** Whatever a peer still sends when all is said is dropped, up to its end. */
+  async #readOut(): Promise<void> {
+    try {
+      while (this.#stream !== undefined && (await this.#stream.read()) !== null);
+    } catch {
+      // It is gone.
     }
   }
 

@@ -156,7 +156,7 @@ export class Node implements AsyncDisposable {
 
   /**
    * Stay connected and serve until `signal` aborts or {@link Node.stop} is called; then stop gracefully and return.
-   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`, `STATE_CORRUPT`;
+   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `CLOCK_SKEW`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`, `STATE_CORRUPT`;
    * `NODE_ALREADY_RUNNING` when it runs, `NODE_STOPPED` when it has stopped
    */
   async run(options: RunOptions = {}): Promise<void> {

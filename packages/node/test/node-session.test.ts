@@ -83,7 +83,6 @@ describe("a node's session", () => {
   it.each([
     ["revoked", "DEVICE_REVOKED"],
     ["unknown", "DEVICE_UNKNOWN"],
-    ["expired", "CERTIFICATE_EXPIRED"],
   ] as const)("stops for good when the handshake is refused as %s", async (reason, code) => {
     await using it = await scene({ listens: false });
     await using listener = await it.network.listen({

@@ -19,7 +19,7 @@ export interface CoreParts {
 
 /**
  * Start the core on the mesh endpoint, with a certificate and a key of this start's own.
- * @throws {GatewayError} `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`, `TRANSPORT_UNAVAILABLE`, `STORE_*`
+ * @throws {GatewayError} `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`, `TRANSPORT_UNAVAILABLE`, `STORE_*`; {IdentityError} `CLOCK_SKEW`, `CA_INVALID` where no certificate can be issued at this time
  */
 export async function openCore(options: GatewayOptions, parts: CoreParts): Promise<GatewayCore> {
   const { authority, store, address, clock, logger } = parts;

@@ -22,6 +22,7 @@ import type { GatewayOptions } from "../../src/daemon/options.ts";
 import { stateLayout } from "../../src/daemon/state-directory.ts";
 import { GATEWAY_VERSION } from "../../src/daemon/version.ts";
 import { Follower, TestNode, ticketOf } from "../pairing/node.ts";
+import { systemClock } from "../../src/clock.ts";
 import { spkiOf } from "../pairing/tcp-transport.ts";
 
 const childModule = new URL("../pairing/tcp-child.ts", import.meta.url);
@@ -111,6 +112,21 @@ describe("a gateway", () => {
     const redial = await dial(network, gateway, credentials);
     expect(await redial.closed).toMatchObject({ kind: "transport", code: 0x12c });
     expect(await client.devices.revoke(deviceId)).toEqual(receipt);
+  });
+
+  test("whose clock is from before its mesh says so with both clocks, and leaves the state as it is", async () => {
+    await using directory = await temporary();
+    const first = await Gateway.open(options(directory.path));
+    await first.stop();
+    const year = 365 * 86_400_000;
+    const clock = { ...systemClock, now: () => Date.now() - year };
+    const before = new Date(Date.now() - year).getUTCFullYear();
+    await expect(Gateway.open(options(directory.path, { clock }))).rejects.toMatchObject({
+      code: "CLOCK_SKEW",
+      message: expect.stringMatching(new RegExp(`valid from .* to .*, and this clock says ${before}-`, "u")),
+    });
+    await using again = await Gateway.open(options(directory.path));
+    expect(again.meshId).toBe(first.meshId);
   });
 
   test("keeps its mesh, its devices and its trust over a restart", async () => {

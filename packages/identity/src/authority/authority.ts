@@ -105,14 +105,14 @@ export class Authority {
     return new Uint8Array(hkdfSync("sha256", key, "", `quaymesh ${purpose}`, 32));
   }
 
-  /** The mesh endpoint's certificate, with a new key. @throws {IdentityError} `CA_INVALID` */
+  /** The mesh endpoint's certificate, with a new key. @throws {IdentityError} `CA_INVALID`, `CLOCK_SKEW` */
   async issueGatewayLeaf(options: { readonly now: number }): Promise<EndpointCertificate> {
     return await this.#issueEndpoint({ kind: "gateway" }, options.now);
   }
 
   /**
    * The pairing endpoint's certificate, with a new key. Its `credentials` carry the root too: a node that has only the root's
-   * hash needs the certificate to verify the path. @throws {IdentityError} `CA_INVALID`
+   * hash needs the certificate to verify the path. @throws {IdentityError} `CA_INVALID`, `CLOCK_SKEW`
    */
   async issuePairingLeaf(options: { readonly now: number }): Promise<EndpointCertificate> {
     return await this.#issueEndpoint({ kind: "pairing" }, options.now);
@@ -121,7 +121,7 @@ export class Authority {
   /**
    * A device's certificate for the key of `csr`. Nothing else of the request is used.
    * @param options.expectedSpkiSha256 the key that must have asked: of the TLS session when pairing, of the enrolled device when renewing
-   * @throws {IdentityError} `PAIR_CSR_INVALID`, `PAIR_KEY_MISMATCH`, `VALUE_INVALID` for a bad device id, `CA_INVALID`
+   * @throws {IdentityError} `PAIR_CSR_INVALID`, `PAIR_KEY_MISMATCH`, `VALUE_INVALID` for a bad device id, `CA_INVALID`, `CLOCK_SKEW`
    */
   async issueDeviceLeaf(options: {
     readonly csr: Uint8Array;

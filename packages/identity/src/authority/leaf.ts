@@ -41,13 +41,14 @@ const EXPECTED_EXTENSIONS = [
 
 /**
  * Decide a leaf's dates and serial.
- * @throws {IdentityError} `CA_INVALID` when the issuing CA does not cover `now`
+ * @throws {IdentityError} `CLOCK_SKEW` when `now` is before the issuing CA was made, `CA_INVALID` when that CA has run out
  */
 export function planLeaf(profile: LeafProfile, spki: Uint8Array, issuer: Issuer, now: number): LeafPlan {
   const { notBefore, notAfter } = issuer.certificate;
   if (now < notBefore.getTime() || now >= notAfter.getTime()) {
     throw new IdentityError(
-      "CA_INVALID",
+      // A CA is older than what it issues: a clock from before it is the one that is wrong.
+      now < notBefore.getTime() ? "CLOCK_SKEW" : "CA_INVALID",
       `the issuing CA is valid from ${notBefore.toISOString()} to ${notAfter.toISOString()}, and this clock says ${new Date(now).toISOString()}`,
     );
   }

@@ -61,7 +61,10 @@ export function pathFault(chain: readonly PathCertificate[]): string | undefined
 }
 
 /** A sentence with both clocks when `now` (Unix milliseconds) is outside a certificate's life. */
-export function dateFault({ notBefore, notAfter }: PathCertificate, now: number): string | undefined {
+export function dateFault(
+  { notBefore, notAfter }: Pick<PathCertificate, "notBefore" | "notAfter">,
+  now: number,
+): string | undefined {
   const here = new Date(now).toISOString();
   if (now < notBefore) {
     return `the certificate is valid from ${new Date(notBefore).toISOString()}, and this clock says ${here}`;

@@ -2,6 +2,7 @@ import type { PeerIdentity, RefusalReason } from "@quaymesh/protocol";
 import { timingSafeEqualBytes } from "../bytes.ts";
 import { IdentityError } from "../errors.ts";
 import { LeafCache } from "./leaf-cache.ts";
+import { dateFault } from "./path.ts";
 import type { DeviceLeaf } from "./read-leaf.ts";
 import type { EnrolledCertificate, Freshness, TrustSnapshot } from "./records.ts";
 
@@ -153,8 +154,8 @@ export class TrustIndex {
     if (leaf.meshId !== this.#meshId) return refuse("unknown", `the certificate is of mesh ${leaf.meshId}`);
     if (this.#revoked.has(deviceId)) return refuse("revoked", "the device is revoked");
     if (!this.#isFresh(now)) return refuse("denied", "the trust index is out of touch with the store");
-    if (now < leaf.notBefore) return refuse("expired", "the certificate is not valid yet");
-    if (now >= leaf.notAfter) return refuse("expired", "the certificate has expired");
+    const skew = dateFault(leaf, now);
+    if (skew !== undefined) return refuse("expired", skew);
     const known = this.#enrolled.get(deviceId)?.find((certificate) => certificate.serial === serial);
     if (known === undefined) return refuse("unknown", "the certificate is not enrolled");
     if (!timingSafeEqualBytes(known.spkiSha256, spkiSha256))

@@ -24,7 +24,7 @@ const CODES: Readonly<Record<DialVerdict, NodeErrorCode>> = {
 const SENTENCES: Readonly<Record<DialVerdict, string>> = {
   busy: "the gateway has as many connections as it allows",
   revoked: "this device was revoked (certificate_revoked): pair it again if that was not meant",
-  expired: "this device's certificate has expired (certificate_expired): pair it again",
+  expired: "a certificate is not valid by one of the two clocks (certificate_expired): compare both machines' clocks",
   unknown: "the gateway does not know this device (certificate_unknown): pair it again",
   denied: "the gateway does not let this device in (access_denied)",
   untrusted: "the gateway does not accept this device's certificate: it is of another mesh",

@@ -16,6 +16,7 @@ import type { Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
 import { MESH_PROTOCOL } from "../protocols.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
+import { withClocks } from "./clocks.ts";
 import { failureOf, failureOfClose, type LinkFailure } from "./failure.ts";
 import { Observable } from "./observable.ts";
 import { Session, type SessionEnd, type SessionHooks } from "./session.ts";
@@ -94,7 +95,7 @@ export class Link {
 
   /**
    * Stay connected until `signal` aborts.
-   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `GATEWAY_REFUSED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`
+   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `CLOCK_SKEW`, `GATEWAY_REFUSED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
@@ -106,7 +107,8 @@ export class Link {
     try {
       while (!signal.aborted && !this.#isLeaving) {
         attempt += 1;
-        const end = await this.#once(attempt, signal);
+        const once = await this.#once(attempt, signal);
+        const end = { ...once, failure: withClocks(once.failure, this.#options.identity(), clock.now()) };
         if (signal.aborted || this.#isLeaving) break;
         if (end.wasOnline) attempt = 1;
         const plan = planRedial(end.failure.verdict, attempt, clock.random(), {

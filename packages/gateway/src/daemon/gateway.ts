@@ -36,6 +36,8 @@ interface GatewayParts {
   readonly logger: Logger;
   /** Disposed last to first: lock, store, core, pairing. */
   readonly resources: AsyncDisposableStack;
+  /** Resolves when the store has broken; often never. */
+  readonly storeBroken: Promise<GatewayError>;
 }
 
 /** A running gateway: mesh endpoint, pairing, store and the admin socket. */
@@ -89,6 +91,8 @@ export class Gateway implements AsyncDisposable {
       throw cause;
     }
     gateway.#stopOn(options.signal);
+    // Without its store a gateway could admit devices and not revoke one: it must not go on.
+    void gateway.#parts.storeBroken.then((error) => gateway.#giveUp(error));
     gateway.#parts.logger.info(
       { meshId: gateway.meshId, mesh: gateway.meshName, addresses: gateway.addresses, socket: gateway.adminSocket },
       "the gateway runs",
@@ -96,12 +100,15 @@ export class Gateway implements AsyncDisposable {
     return gateway;
   }
 
-  /** Settles when the gateway has stopped; rejects where stopping failed. */
+  /** Settles when the gateway has stopped; rejects where stopping failed, or where it had to stop because its store broke. */
   get stopped(): Promise<void> {
     return this.#stopped.promise;
   }
 
-  /** Resolves once the gateway has stopped: because `signal` aborted, or it was told to. */
+  /**
+   * Resolves once the gateway has stopped: because `signal` aborted, or it was told to.
+   * @throws {GatewayError} `STORE_FAILED` where it stopped because its store broke
+   */
   async run(options?: { readonly signal?: AbortSignal }): Promise<void> {
     this.#stopOn(options?.signal);
     await this.stopped;
@@ -124,6 +131,15 @@ export class Gateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /** Stop because it cannot go on; whoever waits for the end hears why. */
+  #giveUp(error: GatewayError): void {
+    this.#stopping ??= this.#stop(DEFAULT_RETRY_AFTER_MS).then(
+      () => this.#stopped.reject(error),
+      // What fails on the way down does so because of the store.
+      () => this.#stopped.reject(error),
+    );
   }
 
   async #serve(): Promise<void> {
@@ -188,12 +204,16 @@ async function openParts(
   const { sealingKey, signal } = options;
   const authority = await openAuthority(layout, { meshName, now: clock.now(), ...(sealingKey && { sealingKey }) });
   const file = { path: layout.database, generationPath: layout.generation };
-  const store = opening.use(await openSqliteStore({ ...file, logger, ...(signal && { signal }) }));
+  const broken = Promise.withResolvers<GatewayError>();
+  const store = opening.use(
+    await openSqliteStore({ ...file, logger, onBroken: broken.resolve, ...(signal && { signal }) }),
+  );
   const core = opening.use(await openCore(options, { authority, store, address: listen, clock, logger }));
   const hosts = advertisedHosts(listen.host, options.advertise);
   const addresses = hosts.map((host) => formatAddress({ host, port: core.address.port }));
   const common = { authority, store, core, clock, logger };
   const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses, listen }));
   const version = options.version ?? GATEWAY_VERSION;
-  return { layout, authority, core, pairing, addresses, version, logger, resources: opening.move() };
+  const storeBroken = broken.promise;
+  return { layout, authority, core, pairing, addresses, version, logger, storeBroken, resources: opening.move() };
 }

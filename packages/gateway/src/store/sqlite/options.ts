@@ -1,3 +1,4 @@
+import type { GatewayError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 
 /** What {@link openSqliteStore} takes. */
@@ -14,5 +15,7 @@ export interface SqliteStoreOptions {
   /** Writes that may wait for their commit; more are refused `STORE_OVERLOADED`. Default 16384. */
   readonly maxQueuedWrites?: number;
   readonly logger?: Logger;
+  /** Called once, when a thread of the store has broken: nothing can be stored or read any more. */
+  readonly onBroken?: (error: GatewayError) => void;
   readonly signal?: AbortSignal;
 }

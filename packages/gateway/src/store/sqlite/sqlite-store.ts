@@ -23,8 +23,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const seenGeneration = generationPath === undefined ? 0 : await readGeneration(generationPath);
   const health = new Health();
   const watchers = new Watchers();
-  const onFailure = (error: GatewayError) =>
+  let broken = false;
+  const onFailure = (error: GatewayError): void => {
     logger?.error({ code: error.code, error }, "the store has failed: nothing is stored or read any more");
+    if (!broken) options.onBroken?.(error);
+    broken = true;
+  };
   const [writer, reader] = await openBoth(
     {
       role: { kind: "write", file: { path, seenGeneration, maxBytes: options.maxBytes ?? 0 } },

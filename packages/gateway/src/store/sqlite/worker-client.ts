@@ -55,7 +55,10 @@ export class WorkerClient {
     this.generation = opened.generation;
     worker.on("message", (message: FromWorker) => this.#onMessage(message));
     worker.on("error", (error) => this.#fail(error));
-    this.#exited = once(worker, "exit").then(() => this.#fail(undefined));
+    this.#exited = once(worker, "exit").then(() => {
+      // Nobody asked it to end: it broke, if without a word.
+      this.#fail(this.#closed ? undefined : new Error("it ended"));
+    });
   }
 
   /**

@@ -134,11 +134,11 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** Stop because it cannot go on; whoever waits for the end hears why. */
-  #giveUp(error: GatewayError): void {
+  #giveUp(reason: GatewayError): void {
     this.#stopping ??= this.#stop(DEFAULT_RETRY_AFTER_MS).then(
-      () => this.#stopped.reject(error),
+      () => this.#stopped.reject(reason),
       // What fails on the way down does so because of the store.
-      () => this.#stopped.reject(error),
+      () => this.#stopped.reject(reason),
     );
   }
 

@@ -37,7 +37,7 @@ export async function revokeDevice(deviceId: string, reason: string, context: Re
   // No await between these two: a connection is either found here, or looks itself up after the index has changed.
   if (!repeated) trust.revoke(deviceId, epoch);
   const sessions = registry.of(deviceId);
-  for (const session of sessions) session.feed({ kind: "revoke", epoch, reason: kept, now: clock.monotonicMs() });
+  for (const session of sessions) session.revoke(epoch, kept);
   await Promise.all(sessions.map((session) => session.connection.closed));
   if (repeated) return receipt;
   const closedMs = clock.monotonicMs() - started;

@@ -146,6 +146,13 @@ export class LiveSession {
     await this.#close(CLOSE_CODES.protocol, error.code);
   }
 
+  /** The device is revoked. A session that is over already, and gives its peer a moment to read why, gives no such moment any more. */
+  revoke(epoch: number, reason: string): void {
+    const isOver = this.#state.kind === "closed";
+    this.feed({ kind: "revoke", epoch, reason, now: this.context.clock.monotonicMs() });
+    if (isOver) this.connection.close(CLOSE_CODES.revoked, "revoked");
+  }
+
   /** Resolves when the node may send more: its heartbeats do not pile up. */
   async roomForMore(): Promise<void> {
     if (this.#waitingHeartbeats >= MAX_WAITING_HEARTBEATS) await this.#heartbeats;
@@ -203,7 +210,7 @@ export class LiveSession {
   async #offline(end: SessionEnd): Promise<void> {
     const { registry, dispatch, store, logger, clock } = this.context;
     const wasCurrent = registry.current(this.deviceId) === this;
-    registry.remove(this);
+    registry.retire(this);
     dispatch.offline(this);
     logger.info({ device: this.deviceId, sessionEpoch: this.sessionEpoch, end }, "device is offline");
     if (end === "left") this.connection.close(CLOSE_CODES.ok, "bye");

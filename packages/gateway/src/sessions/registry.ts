@@ -42,6 +42,11 @@ export class SessionRegistry implements SessionService {
     if (known?.delete(session) !== true) return;
     this.#connections -= 1;
     if (known.size === 0) this.#sessions.delete(session.deviceId);
+    this.retire(session);
+  }
+
+  /** The session is over, while its connection may take a moment to close: it counts no more, and can still be found. */
+  retire(session: LiveSession): void {
     if (this.#current.get(session.deviceId) === session) this.#current.delete(session.deviceId);
   }
 

@@ -95,6 +95,28 @@ test("a control stream that breaks the protocol is told so before the connection
   expect(await node.closed).toMatchObject({ code: 0x40 });
 });
 
+test.each([
+  [
+    "was refused",
+    async (gateway: TestGateway, device: string) => await opened(gateway, device, hello(device, { v: 2 })),
+  ],
+  [
+    "broke the protocol",
+    async (gateway: TestGateway, device: string) => {
+      const { connection, control } = await gateway.connect(device);
+      await control.sendFrame(new Uint8Array([0, 0, 0, 1, 0xff]));
+      return { connection, stream: control };
+    },
+  ],
+] as const)("a revocation does not wait for a session that %s to be read about", async (_, open) => {
+  await using gateway = await testGateway({ clock: new FakeClock() });
+  const device = await gateway.enroll("a");
+  const { connection, stream } = await open(gateway, device);
+  await expect(stream.expect(parseGatewayControl)).rejects.toMatchObject({ name: "RemoteError" });
+  expect(await gateway.core.devices.revoke(device, { reason: "sold" })).toMatchObject({ sessionsClosed: 1 });
+  expect(await connection.closed).toMatchObject({ kind: "application", code: 0x52 });
+});
+
 test("half a frame on the control stream is a timeout", async () => {
   const clock = new FakeClock();
   await using gateway = await testGateway({ clock });

@@ -29,7 +29,7 @@ const u32 = (value: number): Buffer => {
 };
 
 /** A variable-length integer in its four-byte form (RFC 9000 section 16). */
-export const varint4 = (value: number): Buffer => u32(0x8000_0000 + value);
+const varint4 = (value: number): Buffer => u32(0x8000_0000 + value);
 
 /** A CRYPTO frame. */
 export const cryptoFrame = (offset: number, data: Buffer): Buffer =>

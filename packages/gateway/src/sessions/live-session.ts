@@ -107,9 +107,12 @@ export class LiveSession {
       for await (const stream of this.connection.incomingStreams) this.#work.run(() => serveStream(stream, this));
     });
     await this.connection.closed;
+    const { registry } = this.context;
+    registry.remove(this);
     await this.#work.settled();
     this.#cancelTimer();
-    this.context.registry.remove(this);
+    // Registered after all, by work that was under way when the connection went.
+    registry.retire(this);
     this.#over.resolve();
   }
 

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import {
   certificatesFromPem,
-  createCsr,
   describeChain,
   fingerprint,
   judgeChain,
@@ -21,6 +20,7 @@ import { leafProfile } from "../src/authority/profile.ts";
 import { X509Certificate as ParsedCertificate } from "../src/keys/x509.ts";
 import {
   createMesh,
+  issue,
   spkiOf,
   DEVICE_ID,
   expectCode,
@@ -38,16 +38,6 @@ let device: KeyPair;
 let first: IssuedDeviceCertificate;
 let pairingChain: Uint8Array[];
 let gatewayChain: Uint8Array[];
-
-async function issue(
-  from: TestMesh,
-  keyPair: KeyPair,
-  deviceId = DEVICE_ID,
-  now = NOW,
-): Promise<IssuedDeviceCertificate> {
-  const csr = await createCsr(keyPair);
-  return await from.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: keyPair.spkiSha256, now });
-}
 
 beforeAll(async () => {
   await using one = await TemporaryDirectory.open();

@@ -4,11 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   Authority,
+  createCsr,
   createKeyFile,
   IdentityError,
+  type KeyPair,
   KeyStore,
   sha256,
   type IdentityErrorCode,
+  type IssuedDeviceCertificate,
   type SealingKey,
 } from "@quaymesh/identity";
 import { expect } from "vitest";
@@ -70,4 +73,15 @@ export async function expectCode(code: IdentityErrorCode, act: () => unknown): P
 /** SHA-256 of a certificate's SubjectPublicKeyInfo, read by OpenSSL. */
 export function spkiOf(der: Uint8Array | undefined): Uint8Array {
   return sha256(new X509Certificate(der ?? new Uint8Array()).publicKey.export({ type: "spki", format: "der" }));
+}
+
+/** A certificate for a device of `from`. */
+export async function issue(
+  from: TestMesh,
+  keyPair: KeyPair,
+  deviceId = DEVICE_ID,
+  now = NOW,
+): Promise<IssuedDeviceCertificate> {
+  const csr = await createCsr(keyPair);
+  return await from.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: keyPair.spkiSha256, now });
 }

@@ -2,7 +2,6 @@ import { X509Certificate } from "node:crypto";
 import * as fc from "fast-check";
 import {
   certificatesFromPem,
-  createCsr,
   KeyPair,
   readDeviceLeaf,
   selfSignedCredentials,
@@ -25,6 +24,7 @@ import { LeafCache } from "../src/trust/leaf-cache.ts";
 import { malleate } from "./malleate.ts";
 import {
   createMesh,
+  issue,
   spkiOf,
   DEVICE_ID,
   expectCode,
@@ -43,16 +43,6 @@ let first: IssuedDeviceCertificate;
 let second: IssuedDeviceCertificate;
 let elsewhere: IssuedDeviceCertificate;
 let gatewayChain: Uint8Array[];
-
-async function issue(
-  from: TestMesh,
-  keyPair: KeyPair,
-  deviceId = DEVICE_ID,
-  now = NOW,
-): Promise<IssuedDeviceCertificate> {
-  const csr = await createCsr(keyPair);
-  return await from.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: keyPair.spkiSha256, now });
-}
 
 beforeAll(async () => {
   await using one = await TemporaryDirectory.open();

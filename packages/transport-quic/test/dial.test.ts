@@ -2,7 +2,7 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { createQuicTransport } from "@quaymesh/transport-quic";
-import { openProxy } from "./support/proxy.ts";
+import { openProxy } from "../../../test/network/proxy.ts";
 import { SERVER_NAME } from "./support/certificates.ts";
 import { PROTOCOL, accept, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
 

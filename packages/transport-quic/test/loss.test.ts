@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { ByteStream, Connection } from "@quaymesh/protocol";
 import { accept, ask, nextStream, openMesh, readAll, serveEchoOnAll } from "./support/mesh.ts";
-import { openProxy } from "./support/proxy.ts";
+import { openProxy } from "../../../test/network/proxy.ts";
 
 // Off-the-machine datagrams: with 16 KiB most streams of these tests would share a datagram.
 const transport = { datagramBytes: 1350 };

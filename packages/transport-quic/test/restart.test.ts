@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { accept, ask, nextStream, openMesh, serveEcho } from "./support/mesh.ts";
-import { openProxy } from "./support/proxy.ts";
+import { openProxy } from "../../../test/network/proxy.ts";
 
 const RESET = { kind: "transport", byPeer: true, reason: "stateless reset" };
 /** One interval without a question, as something was heard in it, and one with. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { accept, ask, nextStream, openMesh, readAll, serveEchoOnAll } from "./support/mesh.ts";
-import { openProxy } from "./support/proxy.ts";
+import { openProxy } from "../../../test/network/proxy.ts";
 
 const KIB = 1024;
 

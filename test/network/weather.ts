@@ -1,0 +1,144 @@
+import type { Random } from "./random.ts";
+
+/** What a path does to the datagrams of one direction. Shares are 0 to 1; what is left out does not happen. */
+export interface Weather {
+  readonly loss?: number;
+  /** Share that comes twice. */
+  readonly duplication?: number;
+  /** Share that is overtaken by up to {@link MOST_OVERTAKING} of those that follow. */
+  readonly reordering?: number;
+  /** Share with one bit flipped. */
+  readonly corruption?: number;
+  /** Added to each datagram's way, plus a random part of `jitterMs`. */
+  readonly delayMs?: number;
+  readonly jitterMs?: number;
+  /** What the path carries. Datagrams wait their turn, and one that finds `queueBytes` waiting is dropped. */
+  readonly bytesPerSecond?: number;
+  /** Default 65536. */
+  readonly queueBytes?: number;
+  /** Longer datagrams vanish, as on a path with a small MTU whose routers tell nobody. */
+  readonly maxBytes?: number;
+}
+
+/** What happened to datagrams, by number. */
+export interface WeatherCounts {
+  seen: number;
+  lost: number;
+  duplicated: number;
+  reordered: number;
+  corrupted: number;
+  oversized: number;
+  queueFull: number;
+}
+
+/** A datagram that arrives, `afterMs` from now. */
+export interface Arrival {
+  readonly datagram: Uint8Array;
+  readonly afterMs: number;
+}
+
+/** How many datagrams can overtake one. */
+export const MOST_OVERTAKING = 8;
+const DEFAULT_QUEUE_BYTES = 65_536;
+
+interface HeldBack {
+  readonly datagram: Uint8Array;
+  /** How many more go first. */
+  ahead: number;
+}
+
+/**
+ * Decides what becomes of each datagram of one direction. Sees no clock and no socket: time comes in, arrivals come out. A datagram that is overtaken waits for others, not for
+ * a time, so that a path that falls silent has lost it.
+ */
+export class Sky {
+  readonly #random: Random;
+  #weather: Weather;
+  #heldBack: HeldBack[] = [];
+  /** When the path has carried all that waits. */
+  #freeAtMs = 0;
+  readonly counts: WeatherCounts = {
+    seen: 0,
+    lost: 0,
+    duplicated: 0,
+    reordered: 0,
+    corrupted: 0,
+    oversized: 0,
+    queueFull: 0,
+  };
+
+  constructor(weather: Weather, random: Random) {
+    this.#weather = weather;
+    this.#random = random;
+  }
+
+  /** Datagrams that did not arrive. */
+  get dropped(): number {
+    return this.counts.lost + this.counts.oversized + this.counts.queueFull;
+  }
+
+  /** From now on. */
+  change(weather: Weather): void {
+    this.#weather = weather;
+  }
+
+  /** @param nowMs of any steady clock */
+  pass(datagram: Uint8Array, nowMs: number): Arrival[] {
+    const { maxBytes = Infinity, loss = 0, duplication = 0 } = this.#weather;
+    this.counts.seen += 1;
+    if (datagram.length > maxBytes) {
+      this.counts.oversized += 1;
+      return [];
+    }
+    if (this.#happens(loss)) {
+      this.counts.lost += 1;
+      return [];
+    }
+    const leaving = this.#overtake(this.#corrupted(datagram));
+    const twice = leaving.flatMap((each) => {
+      if (!this.#happens(duplication)) return [each];
+      this.counts.duplicated += 1;
+      return [each, each];
+    });
+    return twice.flatMap((each) => this.#carry(each, nowMs));
+  }
+
+  #happens(share: number): boolean {
+    return share > 0 && this.#random() < share;
+  }
+
+  #corrupted(datagram: Uint8Array): Uint8Array {
+    if (datagram.length === 0 || !this.#happens(this.#weather.corruption ?? 0)) return datagram;
+    this.counts.corrupted += 1;
+    const copy = new Uint8Array(datagram);
+    const at = Math.floor(this.#random() * copy.length);
+    copy[at] = (copy[at] ?? 0) ^ (1 << Math.floor(this.#random() * 8));
+    return copy;
+  }
+
+  #overtake(datagram: Uint8Array): Uint8Array[] {
+    for (const held of this.#heldBack) held.ahead -= 1;
+    const caughtUp = this.#heldBack.filter((held) => held.ahead <= 0).map((held) => held.datagram);
+    this.#heldBack = this.#heldBack.filter((held) => held.ahead > 0);
+    if (!this.#happens(this.#weather.reordering ?? 0)) return [datagram, ...caughtUp];
+    this.counts.reordered += 1;
+    this.#heldBack.push({ datagram, ahead: 1 + Math.floor(this.#random() * MOST_OVERTAKING) });
+    return caughtUp;
+  }
+
+  #carry(datagram: Uint8Array, nowMs: number): Arrival[] {
+    const { bytesPerSecond, queueBytes = DEFAULT_QUEUE_BYTES, delayMs = 0, jitterMs = 0 } = this.#weather;
+    let waitMs = 0;
+    if (bytesPerSecond !== undefined) {
+      const startMs = Math.max(nowMs, this.#freeAtMs);
+      if (((startMs - nowMs) * bytesPerSecond) / 1000 + datagram.length > queueBytes) {
+        this.counts.queueFull += 1;
+        return [];
+      }
+      this.#freeAtMs = startMs + (datagram.length * 1000) / bytesPerSecond;
+      waitMs = this.#freeAtMs - nowMs;
+    }
+    const jitter = jitterMs > 0 ? jitterMs * this.#random() : 0;
+    return [{ datagram, afterMs: waitMs + delayMs + jitter }];
+  }
+}

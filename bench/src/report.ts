@@ -1,4 +1,4 @@
-import { systemsOf, type Samples } from "./run.ts";
+import { systemsOf, type Failure, type Measurements, type Samples } from "./run.ts";
 import { median, range, significant } from "./stats.ts";
 import { OURS, type RowSpec, type Sample, type Suite } from "./suite.ts";
 
@@ -16,7 +16,9 @@ export interface ResultRow {
   readonly ratios: BySystem;
   /** The ratio to reach, by peer; peers without a goal are not listed. */
   readonly goal: BySystem;
-  /** Whether every goal is reached; `null` where none of the row's goals was measured. */
+  /** What our own figure must be at most or at least, by {@link ResultRow.better}; `null` where that is left to ratios. */
+  readonly bound: number | null;
+  /** Whether every goal and bound is reached; `null` where none was measured. A goal whose peer failed counts as not measured. */
   readonly met: boolean | null;
   /** Lowest and highest value, by system. */
   readonly ranges: BySystem<readonly [number, number]>;
@@ -34,32 +36,50 @@ export interface Result {
   readonly rounds: number;
   /** True for `--quick`: the figures say that it works, not how fast it is. */
   readonly quick: boolean;
+  /** The suite's own numbers, by name: how many sessions, for instance. */
+  readonly settings: Readonly<Record<string, number>>;
   readonly machine: { readonly node: string; readonly os: string; readonly cores: number };
   readonly rows: readonly ResultRow[];
+  /** Cells of peers that could not be measured, or not to the end. */
+  readonly failures: readonly Failure[];
 }
 
-/** Whether `ratio` (ours to the peer) reaches `goal`. */
-export function reaches(row: Pick<RowSpec, "better">, ratio: number, goal: number): boolean {
-  return row.better === "lower" ? ratio <= goal : ratio >= goal;
+/** Whether `figure` (ours to the peer, or ours alone) reaches `goal`. */
+export function reaches(row: Pick<RowSpec, "better">, figure: number, goal: number): boolean {
+  return row.better === "lower" ? figure <= goal : figure >= goal;
 }
 
 /**
- * Put samples together.
- * @throws {Error} when a cell of a measured row has no sample
+ * Put samples together. A peer without a sample in a row is left out of it; `failures` says why.
+ * @throws {Error} when a row of ours has no sample
  */
 export function resultOf(
   suite: Suite,
-  samples: Samples,
-  run: { readonly rows: readonly RowSpec[]; readonly peers: readonly string[] } & Omit<Result, "suite" | "rows">,
+  found: Measurements,
+  run: { readonly rows: readonly RowSpec[]; readonly peers: readonly string[] } & Omit<
+    Result,
+    "suite" | "rows" | "failures"
+  >,
 ): Result {
-  const { rows, peers, reps, rounds, quick, machine } = run;
-  return { suite: suite.name, reps, rounds, quick, machine, rows: rows.map((row) => resultRow(row, samples, peers)) };
+  const { rows, peers, ...rest } = run;
+  const { samples, failures } = found;
+  return { suite: suite.name, ...rest, rows: rows.map((row) => resultRow(row, samples, peers)), failures };
+}
+
+/** Peers that have a goal in a row of `result` and could not be measured there. */
+export function goalsUnmeasured(suite: Suite, result: Result): readonly Failure[] {
+  return result.failures.filter(({ work, system }) => {
+    const goal = suite.rows.find((row) => row.work === work)?.goals[system];
+    const isThere = result.rows.find((row) => row.work === work)?.peers[system] !== undefined;
+    return goal != null && !isThere;
+  });
 }
 
 function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): ResultRow {
-  const cells = new Map(systemsOf(row, chosen).map((system) => [system, cellOf(samples, row.work, system)]));
   const ours = cellOf(samples, row.work, OURS);
-  const peers = [...cells.keys()].filter((system) => system !== OURS);
+  const measured = systemsOf(row, chosen).filter((system) => samples.get(row.work)?.has(system));
+  const cells = new Map(measured.map((system) => [system, cellOf(samples, row.work, system)]));
+  const peers = measured.filter((system) => system !== OURS);
   const middle = (list: readonly Sample[]) => significant(median(list.map(({ value }) => value)));
   const byPeer = <T>(figure: (list: readonly Sample[]) => T) =>
     Object.fromEntries(peers.map((peer) => [peer, figure(cellOf(samples, row.work, peer))]));
@@ -75,17 +95,22 @@ function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): R
     peers: byPeer(middle),
     ratios,
     goal,
-    met: verdict(row, ratios, goal),
+    bound: row.bound ?? null,
+    met: verdict(row, middle(ours), { ratios, goal }),
     ranges: Object.fromEntries([...cells].map(([system, list]) => [system, rangeOf(list.map(({ value }) => value))])),
     ratioRanges: byPeer((list) => rangeOf(list.map(({ value }, index) => (ours[index]?.value ?? Number.NaN) / value))),
     extra: extrasOf(cells),
   };
 }
 
-function verdict(row: RowSpec, ratios: BySystem, goal: BySystem): boolean | null {
-  const goals = Object.entries(goal);
-  if (goals.length === 0) return null;
-  return goals.every(([peer, wanted]) => reaches(row, ratios[peer] ?? Number.NaN, wanted));
+function verdict(
+  row: RowSpec,
+  ours: number,
+  { ratios, goal }: { readonly ratios: BySystem; readonly goal: BySystem },
+): boolean | null {
+  const judged = Object.entries(goal).map(([peer, wanted]) => reaches(row, ratios[peer] ?? Number.NaN, wanted));
+  if (row.bound !== undefined) judged.push(reaches(row, ours, row.bound));
+  return judged.length === 0 ? null : judged.every(Boolean);
 }
 
 function rangeOf(values: readonly number[]): readonly [number, number] {

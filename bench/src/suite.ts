@@ -13,6 +13,21 @@ export interface RowSpec {
   readonly about: string;
   /** Peers of this row, each with the ratio that must be reached or `null` where it is shown for orientation only. */
   readonly goals: Readonly<Record<string, number | null>>;
+  /** What our own figure must be at most (`lower`) or at least (`higher`), in the row's unit, whatever the peers do. */
+  readonly bound?: number;
+}
+
+/** A number of a suite that the command line may change. */
+export interface SettingSpec {
+  /** As the command line has it: `sessions` for `--sessions N`. */
+  readonly name: string;
+  /** A few words for people. */
+  readonly about: string;
+  readonly default: number;
+  /** With `--quick`. */
+  readonly quick: number;
+  readonly least: number;
+  readonly most: number;
 }
 
 /** How long one sample is warmed up and then measured. The same for every system of a run. */
@@ -50,6 +65,10 @@ export interface RigOptions {
   readonly systems: readonly string[];
   /** Where to write CPU profiles, or `null`. */
   readonly profileDir: string | null;
+  /** A value for each of {@link Suite.settings}, by name. */
+  readonly settings: Readonly<Record<string, number>>;
+  /** Tell people what goes on within a long measurement. */
+  readonly note: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -57,7 +76,14 @@ export interface RigOptions {
 export interface Suite {
   readonly name: string;
   readonly about: string;
+  /** How long a plain run takes, in words. */
+  readonly takes: string;
   readonly rows: readonly RowSpec[];
+  /** Peers that are measured only when they are named: slow ones, for orientation. */
+  readonly optionalPeers: readonly string[];
+  readonly settings: readonly SettingSpec[];
+  /** Repetitions of a plain run. */
+  readonly reps: number;
   readonly plan: Plan;
   /** For `--quick`: a look at whether it works, not a figure to quote. */
   readonly quickPlan: Plan;

@@ -1,4 +1,4 @@
-import type { Plan, Rig, RigOptions, RowSpec, Sample, Suite } from "../src/suite.ts";
+import type { Plan, Rig, RigOptions, RowSpec, Sample, SettingSpec, Suite } from "../src/suite.ts";
 
 /** Rows of a suite that measures nothing real: one where less is better, one where more is, each with a peer to reach and one to look at. */
 export const LATENCY: RowSpec = {
@@ -13,8 +13,11 @@ export const THROUGHPUT: RowSpec = {
   unit: "req/s",
   better: "higher",
   about: "how many",
-  goals: { slow: 2 },
+  goals: { slow: 2, odd: null },
 };
+
+/** How large, whatever it is. */
+export const SIZE: SettingSpec = { name: "size", about: "how large", default: 100, quick: 10, least: 2, most: 1000 };
 
 /** One round. */
 export const PLAN: Plan = {
@@ -30,9 +33,9 @@ export function fakeSuite(figure: (work: string, system: string, rep: number) =>
 } {
   const log: string[] = [];
   let rep = 0;
-  const open = async ({ systems }: RigOptions): Promise<Rig> => {
+  const open = async ({ systems, settings }: RigOptions): Promise<Rig> => {
     rep++;
-    log.push(`open ${systems.join(" ")}`);
+    log.push(`open ${systems.join(" ")}${settings["size"] === undefined ? "" : ` of ${String(settings["size"])}`}`);
     return {
       measure: async (work, system, { warmupMs }) => {
         log.push(`${work} ${system}${warmupMs === PLAN.first.warmupMs ? "" : " again"}`);
@@ -44,7 +47,18 @@ export function fakeSuite(figure: (work: string, system: string, rep: number) =>
     };
   };
   return {
-    suite: { name: "fake", about: "figures made up", rows: [LATENCY, THROUGHPUT], plan: PLAN, quickPlan: PLAN, open },
+    suite: {
+      name: "fake",
+      about: "figures made up",
+      takes: "no time",
+      rows: [LATENCY, THROUGHPUT],
+      optionalPeers: ["odd"],
+      settings: [SIZE],
+      reps: 3,
+      plan: PLAN,
+      quickPlan: PLAN,
+      open,
+    },
     log,
   };
 }

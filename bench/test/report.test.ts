@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { reaches, resultOf, type Result } from "../src/report.ts";
+import { goalsUnmeasured, reaches, resultOf, type Result } from "../src/report.ts";
 import { runSuite } from "../src/run.ts";
 import { formatTable } from "../src/table.ts";
 import type { Sample } from "../src/suite.ts";
@@ -13,26 +13,46 @@ const FIGURES: Readonly<Record<string, readonly number[]>> = {
   "throughput slow": [100, 100, 100],
 };
 
-async function result(over: { readonly peers?: readonly string[]; readonly quick?: boolean } = {}): Promise<Result> {
+interface Over {
+  readonly peers?: readonly string[];
+  readonly quick?: boolean;
+  readonly bound?: number;
+  /** `slow` fails at the row from this repetition on. */
+  readonly fails?: { readonly work: string; readonly rep: number };
+}
+
+async function result(over: Over = {}): Promise<Result> {
   const figure = (work: string, system: string, rep: number): Sample => {
+    if (system === "slow" && work === over.fails?.work && rep >= over.fails.rep) throw new Error("slow fell over");
     const value = FIGURES[`${work} ${system}`]?.[rep - 1] ?? Number.NaN;
     return work === "latency" ? { value, extra: { p99: value * 10 } } : { value };
   };
   const { suite } = fakeSuite(figure);
-  const rows = [LATENCY, THROUGHPUT];
+  const rows = [{ ...LATENCY, ...(over.bound !== undefined && { bound: over.bound }) }, THROUGHPUT];
   const peers = over.peers ?? ["slow", "fast"];
   const signal = new AbortController().signal;
-  const samples = await runSuite(suite, {
+  const found = await runSuite(suite, {
     reps: 3,
     plan: PLAN,
     rows,
     peers,
     profileDir: null,
+    settings: {},
     onSample: () => {},
+    onFailure: () => {},
+    note: () => {},
     signal,
   });
   const machine = { node: "24.21.0", os: "linux x64", cores: 2 };
-  return resultOf(suite, samples, { rows, peers, reps: 3, rounds: 1, quick: over.quick ?? false, machine });
+  return resultOf(suite, found, {
+    rows,
+    peers,
+    reps: 3,
+    rounds: 1,
+    quick: over.quick ?? false,
+    settings: { size: 9 },
+    machine,
+  });
 }
 
 describe("a result", () => {
@@ -46,6 +66,7 @@ describe("a result", () => {
       peers: { slow: 200, fast: 25 },
       ratios: { slow: 0.25, fast: 2 },
       goal: { slow: 0.5 },
+      bound: null,
       met: true,
       ranges: { ours: [40, 90], slow: [100, 300], fast: [20, 30] },
       ratioRanges: { slow: [0.25, 0.4], fast: [1.6, 3] },
@@ -66,12 +87,36 @@ describe("a result", () => {
     ]);
   });
 
-  it("refuses to be made of fewer cells than it shows", () => {
+  it("holds ours to a bound of its own, with or without peers", async () => {
+    expect((await result({ bound: 50 })).rows[0]).toMatchObject({ bound: 50, met: true });
+    expect((await result({ bound: 49 })).rows[0]).toMatchObject({ bound: 49, met: false });
+    expect((await result({ bound: 49, peers: [] })).rows[0]).toMatchObject({ met: false, goal: {} });
+    expect((await result({ bound: 50, peers: [] })).rows[0]).toMatchObject({ met: true });
+  });
+
+  it("leaves out a peer that failed, judges nothing by it, and says so", async () => {
+    const failed = await result({ fails: { work: "latency", rep: 1 } });
+    expect(failed.rows[0]).toMatchObject({ peers: { fast: 25 }, goal: {}, met: null });
+    expect(failed.failures).toEqual([{ work: "latency", system: "slow", rep: 1, message: "slow fell over" }]);
+    const { suite } = fakeSuite(() => ({ value: 1 }));
+    expect(goalsUnmeasured(suite, failed)).toEqual(failed.failures);
+    expect(formatTable(failed)).toMatch(/slow +FAILED: slow fell over/);
+  });
+
+  it("keeps the samples that a peer gave before it failed", async () => {
+    const failed = await result({ fails: { work: "latency", rep: 3 } });
+    expect(failed.rows[0]).toMatchObject({ peers: { slow: 150, fast: 25 }, goal: { slow: 0.5 }, met: true });
+    const { suite } = fakeSuite(() => ({ value: 1 }));
+    expect(goalsUnmeasured(suite, failed)).toEqual([]);
+    expect(formatTable(failed)).toMatch(/slow +failed in repetition 3, figures before it: slow fell over/);
+  });
+
+  it("is not made without figures of ours", () => {
     const { suite } = fakeSuite(() => ({ value: 1 }));
     const machine = { node: "24.21.0", os: "linux x64", cores: 2 };
-    const run = { rows: [LATENCY], peers: ["slow"], reps: 1, rounds: 1, quick: false, machine };
-    const samples = new Map([["latency", new Map([["ours", [{ value: 1 }]]])]]);
-    expect(() => resultOf(suite, samples, run)).toThrow("latency: slow was not measured");
+    const run = { rows: [LATENCY], peers: ["slow"], reps: 1, rounds: 1, quick: false, settings: {}, machine };
+    const samples = new Map([["latency", new Map([["slow", [{ value: 1 }]]])]]);
+    expect(() => resultOf(suite, { samples, failures: [] }, run)).toThrow("latency: ours was not measured");
   });
 
   it("reaches a goal on the goal itself, in the direction that is better", () => {
@@ -85,14 +130,15 @@ describe("a result", () => {
 
 describe("a table", () => {
   it("fits 80 columns and says what was reached and what was missed", async () => {
-    const text = formatTable(await result());
-    const lines = text.split("\n");
-    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(text).toMatch(/latency, µs +50 \(40-90\) +200 \(100-300\) +25 \(20-30\)/);
-    expect(text).toMatch(/p99 +500 +2000 +250/);
-    expect(text).toMatch(/lower is better +0\.25x ok <=0\.5 +2\.00x\n/);
-    expect(text).toMatch(/higher is better +1\.90x MISSED >=2\n/);
-    expect(text).toContain("1 of 2 rows reach their goals. Missed:\n  throughput");
+    const text = formatTable(await result({ bound: 49 }));
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(text).toContain("size: 9");
+    expect(text).toMatch(/latency, µs: lower is better\n +median +range +p99\n/);
+    expect(text).toMatch(/ours +50 +40-90 +500 +MISSED <=49\n/);
+    expect(text).toMatch(/slow +200 +100-300 +2000 +0\.25x ok <=0\.5\n/);
+    expect(text).toMatch(/fast +25 +20-30 +250 +2\.00x\n/);
+    expect(text).toMatch(/throughput, req\/s: higher is better\n.*\n +ours.*\n +slow.* 1\.90x MISSED >=2\n/);
+    expect(text).toContain("0 of 2 rows reach their goals. Missed:\n  latency, throughput");
     expect(text).not.toContain("quick");
   });
 

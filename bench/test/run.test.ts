@@ -8,7 +8,10 @@ const options = (over: Partial<RunOptions> = {}): RunOptions => ({
   rows: [LATENCY, THROUGHPUT],
   peers: ["slow", "fast"],
   profileDir: null,
+  settings: {},
   onSample: () => {},
+  onFailure: () => {},
+  note: () => {},
   signal: new AbortController().signal,
   ...over,
 });
@@ -37,7 +40,7 @@ describe("a run", () => {
 
   it("lets the systems take turns within a row, and warms up again only a little", async () => {
     const { suite, log } = fakeSuite(() => ({ value: 1 }));
-    const samples = await runSuite(suite, options({ reps: 1, rows: [THROUGHPUT], plan: { ...PLAN, rounds: 3 } }));
+    const { samples } = await runSuite(suite, options({ reps: 1, rows: [THROUGHPUT], plan: { ...PLAN, rounds: 3 } }));
     expect(log).toEqual([
       "open ours slow",
       "throughput ours",
@@ -53,7 +56,7 @@ describe("a run", () => {
 
   it("keeps the samples of a cell in the order of the repetitions", async () => {
     const { suite } = fakeSuite((work, system, rep) => ({ value: rep * 10 + work.length + system.length }));
-    const samples = await runSuite(suite, options({ reps: 3 }));
+    const { samples } = await runSuite(suite, options({ reps: 3 }));
     const values = samples
       .get("latency")
       ?.get("slow")
@@ -67,13 +70,38 @@ describe("a run", () => {
     expect(log).toEqual(["open ours fast", "latency ours", "latency fast", "close"]);
   });
 
-  it("closes the rig when a system fails, and says which error it was", async () => {
-    const { suite, log } = fakeSuite((_work, system) => {
-      if (system === "slow") throw new Error("slow fell over");
+  it("closes the rig when ours fails, and says which error it was", async () => {
+    const { suite, log } = fakeSuite((work, system) => {
+      if (system === "ours" && work === "throughput") throw new Error("ours fell over");
       return { value: 1 };
     });
-    await expect(runSuite(suite, options())).rejects.toThrow("slow fell over");
-    expect(log).toEqual(["open ours slow fast", "latency ours", "latency slow", "close"]);
+    await expect(runSuite(suite, options({ peers: ["fast"] }))).rejects.toThrow("ours fell over");
+    expect(log).toEqual(["open ours fast", "latency ours", "latency fast", "throughput ours", "close"]);
+  });
+
+  it("goes on without a peer that failed at a row, keeps what it did before, and asks it for other rows", async () => {
+    const { suite, log } = fakeSuite((work, system, rep) => {
+      if (system === "slow" && work === "latency" && rep === 2) throw new Error("slow fell over\n  somewhere");
+      return { value: rep };
+    });
+    const seen: unknown[] = [];
+    const { samples, failures } = await runSuite(
+      suite,
+      options({ reps: 3, peers: ["slow"], onFailure: (failure) => void seen.push(failure) }),
+    );
+    const failure = { work: "latency", system: "slow", rep: 2, message: "slow fell over" };
+    expect(failures).toEqual([failure]);
+    expect(seen).toEqual([failure]);
+    expect(samples.get("latency")?.get("slow")).toEqual([{ value: 1 }]);
+    expect(samples.get("latency")?.get("ours")).toHaveLength(3);
+    expect(samples.get("throughput")?.get("slow")).toHaveLength(3);
+    expect(log.filter((line) => line === "latency slow")).toHaveLength(2);
+  });
+
+  it("hands the suite its settings", async () => {
+    const { suite, log } = fakeSuite(() => ({ value: 1 }));
+    await runSuite(suite, options({ reps: 1, rows: [LATENCY], peers: [], settings: { size: 7 } }));
+    expect(log).toEqual(["open ours of 7", "latency ours", "close"]);
   });
 
   it("stops between two cells when it is aborted", async () => {

@@ -82,6 +82,8 @@ async function serve(tls: TlsMaterial): Promise<BenchServer> {
   });
   return {
     ports: { default: port, "1350": port },
+    // It does not say.
+    connections: () => Number.NaN,
     [Symbol.asyncDispose]: async () => server.forceShutdown(),
   };
 }

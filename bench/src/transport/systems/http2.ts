@@ -27,7 +27,12 @@ async function serve(tls: TlsMaterial): Promise<BenchServer> {
     minVersion: "TLSv1.3",
     settings: SETTINGS,
   });
-  server.on("session", (session) => session.setLocalWindowSize(WINDOW_BYTES));
+  let sessions = 0;
+  server.on("session", (session) => {
+    session.setLocalWindowSize(WINDOW_BYTES);
+    sessions++;
+    session.on("close", () => sessions--);
+  });
   server.on("stream", (stream, headers) => answer(stream, headers[":path"] ?? ""));
   server.listen(0, HOST, BACKLOG);
   await once(server, "listening");
@@ -35,6 +40,7 @@ async function serve(tls: TlsMaterial): Promise<BenchServer> {
   if (address === null || typeof address === "string") throw new Error("http2 listens on no port");
   return {
     ports: { default: address.port, "1350": address.port },
+    connections: () => sessions,
     [Symbol.asyncDispose]: async () => {
       server.close();
     },

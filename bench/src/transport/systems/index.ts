@@ -5,6 +5,9 @@ const LOADERS = {
   ours: async () => (await import("./ours.ts")).ours,
   grpc: async () => (await import("./grpc.ts")).grpc,
   http2: async () => (await import("./http2.ts")).http2,
+  ws: async () => (await import("./ws.ts")).ws,
+  dgram: async () => (await import("./dgram.ts")).dgram,
+  jsquic: async () => (await import("./jsquic.ts")).jsquic,
 } as const;
 
 /** Load a system by name. @throws {RangeError} for an unknown one */

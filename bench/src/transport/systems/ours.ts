@@ -8,8 +8,8 @@ const HOST = "127.0.0.1";
 const PROTOCOL = "quaymesh-bench/1";
 /** The first byte of a stream says what it carries. */
 const KINDS = { unary: 1, events: 2, bulk: 3 } as const;
-/** So that closing connections, which count until they are drained, never make the listener full. */
-const MAX_CONNECTIONS = 4096;
+/** So that the listener is never full: closing connections count until they are drained. */
+const MAX_CONNECTIONS = 65_536;
 const REQUEST_BYTES = Uint8Array.of(KINDS.unary, ...framed(REQUEST));
 const ANSWER_FRAME = framed(ANSWER);
 
@@ -21,6 +21,7 @@ const transportFor = (datagrams: Datagrams) =>
 
 async function serve(tls: TlsMaterial): Promise<BenchServer> {
   await using opened = new AsyncDisposableStack();
+  const listeners: Listener[] = [];
   const listen = async (datagrams: Datagrams) => {
     const listener = await transportFor(datagrams).listen({
       address: { host: HOST, port: 0 },
@@ -30,12 +31,17 @@ async function serve(tls: TlsMaterial): Promise<BenchServer> {
       limits: { maxConnections: MAX_CONNECTIONS },
     });
     opened.use(listener);
+    listeners.push(listener);
     void accept(listener).catch(report);
     return listener.address.port;
   };
   const ports = { default: await listen("default"), "1350": await listen("1350") };
   const resources = opened.move();
-  return { ports, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+  return {
+    ports,
+    connections: () => listeners.reduce((sum, listener) => sum + listener.stats().connections, 0),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
 }
 
 async function accept(listener: Listener): Promise<void> {

@@ -16,6 +16,8 @@ export type Ports = Readonly<Record<Datagrams, number>>;
 /** A server that answers unary requests and counts streams until it is disposed. */
 export interface BenchServer extends AsyncDisposable {
   readonly ports: Ports;
+  /** Connections it holds now. */
+  connections(): number;
 }
 
 /** One stream to the server, one way. */

@@ -55,6 +55,8 @@ export function decodeAddresses(bytes: Uint8Array): TicketAddress[] | undefined 
     const head = bytes[at++] ?? 0;
     const kind = head & ~SAME_PORT;
     const length = kind === IPV4 ? 4 : kind === IPV6 ? 16 : kind === NAME ? (bytes[at++] ?? 0) : 0;
+    // A name that claims more than there is would be read as what is there: one ticket, many spellings.
+    if (at + length > bytes.length) return undefined;
     const host = decodeHost(kind, bytes.subarray(at, at + length));
     at += length;
     const previous = addresses.at(-1)?.port;

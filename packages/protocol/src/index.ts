@@ -1,12 +1,13 @@
 export type {
   Authorize,
+  BoundAddress,
   ByteStream,
   Connection,
-  ConnectionStats,
   Credentials,
   DialOptions,
+  InheritedSocket,
+  ListenAddress,
   Listener,
-  ListenerStats,
   ListenLimits,
   ListenOptions,
   PeerIdentity,
@@ -16,6 +17,8 @@ export type {
   Transport,
   Verdict,
 } from "./transport/port.ts";
+export { LISTENER_CUTS, LISTENER_REFUSALS } from "./transport/stats.ts";
+export type { ConnectionStats, ListenerCut, ListenerRefusal, ListenerStats } from "./transport/stats.ts";
 export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transport/close.ts";
 export type { CloseInfo, DialVerdict } from "./transport/close.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";

@@ -1,6 +1,7 @@
 import { TransportError } from "../errors.ts";
 import type { CloseInfo } from "../transport/close.ts";
-import type { ByteStream, Connection, ConnectionStats, PeerIdentity, SocketAddress } from "../transport/port.ts";
+import type { ByteStream, Connection, PeerIdentity, SocketAddress } from "../transport/port.ts";
+import type { ConnectionStats } from "../transport/stats.ts";
 import { Pipe } from "./pipe.ts";
 import { AsyncQueue } from "./queue.ts";
 import { MemoryStream, type StreamOwner } from "./stream.ts";
@@ -9,6 +10,7 @@ import { MemoryStream, type StreamOwner } from "./stream.ts";
 export interface EndOptions {
   readonly peer: PeerIdentity;
   readonly remoteAddress: SocketAddress;
+  readonly localAddress: SocketAddress;
   /** Streams this end may have open at once: the other end's limit. */
   readonly maxStreams: number;
   readonly windowBytes: number;
@@ -87,12 +89,22 @@ export class MemoryConnection implements Connection {
   }
 
   stats(): ConnectionStats {
+    const { localAddress, remoteAddress, windowBytes } = this.#options;
+    // No packets, no path, and no clock to tell an age by.
     return {
+      localAddress,
+      remoteAddress,
+      ageMs: 0,
       rttMs: 0,
+      congestionWindowBytes: windowBytes,
+      datagramBytes: 0,
       bytesSent: this.#bytesSent,
       bytesReceived: this.#bytesReceived,
+      packetsSent: 0,
+      packetsReceived: 0,
       packetsLost: 0,
-      congestionWindowBytes: this.#options.windowBytes,
+      bytesRetransmitted: 0,
+      deliveryBytesPerSecond: 0,
     };
   }
 

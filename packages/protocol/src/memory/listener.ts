@@ -1,32 +1,41 @@
 import { CLOSE_CODES } from "../transport/close.ts";
 import type {
+  BoundAddress,
   Connection,
   Listener,
-  ListenerStats,
   ListenOptions,
   PeerIdentity,
   SocketAddress,
 } from "../transport/port.ts";
+import type { ListenerCut, ListenerRefusal, ListenerStats } from "../transport/stats.ts";
 import type { MemoryConnection } from "./connection.ts";
 import { AsyncQueue } from "./queue.ts";
 
-/** A listening address of the memory network. */
+/** A listener of the memory network. */
 export class MemoryListener implements Listener {
-  readonly address: SocketAddress;
+  readonly addresses: readonly BoundAddress[];
   readonly options: ListenOptions;
   readonly peer: PeerIdentity;
   readonly #onClose: () => void;
   readonly #incoming = new AsyncQueue<Connection>();
   readonly #connections = new Set<MemoryConnection>();
-  readonly #refused: Record<string, number> = {};
+  readonly #refused: Partial<Record<ListenerRefusal, number>> = {};
+  readonly #cut: Partial<Record<ListenerCut, number>> = {};
+  #bytesReceived = 0;
+  #bytesSent = 0;
   #accepted = 0;
   #open = true;
 
-  constructor(address: SocketAddress, options: ListenOptions, peer: PeerIdentity, onClose: () => void) {
-    this.address = address;
+  constructor(addresses: readonly BoundAddress[], options: ListenOptions, peer: PeerIdentity, onClose: () => void) {
+    this.addresses = addresses;
     this.options = options;
     this.peer = peer;
     this.#onClose = onClose;
+  }
+
+  get address(): SocketAddress {
+    const [{ host, port } = { host: "", port: 0 }] = this.addresses;
+    return { host, port };
   }
 
   get connections(): number {
@@ -34,7 +43,7 @@ export class MemoryListener implements Listener {
   }
 
   /** Count a dialer that was turned away. */
-  countRefusal(reason: string): void {
+  countRefusal(reason: ListenerRefusal): void {
     this.#refused[reason] = (this.#refused[reason] ?? 0) + 1;
   }
 
@@ -42,17 +51,29 @@ export class MemoryListener implements Listener {
   admit(connection: MemoryConnection): void {
     this.#accepted++;
     this.#connections.add(connection);
-    void connection.closed.then(() => this.#connections.delete(connection));
+    void connection.closed.then((close) => {
+      this.#connections.delete(connection);
+      const { bytesReceived, bytesSent } = connection.stats();
+      this.#bytesReceived += bytesReceived;
+      this.#bytesSent += bytesSent;
+      if (close.kind === "idle") this.#cut.idle = (this.#cut.idle ?? 0) + 1;
+    });
     this.#incoming.push(connection);
   }
 
   stats(): ListenerStats {
+    const live = [...this.#connections].map((connection) => connection.stats());
     return {
       connections: this.#connections.size,
+      halfOpen: 0,
       accepted: this.#accepted,
       refused: { ...this.#refused },
+      cut: { ...this.#cut },
+      throttled: 0,
       datagramsReceived: 0,
       datagramsSent: 0,
+      bytesReceived: live.reduce((sum, { bytesReceived }) => sum + bytesReceived, this.#bytesReceived),
+      bytesSent: live.reduce((sum, { bytesSent }) => sum + bytesSent, this.#bytesSent),
       sendErrors: 0,
     };
   }

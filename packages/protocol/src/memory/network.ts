@@ -1,6 +1,7 @@
 import { TransportError } from "../errors.ts";
 import { QUIC_ERRORS, REFUSAL_CODES, type CloseInfo } from "../transport/close.ts";
 import type {
+  BoundAddress,
   Connection,
   Credentials,
   DialOptions,
@@ -69,12 +70,12 @@ class Network implements MemoryNetwork {
   async listen(options: ListenOptions): Promise<Listener> {
     options.signal?.throwIfAborted();
     const peer = this.#peerOf(options.credentials);
-    const { host } = options.address;
-    const address = { host, port: options.address.port === 0 ? this.#freePort(host) : options.address.port };
-    const key = addressKey(address);
-    if (this.#listeners.has(key)) throw new TransportError("ADDRESS_IN_USE", `${key} is in use`);
-    const listener = new MemoryListener(address, options, peer, () => this.#listeners.delete(key));
-    this.#listeners.set(key, listener);
+    const addresses = this.#bind(options.address);
+    const keys = addresses.map(addressKey);
+    const listener = new MemoryListener(addresses, options, peer, () => {
+      for (const key of keys) this.#listeners.delete(key);
+    });
+    for (const key of keys) this.#listeners.set(key, listener);
     options.signal?.addEventListener("abort", () => void listener.close(), { once: true });
     return listener;
   }
@@ -92,7 +93,7 @@ class Network implements MemoryNetwork {
     const verdict = this.#judge(options.trust, listener.peer);
     if (verdict.kind === "refuse")
       throw new TransportError("PEER_REFUSED", `this side refused the peer (${verdict.reason})`);
-    return this.#connect(listener, dialer);
+    return this.#connect(listener, dialer, address);
   }
 
   sever(): void {
@@ -105,19 +106,21 @@ class Network implements MemoryNetwork {
       return { kind: "transport", code: QUIC_ERRORS.connectionRefused, reason: "busy", byPeer: true };
     }
     if (listener.options.protocol !== options.protocol) {
-      listener.countRefusal("handshake");
+      listener.countRefusal("wrong-protocol");
       return { kind: "transport", code: QUIC_ERRORS.noApplicationProtocol, reason: "", byPeer: true };
     }
     return undefined;
   }
 
   /** The listener judges the dialer; a refused dialer has a connection that closes, as in TLS 1.3. */
-  #connect(listener: MemoryListener, dialer: PeerIdentity): MemoryConnection {
+  #connect(listener: MemoryListener, dialer: PeerIdentity, dialed: SocketAddress): MemoryConnection {
     const windowBytes = this.#options.windowBytes ?? DEFAULT_WINDOW_BYTES;
-    const dialerAddress = { host: listener.address.host, port: this.#nextPort++ };
+    const listenerAddress = { host: dialed.host, port: dialed.port };
+    const dialerAddress = { host: dialed.host, port: this.#nextPort++ };
     const near = new MemoryConnection({
       peer: listener.peer,
-      remoteAddress: listener.address,
+      remoteAddress: listenerAddress,
+      localAddress: dialerAddress,
       maxStreams: listener.options.limits?.maxStreams ?? DEFAULT_MAX_STREAMS,
       windowBytes,
       side: 0,
@@ -131,6 +134,7 @@ class Network implements MemoryNetwork {
     const far = new MemoryConnection({
       peer: dialer,
       remoteAddress: dialerAddress,
+      localAddress: listenerAddress,
       maxStreams: DEFAULT_MAX_STREAMS,
       windowBytes,
       side: 1,
@@ -167,6 +171,22 @@ class Network implements MemoryNetwork {
     } catch (cause) {
       throw new TransportError("CREDENTIALS_INVALID", "the credentials cannot be used", { cause });
     }
+  }
+
+  /** All of the addresses or none. */
+  #bind(asked: ListenOptions["address"]): BoundAddress[] {
+    const bound: BoundAddress[] = [];
+    for (const each of "host" in asked || "fd" in asked ? [asked] : asked) {
+      if ("fd" in each) throw new TransportError("ADDRESS_UNAVAILABLE", "the memory network inherits no descriptors");
+      const address = { host: each.host, port: each.port === 0 ? this.#freePort(each.host) : each.port, asked: each };
+      const key = addressKey(address);
+      if (this.#listeners.has(key) || bound.some((other) => addressKey(other) === key)) {
+        throw new TransportError("ADDRESS_IN_USE", `${key} is in use`);
+      }
+      bound.push(address);
+    }
+    if (bound.length === 0) throw new TransportError("ADDRESS_UNAVAILABLE", "there is no address to listen on");
+    return bound;
   }
 
   #freePort(host: string): number {

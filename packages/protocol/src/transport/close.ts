@@ -26,6 +26,8 @@ export const CLOSE_CODES = {
   revoked: 0x52,
   /** The peer was too slow or sent nothing. */
   timeout: 0x53,
+  /** The peer asked for more work than one connection may. */
+  excessive: 0x54,
 } as const;
 
 /**

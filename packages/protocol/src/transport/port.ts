@@ -3,11 +3,30 @@
  * and the simulation each implement it and pass one contract suite.
  */
 import type { CloseInfo } from "./close.ts";
+import type { ConnectionStats, ListenerStats } from "./stats.ts";
 
-/** Where to listen or to dial. `host` is an IP address or a name, `port` 0 to 65535 (0 when listening: any). */
+/**
+ * Where to listen or to dial. `host` is an IP address, with a zone where it is link-local (`fe80::1%eth0`), or a name; `port` 0 to 65535 (0 when listening: any).
+ */
 export interface SocketAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** A UDP socket that was bound by whoever started this process, systemd for instance: its file descriptor. The listener closes it. */
+export interface InheritedSocket {
+  readonly fd: number;
+}
+
+/**
+ * One place to listen on. A name stands for all its addresses, on one port; `::` takes IPv4 too, unless an IPv4 address with the same port is listened on as well; `0.0.0.0` is IPv4 alone.
+ */
+export type ListenAddress = SocketAddress | InheritedSocket;
+
+/** An address a listener is bound to, with the real port. */
+export interface BoundAddress extends SocketAddress {
+  /** What was asked for. */
+  readonly asked: ListenAddress;
 }
 
 /** A TLS credential as plain data. */
@@ -59,11 +78,18 @@ export interface ListenLimits {
   readonly firstByteTimeoutMs: number;
   /** Silence after which a connection is dead. Default 30000. */
   readonly idleTimeoutMs: number;
+  /** Handshakes under way at once; beyond it newcomers are refused, or take the place of one that has taken long. Default: half of `maxConnections`, 1024 at most. */
+  readonly maxHalfOpen: number;
+  /** Streams a peer may open per second, on average over a burst of twice that; more wait, unread. Default: no bound. */
+  readonly maxStreamsPerSecond: number;
+  /** Streams a peer may reset per second, on average over a burst of four times that; beyond it the connection is closed as `excessive`. Default 1000. */
+  readonly maxResetsPerSecond: number;
 }
 
 /** Options of {@link Transport.listen}. */
 export interface ListenOptions {
-  readonly address: SocketAddress;
+  /** One place or several: they share every limit, and a connection stays with the socket it came in on. */
+  readonly address: ListenAddress | readonly ListenAddress[];
   /** ALPN protocol identifier, for example `quaymesh/1`. */
   readonly protocol: string;
   readonly credentials: Credentials;
@@ -92,9 +118,13 @@ export interface DialOptions {
 
 /** A network. */
 export interface Transport {
-  /** @throws {TransportError} `ADDRESS_IN_USE`, `ADDRESS_UNAVAILABLE`, `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE` */
+  /**
+   * Bound on all addresses when it resolves; on none where one of them cannot be bound, and the error names that one.
+   * @throws {TransportError} `ADDRESS_IN_USE`, `ADDRESS_UNAVAILABLE`, `CREDENTIALS_INVALID`, `BINDING_UNAVAILABLE`; rethrows `signal.reason`
+   */
   listen(options: ListenOptions): Promise<Listener>;
   /**
+   * A name's addresses are tried in turn, the next one as soon as one has failed or has not answered for a moment; the first to complete is taken (RFC 8305).
    * Resolves when TLS completed on this side and `trust` accepted the peer. The peer may still refuse us a round trip
    * later: that is seen in {@link Connection.closed}, so only an application answer proves that we are in.
    * @throws {TransportError} `UNREACHABLE`, `HANDSHAKE_TIMEOUT`, `CONNECTION_CLOSED` (with `close`), `PEER_REFUSED` (we
@@ -107,25 +137,13 @@ export interface Transport {
  * An open listening endpoint. Iterating yields connections whose peer was accepted; leaving the loop does not close it.
  */
 export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
-  /** The bound address, with the real port. */
+  /** The first of {@link Listener.addresses}. */
   readonly address: SocketAddress;
+  /** Every bound address, in the order in which they were asked for; a name's in the resolver's order. */
+  readonly addresses: readonly BoundAddress[];
   stats(): ListenerStats;
   /** Stop accepting, close every connection with `code` and `reason`, release the address. Idempotent. */
   close(code?: number, reason?: string): Promise<void>;
-}
-
-/** Counters since the listener opened. */
-export interface ListenerStats {
-  readonly connections: number;
-  readonly accepted: number;
-  /**
-   * Refusals by reason: `shape`, `version`, `token`, `budget`, `busy`, `handshake`, `timeout`, `revoked`, `expired`,
-   * `unknown`, `denied`, …
-   */
-  readonly refused: Readonly<Record<string, number>>;
-  readonly datagramsReceived: number;
-  readonly datagramsSent: number;
-  readonly sendErrors: number;
 }
 
 /** One authenticated connection. Disposing closes it with code 0. */
@@ -148,15 +166,6 @@ export interface Connection extends AsyncDisposable {
    */
   close(code: number, reason?: string): void;
   stats(): ConnectionStats;
-}
-
-/** What a transport knows of a connection's path. */
-export interface ConnectionStats {
-  readonly rttMs: number;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-  readonly packetsLost: number;
-  readonly congestionWindowBytes: number;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { QUIC_ERRORS } from "@quaymesh/protocol";
+import type { ListenerRefusal } from "@quaymesh/protocol";
 import type { Binding, NativeHeader } from "./binding.ts";
-import type { RefusalCounters } from "./counters.ts";
 import { CONNECTION_ID_BYTES, QUIC_VERSION_1, shapeOf, versionNegotiation } from "./datagram-shape.ts";
 import { HandshakeBudget } from "./handshake-budget.ts";
 import { RetryTokens } from "./retry-token.ts";
@@ -27,18 +27,26 @@ export interface Admitted {
   readonly originalDcid: Uint8Array | undefined;
 }
 
-/** What admission decides on. */
-export interface Load {
+/** The places a listener has. */
+export interface Places {
+  /** Handshakes under way. */
   readonly halfOpen: number;
-  /** Connections held, draining ones counted. */
-  readonly connections: number;
+  /**
+   * Ask for one, which may cost another handshake its own.
+   * @returns `granted`, or why there is none: too many handshakes are under way, or as many connections are held as may be
+   */
+  claim(from: {
+    readonly host: string;
+    readonly validated: boolean;
+    readonly now: number;
+  }): "granted" | "half-open" | "busy";
 }
 
 /** Options of {@link Admission}. */
 export interface AdmissionOptions {
   readonly binding: Binding;
-  readonly refused: RefusalCounters;
-  readonly maxConnections: number;
+  readonly refused: (reason: ListenerRefusal, from: DatagramSource) => void;
+  readonly places: Places;
   readonly retry: "auto" | "always";
   readonly handshakeBudget: { readonly perSecond: number; readonly burst: number };
   /** Answer a stray datagram; nothing is remembered of it. */
@@ -66,24 +74,26 @@ export class Admission {
   }
 
   /** @param now milliseconds, monotonic @returns `undefined` where the client was refused (and answered, if it deserves one) */
-  admit(datagram: Buffer, from: DatagramSource, load: Load, now: number): Admitted | undefined {
-    const { refused } = this.#options;
+  admit(datagram: Buffer, from: DatagramSource, now: number): Admitted | undefined {
+    const { refused, places } = this.#options;
     const header = this.#readInitial(datagram, from);
     if (header === undefined) return undefined;
     const token = header.token ?? new Uint8Array(0);
     const validated = token.length > 0 ? this.#openToken(token, header, from, now) : undefined;
     if (validated === undefined) {
       if (token.length > 0) return undefined;
-      if (this.#mustValidate(load, now) || !this.#claimedBudget.spend(from.address, now)) {
+      if (this.#mustValidate(now) || !this.#claimedBudget.spend(from.address, now)) {
         this.#sendRetry(header, from, now);
         return undefined;
       }
     } else if (!this.#validatedBudget.spend(from.address, now)) {
-      refused.add("budget");
+      refused("budget", from);
       return undefined;
     }
-    if (load.connections >= this.#options.maxConnections) {
-      refused.add("busy");
+    const place = places.claim({ host: from.address, validated: validated !== undefined, now });
+    if (place !== "granted") {
+      refused(place, from);
+      // The client is told the same either way: there is no room now.
       this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy");
       return undefined;
     }
@@ -92,8 +102,9 @@ export class Admission {
     return { scid: randomBytes(CONNECTION_ID_BYTES), dcid: header.dcid, originalDcid: undefined };
   }
 
-  #mustValidate(load: Load, now: number): boolean {
-    if (this.#options.retry === "always" || load.halfOpen >= RETRY_ABOVE_HALF_OPEN) return true;
+  #mustValidate(now: number): boolean {
+    const { retry, places } = this.#options;
+    if (retry === "always" || places.halfOpen >= RETRY_ABOVE_HALF_OPEN) return true;
     return !this.#unvalidated.take(now);
   }
 
@@ -102,17 +113,17 @@ export class Admission {
     const shape = shapeOf(datagram);
     switch (shape.kind) {
       case "junk":
-        refused.add("shape");
+        refused("shape", from);
         return undefined;
       case "other-version":
-        refused.add("version");
+        refused("version", from);
         reply(versionNegotiation(shape.dcid, shape.scid), from);
         return undefined;
       case "initial":
         try {
           return binding.Header.fromSlice(datagram, CONNECTION_ID_BYTES);
         } catch {
-          refused.add("shape");
+          refused("shape", from);
           return undefined;
         }
     }
@@ -123,7 +134,7 @@ export class Admission {
     const binding = { address: from.address, port: from.port, retryId: header.dcid };
     const originalDcid = this.#tokens.open(token, binding, now);
     if (originalDcid !== undefined) return originalDcid;
-    this.#options.refused.add("token");
+    this.#options.refused("token", from);
     // A client accepts one Retry only, so it must hear that this one failed (RFC 9000 section 8.1.2).
     this.#close(header, from, INVALID_TOKEN, "invalid token");
     return undefined;
@@ -131,7 +142,7 @@ export class Admission {
 
   #sendRetry(header: NativeHeader, from: DatagramSource, now: number): void {
     const { binding, refused, reply } = this.#options;
-    refused.add("retry");
+    refused("retry", from);
     const retryId = randomBytes(CONNECTION_ID_BYTES);
     const token = this.#tokens.issue(header.dcid, { address: from.address, port: from.port, retryId }, now);
     const packet = Buffer.allocUnsafeSlow(RETRY_PACKET_BYTES);

@@ -42,25 +42,31 @@ interface NativeError {
 
 /** `quiche::PathStats`, as far as it is used here. `rtt` in milliseconds. */
 interface NativePathStats {
+  readonly localHost: HostPort;
   readonly peerHost: HostPort;
   readonly active: boolean;
   readonly rtt: number;
   readonly cwnd: number;
+  readonly pmtu: number;
+  /** Bytes a second. */
+  readonly deliveryRate: number;
 }
 
 /** `quiche::PathEvent`, as far as it is used here. `PeerMigrated`: the peer is at `new`, which is validated. */
 type NativePathEvent =
   | { readonly type: "PeerMigrated"; readonly new: HostPort }
-  | { readonly type: "Closed"; readonly peer: HostPort }
-  | { readonly type: "New" | "Validated" | "FailedValidation" | "ReusedSourceConnectionId" };
+  | { readonly type: "Closed" | "New" | "Validated" | "FailedValidation"; readonly peer: HostPort }
+  | { readonly type: "ReusedSourceConnectionId" };
 
 /** `quiche::Stats`, as far as it is used here. */
 interface NativeStats {
   /** Packets. */
+  readonly recv: number;
   readonly sent: number;
   readonly lost: number;
   readonly sentBytes: number;
   readonly recvBytes: number;
+  readonly streamRetransBytes: number;
   /** Milliseconds, 0 for none. */
   readonly peerMaxIdleTimeout: number;
   readonly pathsCount: number;
@@ -161,40 +167,102 @@ const isBinding = (value: unknown): value is Binding => {
   return names.every((name) => typeof Reflect.get(value, name) === "function");
 };
 
-const fromMatrixAi = async (): Promise<unknown> => {
-  const module: unknown = await import("@matrixai/quic/native/quiche.js");
-  return typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
-};
+/** Packages that carry a build of the binding, in order of preference. */
+export type BindingName = "matrixai" | "infisical";
 
-// Only the platform package: it holds the same native surface and none of the JavaScript.
-const fromInfisical = (): unknown =>
-  createRequire(import.meta.url)(`@infisical/quic-${process.platform}-${process.arch}`);
+/** Where a build may be found. */
+export interface BindingSource {
+  readonly name: BindingName;
+  /** What to install. */
+  readonly packageName: string;
+  load(): unknown;
+}
 
-let loading: Promise<Binding> | undefined;
+/** The platform as packages name it. */
+export interface Platform {
+  readonly os: string;
+  readonly cpu: string;
+  /** Linux only. */
+  readonly libc: "glibc" | "musl" | undefined;
+}
 
-const load = async (): Promise<Binding> => {
-  const causes: unknown[] = [];
-  for (const source of [fromMatrixAi, fromInfisical]) {
-    try {
-      const candidate = await source();
-      if (isBinding(candidate)) return candidate;
-      causes.push(new TypeError("the module loaded but is not a quiche binding"));
-    } catch (cause) {
-      causes.push(cause);
-    }
-  }
-  throw new TransportError(
-    "BINDING_UNAVAILABLE",
-    `no QUIC binding for ${process.platform}-${process.arch}; install @matrixai/quic (x64, macOS, Windows) or its @infisical/quic platform package (Linux arm)`,
-    { cause: new AggregateError(causes) },
-  );
-};
+/** Every source of the binding for a platform. */
+export function bindingSources({ os, cpu }: Pick<Platform, "os" | "cpu">): readonly BindingSource[] {
+  return [
+    {
+      name: "matrixai",
+      packageName: "@matrixai/quic",
+      load: async () => {
+        const module: unknown = await import("@matrixai/quic/native/quiche.js");
+        return typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
+      },
+    },
+    {
+      // Only the platform package: it holds the same native surface and none of the JavaScript.
+      name: "infisical",
+      packageName: `@infisical/quic-${os}-${cpu}`,
+      load: () => createRequire(import.meta.url)(`@infisical/quic-${os}-${cpu}`),
+    },
+  ];
+}
 
 /**
- * Load the binding, once per process.
+ * Take the first source that loads.
+ * @throws {TransportError} `BINDING_UNAVAILABLE`, saying for each source why not; its cause is an `AggregateError` of the reasons, in order
+ */
+export async function selectBinding(sources: readonly BindingSource[], platform: () => Platform): Promise<Binding> {
+  const causes: Error[] = [];
+  for (const { packageName, load } of sources) {
+    try {
+      const candidate = await load();
+      if (isBinding(candidate)) return candidate;
+      causes.push(new TypeError(`${packageName} loads, but is not a quiche binding`));
+    } catch (cause) {
+      causes.push(new Error(`${packageName} does not load`, { cause }));
+    }
+  }
+  const { os, cpu, libc } = platform();
+  const where = [os, cpu, ...(libc === undefined ? [] : [libc])].join(" ");
+  const names = sources.map(({ packageName }) => packageName).join(" or ");
+  const tried = causes.map((cause) => firstLine(cause.cause ?? cause)).join("; ");
+  const advice =
+    libc === "musl"
+      ? "there is no build for musl: use a system with glibc"
+      : `install ${names} with optional dependencies, if it has a build for this platform`;
+  throw new TransportError("BINDING_UNAVAILABLE", `no QUIC binding loads on ${where}: ${advice} (${tried})`, {
+    cause: new AggregateError(causes, "no package has a usable QUIC binding"),
+  });
+}
+
+const MAX_REASON = 160;
+
+// A failed `require` lists its whole stack of files below the first line.
+const firstLine = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]?.slice(0, MAX_REASON) ?? "";
+
+function thisPlatform(): Platform {
+  const { platform: os, arch: cpu } = process;
+  if (os !== "linux") return { os, cpu, libc: undefined };
+  const report: unknown = process.report.getReport();
+  const header: unknown = typeof report === "object" && report !== null ? Reflect.get(report, "header") : undefined;
+  const isGlibc = typeof header === "object" && header !== null && Reflect.has(header, "glibcVersionRuntime");
+  return { os, cpu, libc: isGlibc ? "glibc" : "musl" };
+}
+
+const loading = new Map<string, Promise<Binding>>();
+
+/**
+ * Load the binding, once per process and name.
+ * @param name `auto`: the first that has a build for this platform
  * @throws {TransportError} `BINDING_UNAVAILABLE` where no package has a build for this platform
  */
-export function loadBinding(): Promise<Binding> {
-  loading ??= load();
-  return loading;
+export function loadBinding(name: "auto" | BindingName = "auto"): Promise<Binding> {
+  const known = loading.get(name);
+  if (known !== undefined) return known;
+  const sources = bindingSources({ os: process.platform, cpu: process.arch });
+  const wanted = sources.filter((source) => name === "auto" || source.name === name);
+  // What a system is takes a while to find out, and only an error tells of it.
+  const binding = selectBinding(wanted, thisPlatform);
+  loading.set(name, binding);
+  return binding;
 }

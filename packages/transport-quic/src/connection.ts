@@ -4,38 +4,57 @@ import type {
   CloseInfo,
   Connection,
   ConnectionStats,
+  ListenerCut,
   PeerIdentity,
   SocketAddress,
 } from "@quaymesh/protocol";
-import { unmapped } from "./address.ts";
+import { shownHost } from "./address.ts";
 import type { NativeConnection } from "./binding.ts";
 import { LoneFins } from "./lone-fins.ts";
 import type { ReadHold } from "./lone-fins.ts";
+import { TOO_MANY_ADDRESSES } from "./link.ts";
 import type { Link, LinkOwner } from "./link.ts";
+import { ConnectionLog } from "./observe/connection-log.ts";
+import type { ConnectionTrace } from "./observe/trace.ts";
 import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
-import type { StreamParent } from "./stream.ts";
+import type { TableParent } from "./stream-table.ts";
 import type { StreamReader } from "./stream-reader.ts";
 import type { Vigil } from "./vigil.ts";
 import type { StreamWriter } from "./stream-writer.ts";
+import type { WorkShare } from "./work-share.ts";
 
 /** Options of {@link QuicConnection}. */
 export interface ConnectionOptions {
   readonly peer: PeerIdentity;
   readonly isDialer: boolean;
+  /** Where the peer was when TLS was complete. */
+  readonly remoteAddress: SocketAddress;
   readonly idleTimeoutMs: number;
   /** Close with `timeout` where the peer opens no stream for this long; `Infinity`: wait for ever. */
   readonly firstByteTimeoutMs: number;
+  /** What a listener allows its peers, and counts of them. */
+  readonly bounds?: PeerBounds;
+  readonly trace?: ConnectionTrace | undefined;
   /** Told what is said and heard. */
   readonly vigil?: Pick<Vigil, "flushed" | "spoke" | "answered">;
   /** Awaited by disposal: whatever the connection alone used is given back. */
   readonly release?: () => Promise<void>;
 }
 
+/** How a listener holds its peers to what one connection may ask. */
+export interface PeerBounds {
+  readonly share: WorkShare;
+  /** The connection is ended for this. */
+  cut(reason: ListenerCut): void;
+  /** New streams have to wait. */
+  throttled(): void;
+}
+
 const MAX_REASON_BYTES = 128;
 
 /** An authenticated QUIC connection. */
-export class QuicConnection implements Connection, LinkOwner, StreamParent {
+export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly peer: PeerIdentity;
   readonly native: NativeConnection;
   readonly reads: ReadSlab;
@@ -46,6 +65,13 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   readonly #over = Promise.withResolvers<CloseInfo>();
   readonly #release: (() => Promise<void>) | undefined;
   readonly #vigil: ConnectionOptions["vigil"];
+  readonly #bounds: PeerBounds | undefined;
+  readonly #log: ConnectionLog;
+  readonly #openedAt = performance.now();
+  readonly #acceptedFrom: SocketAddress;
+  /** Until streams that had to wait are looked at again. */
+  #pause: NodeJS.Timeout | undefined;
+  #hasExceeded = false;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -63,8 +89,12 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#streams = new StreamTable(this, options.isDialer);
     this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
     this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
+    this.#bounds = options.bounds;
+    this.#acceptedFrom = options.remoteAddress;
+    this.#log = new ConnectionLog(this, options.isDialer ? "dialer" : "listener", options.trace);
     link.adopt(this);
     link.expireAt(this.#firstStreamBy);
+    this.#log.opened();
   }
 
   get closed(): Promise<CloseInfo> {
@@ -79,7 +109,7 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   get remoteAddress(): SocketAddress {
     const active = this.native.pathStats().find((path) => path.active);
     if (active !== undefined) {
-      this.#lastAddress = { host: unmapped(active.peerHost.host), port: active.peerHost.port };
+      this.#lastAddress = { host: shownHost(active.peerHost.host), port: active.peerHost.port };
     }
     return this.#lastAddress;
   }
@@ -91,21 +121,13 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    this.#loneFins.sendAll(performance.now());
+    this.#loneFins.sendAll();
     this.#link.flush();
     this.#link.close(true, code, Buffer.from(text), info);
   }
 
   stats(): ConnectionStats {
-    const { sentBytes, recvBytes, lost } = this.native.stats();
-    const active = this.native.pathStats().find((path) => path.active);
-    return {
-      rttMs: active?.rtt ?? 0,
-      bytesSent: sentBytes,
-      bytesReceived: recvBytes,
-      packetsLost: lost,
-      congestionWindowBytes: active?.cwnd ?? 0,
-    };
+    return readStats(this.native, performance.now() - this.#openedAt, this.#acceptedFrom);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,6 +145,13 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
     this.#streams.process(isReadable);
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
     this.#endsDueAt = this.#streams.checkEnds(performance.now());
+    if (this.#hasExceeded) this.#sendAway();
+  }
+
+  // Not from within a delivery: the streams it goes through would be gone.
+  #sendAway(): void {
+    this.#bounds?.cut("resets");
+    this.close(CLOSE_CODES.excessive, "too many streams were reset");
   }
 
   uncork(): void {
@@ -130,11 +159,20 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   }
 
   expired(): void {
-    if (performance.now() >= this.#firstStreamBy - 1) this.close(CLOSE_CODES.timeout, "no stream was opened");
-    else this.#link.wake();
+    if (performance.now() < this.#firstStreamBy - 1) return this.#link.wake();
+    this.#bounds?.cut("first-stream");
+    this.close(CLOSE_CODES.timeout, "no stream was opened");
+  }
+
+  pathsChanged(): void {
+    this.#log.pathsChanged(this.#acceptedFrom);
   }
 
   ended(info: CloseInfo): void {
+    clearTimeout(this.#pause);
+    if (info.kind === "idle") this.#bounds?.cut("idle");
+    else if (info === TOO_MANY_ADDRESSES) this.#bounds?.cut("addresses");
+    this.#log.closed(info);
     const byUs = (info.kind === "application" && !info.byPeer) || info.kind === "local";
     this.#streams.fail(info, !byUs);
     this.#over.resolve(info);
@@ -165,8 +203,10 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
   }
 
   flushed(timeoutMs: number | null): boolean {
+    const now = performance.now();
     this.#vigil?.flushed(timeoutMs);
-    const hasMore = this.#loneFins.step(timeoutMs, performance.now());
+    this.#log.flushed(now);
+    const hasMore = this.#loneFins.step(timeoutMs, now);
     const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt());
     if (dueAt !== Infinity) this.#link.expireAt(Math.min(dueAt, this.#firstStreamBy));
     return hasMore;
@@ -179,7 +219,62 @@ export class QuicConnection implements Connection, LinkOwner, StreamParent {
 
   finished(id: number): void {
     this.#streams.remove(id);
+    this.#log.streamEnded(id);
   }
+
+  // TableParent
+
+  opened(id: number, byPeer: boolean): void {
+    this.#log.streamOpened(id, byPeer);
+  }
+
+  share(wanted: number): number {
+    const share = this.#bounds?.share.grant(wanted, performance.now()) ?? { kind: "all" };
+    switch (share.kind) {
+      case "all":
+        return wanted;
+      case "turn":
+        // The turn after the next: what others sent meanwhile is read before.
+        setImmediate(this.#again);
+        return share.granted;
+      case "throttled":
+        this.#bounds?.throttled();
+        this.#pause ??= setTimeout(this.#again, share.pauseMs);
+        return share.granted;
+    }
+    return share satisfies never;
+  }
+
+  readonly #again = (): void => {
+    this.#pause = undefined;
+    this.#link.wake();
+  };
+
+  streamReset(): void {
+    if (this.#bounds?.share.reset(performance.now()) === false) this.#hasExceeded = true;
+  }
+}
+
+/** What quiche knows of a connection. @param accepted where the peer was, for when quiche has forgotten every path */
+function readStats(native: NativeConnection, ageMs: number, accepted: SocketAddress): ConnectionStats {
+  const { sentBytes, recvBytes, sent, recv, lost, streamRetransBytes } = native.stats();
+  const active = native.pathStats().find((path) => path.active);
+  const address = ({ host, port }: SocketAddress): SocketAddress => ({ host: shownHost(host), port });
+  return {
+    localAddress: active === undefined ? { host: "", port: 0 } : address(active.localHost),
+    remoteAddress: active === undefined ? accepted : address(active.peerHost),
+    ageMs,
+    rttMs: active?.rtt ?? 0,
+    congestionWindowBytes: active?.cwnd ?? 0,
+    datagramBytes: active?.pmtu ?? 0,
+    bytesSent: sentBytes,
+    bytesReceived: recvBytes,
+    packetsSent: sent,
+    packetsReceived: recv,
+    packetsLost: lost,
+    bytesRetransmitted: streamRetransBytes,
+    deliveryBytesPerSecond: active?.deliveryRate ?? 0,
+  };
 }
 
 /** The longest prefix of `text` that is whole characters and at most `maxBytes` of UTF-8. */

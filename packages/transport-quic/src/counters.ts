@@ -1,30 +1,16 @@
-/** Why a listener refused: one word each, stable, as the metrics show them. */
-export type RefusalCounter =
-  | "shape"
-  | "version"
-  | "retry"
-  | "token"
-  | "reset"
-  | "budget"
-  | "busy"
-  | "handshake"
-  | "timeout"
-  | "revoked"
-  | "expired"
-  | "unknown"
-  | "denied";
-
-/** Counts refusals by reason. */
-export class RefusalCounters {
-  readonly #counts = new Map<RefusalCounter, number>();
+/** Counts by reason. */
+export class Counters<Reason extends string> {
+  readonly #counts = new Map<Reason, number>();
 
   /** One more. */
-  add(reason: RefusalCounter): void {
+  add(reason: Reason): void {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
   }
 
   /** What was counted so far; reasons that never came up are absent. */
-  snapshot(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#counts);
+  snapshot(): Readonly<Partial<Record<Reason, number>>> {
+    const counts: Partial<Record<Reason, number>> = {};
+    for (const [reason, count] of this.#counts) counts[reason] = count;
+    return counts;
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { REFUSAL_CODES, TransportError } from "@quaymesh/protocol";
 import type { CloseInfo, PeerTrust } from "@quaymesh/protocol";
-import { printAddress } from "./address.ts";
+import { nativeHost, printAddress } from "./address.ts";
 import type { IpAddress } from "./address.ts";
 import type { Binding, NativeConfig } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
@@ -12,8 +12,11 @@ import { connectionClosed, unreachable } from "./errors.ts";
 import { judge } from "./judge.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
+import type { ConnectionTrace } from "./observe/trace.ts";
+import type { Tracer } from "./observe/tracer.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 import type { StreamMemory } from "./slabs.ts";
+import type { Batching } from "./syscalls/batching.ts";
 import { UdpSocket } from "./udp-socket.ts";
 import { Vigil } from "./vigil.ts";
 
@@ -31,6 +34,9 @@ export interface DialAttempt {
   /** How often to ask while something is not acknowledged. */
   readonly probeMs: number;
   readonly datagramBytes: number;
+  /** Several datagrams a system call, where the platform has that. */
+  readonly batching: Batching | undefined;
+  readonly tracer: Tracer | undefined;
   readonly memory: StreamMemory;
   readonly signal: AbortSignal | undefined;
 }
@@ -53,7 +59,7 @@ export async function dialAddress(attempt: DialAttempt): Promise<QuicConnection>
   attempt.signal?.throwIfAborted();
   let socket: UdpSocket;
   try {
-    socket = await UdpSocket.connect(attempt.address);
+    socket = await UdpSocket.connect(attempt.address, { batching: attempt.batching });
   } catch (cause) {
     throw unreachable(cause, printAddress(attempt.address));
   }
@@ -87,6 +93,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   readonly #endpoint: Endpoint;
   readonly #link: Link;
   readonly #vigil: Vigil;
+  readonly #trace: ConnectionTrace | undefined;
   readonly #outcome = Promise.withResolvers<QuicConnection>();
   #state: "handshake" | "open" | "failed" = "handshake";
   #keepAlive: NodeJS.Timeout | undefined;
@@ -98,9 +105,16 @@ class Dialer implements EndpointOwner, LinkOwner {
     this.#attempt = attempt;
     this.#endpoint = new Endpoint(socket, attempt.datagramBytes, this);
     const scid = randomBytes(CONNECTION_ID_BYTES);
-    const remote = { host: address.host, port: address.port };
-    const native = binding.Connection.connect(serverName, scid, socket.local, remote, config);
+    const remote = { host: nativeHost(address.host), port: address.port };
+    const native = binding.Connection.connect(serverName, scid, this.#endpoint.local, remote, config);
     this.#link = new Link(native, this.#endpoint, remote, this);
+    this.#trace = attempt.tracer?.begin({
+      role: "dialer",
+      originalDcid: Buffer.from(native.destinationId()).toString("hex"),
+      localAddress: socket.local,
+      remoteAddress: { host: address.host, port: address.port },
+    });
+    this.#link.tap = this.#trace;
     this.#vigil = new Vigil(this.#link, {
       everyMs: attempt.probeMs,
       idleTimeoutMs: attempt.idleTimeoutMs,
@@ -171,6 +185,8 @@ class Dialer implements EndpointOwner, LinkOwner {
     const connection = new QuicConnection(this.#link, this.#attempt.memory, {
       peer: judgement.peer,
       isDialer: true,
+      remoteAddress: { host: this.#attempt.address.host, port: this.#attempt.address.port },
+      trace: this.#trace,
       idleTimeoutMs: this.#attempt.idleTimeoutMs,
       firstByteTimeoutMs: Infinity,
       vigil: this.#vigil,

@@ -2,11 +2,11 @@ import diagnostics from "node:diagnostics_channel";
 
 /**
  * Carries `{ where, error }` for faults of this process that a transport survives but must not pass over in silence: an `authorize` that threw, a connection that failed
- * within. Subscribe with `node:diagnostics_channel`.
+ * within, a trace that could not be written. Subscribe with `node:diagnostics_channel`.
  */
 export const FAULTS = diagnostics.channel("quaymesh:transport-quic:fault");
 
 /** Tell whoever listens; nothing is thrown. */
-export function reportFault(where: "authorize" | "connection", error: unknown): void {
+export function reportFault(where: "authorize" | "connection" | "trace", error: unknown): void {
   FAULTS.publish({ where, error });
 }

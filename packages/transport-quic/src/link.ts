@@ -1,18 +1,22 @@
 import { CLOSE_CODES, QUIC_ERRORS } from "@quaymesh/protocol";
 import type { CloseInfo } from "@quaymesh/protocol";
+import { systemAddress } from "./address.ts";
 import type { HostPort, NativeConnection } from "./binding.ts";
 import { MAX_PATHS } from "./config.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { PeerPaths } from "./peer-paths.ts";
-import type { SendSlab } from "./slabs.ts";
-import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
+import type { DatagramSource } from "./udp-socket.ts";
 
 /** What a link needs of the endpoint it lives in. */
 export interface LinkHost {
-  readonly socket: UdpSocket;
-  readonly slab: SendSlab;
+  /** Our address. */
+  readonly local: HostPort;
+  readonly outgoing: Outgoing;
   /** Have `process` and `flush` called in the next turn. */
   schedule(link: Link): void;
+  /** What was written to {@link LinkHost.outgoing} should leave, when the turn ends at the latest. */
+  sent(): void;
   /** quiche is through with the connection: forget it. */
   release(link: Link): void;
 }
@@ -27,9 +31,25 @@ export interface LinkOwner {
   flushed(timeoutMs: number | null): boolean;
   /** A time set with {@link Link.expireAt} has come. */
   expired(): void;
+  /** quiche noticed something of the peer's addresses: it may have moved. */
+  pathsChanged?(): void;
   /** The connection is over. Called once. */
   ended(info: CloseInfo): void;
 }
+
+/** Told of every datagram, for traces. */
+export interface LinkTap {
+  received(bytes: number): void;
+  sent(bytes: number): void;
+}
+
+/** How a link ends whose peer has had more addresses than quiche keeps. */
+export const TOO_MANY_ADDRESSES = {
+  kind: "application",
+  code: CLOSE_CODES.ok,
+  reason: "too many addresses",
+  byPeer: false,
+} as const satisfies CloseInfo;
 
 /** Timers fire this early without harm. */
 const TIMER_SLACK_MS = 1;
@@ -58,12 +78,13 @@ export class Link {
   lingers = false;
   /** Grows with each datagram received or sent; keep-alive looks at it. */
   datagrams = 0;
+  tap: LinkTap | undefined;
 
   constructor(native: NativeConnection, host: LinkHost, remote: HostPort, owner: LinkOwner) {
     this.native = native;
     this.#host = host;
     this.#owner = owner;
-    this.#info = { from: remote, to: host.socket.local };
+    this.#info = { from: remote, to: host.local };
   }
 
   /** From now on `owner` is told. */
@@ -102,10 +123,11 @@ export class Link {
     const hasMoved = from.port !== this.#info.from.port || from.address !== this.#info.from.host;
     if (hasMoved) {
       // Anybody's address until quiche has decrypted something from there and had a challenge answered.
-      this.#paths ??= new PeerPaths(this.native, this.#host.socket.local, this.#info.from);
-      this.#info = { from: { host: from.address, port: from.port }, to: this.#host.socket.local };
+      this.#paths ??= new PeerPaths(this.native, this.#host.local, this.#info.from);
+      this.#info = { from: { host: from.address, port: from.port }, to: this.#host.local };
     }
     this.datagrams += 1;
+    this.tap?.received(datagram.length);
     try {
       this.native.recv(datagram, this.#info);
     } catch {
@@ -119,10 +141,11 @@ export class Link {
     const { peerMaxUdpPayloadSize, pathsCount } = this.native.stats();
     // quiche fills what it sends on a new path up to our own limit, whatever the peer's is, and the peer would never read the challenge.
     this.#datagramBytes = Math.min(DEFAULT_DATAGRAM_BYTES, peerMaxUdpPayloadSize);
+    this.#owner.pathsChanged?.();
     if (pathsCount < MAX_PATHS) return;
     // The next address would not be heard at all; this one can be told to dial again.
-    const info: CloseInfo = { kind: "application", code: CLOSE_CODES.ok, reason: "too many addresses", byPeer: false };
-    this.close(true, info.code, Buffer.from(info.reason), info);
+    const { code, reason } = TOO_MANY_ADDRESSES;
+    this.close(true, code, Buffer.from(reason), TOO_MANY_ADDRESSES);
   }
 
   /** First half of a turn. */
@@ -142,23 +165,24 @@ export class Link {
       this.#send();
       timeout = this.native.timeout();
     }
+    this.#host.sent();
     if (this.#state === "closed" && !this.lingers) this.#gone();
     else this.#rearm(timeout);
   }
 
   #send(): void {
-    const { socket, slab } = this.#host;
+    const { outgoing } = this.#host;
     const { native } = this;
     const paths = this.#paths;
     const active = paths?.active();
     for (;;) {
-      const slot = slab.slot();
+      const slot = outgoing.slot();
       const out = this.#datagramBytes < slot.length ? slot.subarray(0, this.#datagramBytes) : slot;
       const sent = paths === undefined ? native.send(out) : paths.next(out, active);
       if (sent === null) break;
-      slab.take(sent[0]);
+      outgoing.take(sent[0], systemAddress(sent[1].to));
       this.datagrams += 1;
-      socket.send(slot, sent[0], sent[1].to);
+      this.tap?.sent(sent[0]);
     }
   }
 

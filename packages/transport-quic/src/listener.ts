@@ -1,39 +1,54 @@
 import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
 import type {
+  BoundAddress,
   Connection,
   Credentials,
   Listener,
+  ListenerCut,
+  ListenerRefusal,
   ListenerStats,
   ListenLimits,
+  PeerIdentity,
   PeerTrust,
   SocketAddress,
 } from "@quaymesh/protocol";
+import { systemAddress, unmapped } from "./address.ts";
 import { Admission } from "./admission.ts";
-import type { Admitted } from "./admission.ts";
+import type { Admitted, Places } from "./admission.ts";
 import { AsyncQueue } from "./async-queue.ts";
+import type { BoundSocket } from "./bind.ts";
 import type { Binding, HostPort, NativeConfig, NativeConnection } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
-import { RefusalCounters } from "./counters.ts";
+import type { PeerBounds } from "./connection.ts";
+import { Counters } from "./counters.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { EndpointOwner } from "./endpoint.ts";
+import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
+import { CONNECTION_REFUSE } from "./observe/channels.ts";
+import type { ConnectionRefused } from "./observe/channels.ts";
+import type { ConnectionTrace } from "./observe/trace.ts";
+import type { Tracer } from "./observe/tracer.ts";
 import type { StreamMemory } from "./slabs.ts";
 import { MAX_HANDSHAKE_BYTES, ServerHandshake } from "./server-handshake.ts";
 import type { HandshakeOutcome } from "./server-handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
-import type { DatagramSource, UdpSocket } from "./udp-socket.ts";
+import type { DatagramSource } from "./udp-socket.ts";
+import { WorkShare } from "./work-share.ts";
 
 /** What a listener is made of. */
 export interface ListenerParts {
   readonly binding: Binding;
-  readonly socket: UdpSocket;
+  /** One at least. Released with the listener. */
+  readonly sockets: readonly BoundSocket[];
   readonly options: ResolvedOptions;
   readonly memory: StreamMemory;
   /** Closes the listener. */
   readonly signal: AbortSignal | undefined;
   readonly limits: ListenLimits;
+  readonly tracer: Tracer | undefined;
   readonly trust: PeerTrust;
   readonly credentials: Credentials;
   readonly resetSecret: Uint8Array | undefined;
@@ -43,28 +58,35 @@ export interface ListenerParts {
   readonly configFor: (host: string) => NativeConfig;
 }
 
-/** A listening endpoint. */
+/** A listener on one or several sockets. Admission and its limits are one; each connection stays with the socket it came in on. */
 export class QuicListener implements Listener, EndpointOwner {
   readonly #parts: ListenerParts;
-  readonly #endpoint: Endpoint;
+  readonly #endpoints: readonly Endpoint[];
+  /** Where the stray datagram came in that is being looked at: answers leave by the same socket. */
+  #hearing: Endpoint | undefined;
+  readonly addresses: readonly BoundAddress[];
   readonly #admission: Admission;
   readonly #resets: StatelessResets;
-  readonly #refused = new RefusalCounters();
+  readonly #refused = new Counters<ListenerRefusal>();
+  readonly #cut = new Counters<ListenerCut>();
   readonly #accepted = new AsyncQueue<Connection>();
-  readonly #handshakes = new Set<Link>();
+  readonly #halfOpen: HalfOpen;
   #acceptedCount = 0;
+  #throttled = 0;
   #closing: Promise<void> | undefined;
 
   constructor(parts: ListenerParts) {
-    const { binding, socket, options, limits } = parts;
+    const { binding, sockets, options, limits } = parts;
     this.#parts = parts;
+    this.#halfOpen = new HalfOpen(limits.maxHalfOpen);
     this.#resets = new StatelessResets(parts.resetSecret ?? parts.credentials.keyPem, performance.now());
-    this.#endpoint = new Endpoint(socket, parts.datagramBytes, this);
+    this.addresses = sockets.map(({ socket, asked }) => ({ ...socket.local, asked }));
+    this.#endpoints = sockets.map(({ socket }) => new Endpoint(socket, parts.datagramBytes, this));
     this.#admission = new Admission(
       {
         binding,
-        refused: this.#refused,
-        maxConnections: limits.maxConnections,
+        refused: (reason, from) => this.#refuse(reason, from),
+        places: this.#places(),
         retry: options.retry,
         handshakeBudget: options.handshakeBudget,
         reply: (packet, to) => this.#reply(packet, to),
@@ -76,23 +98,50 @@ export class QuicListener implements Listener, EndpointOwner {
 
   readonly #onAbort = (): void => void this.close();
 
+  #places(): Places {
+    const halfOpen = this.#halfOpen;
+    return {
+      get halfOpen() {
+        return halfOpen.size;
+      },
+      claim: (from) => {
+        const isFull = this.#connections() >= this.#parts.limits.maxConnections;
+        if (halfOpen.makeRoom(from, isFull)) return "granted";
+        return isFull ? "busy" : "half-open";
+      },
+    };
+  }
+
+  #refuse(reason: ListenerRefusal, from: DatagramSource): void {
+    this.#refused.add(reason);
+    if (!CONNECTION_REFUSE.hasSubscribers) return;
+    const remoteAddress = { host: unmapped(from.address), port: from.port };
+    CONNECTION_REFUSE.publish({ reason, remoteAddress } satisfies ConnectionRefused);
+  }
+
   #reply(packet: Uint8Array, to: DatagramSource): void {
-    this.#parts.socket.send(packet, packet.length, { host: to.address, port: to.port });
+    this.#hearing?.socket.send(packet, packet.length, systemAddress({ host: to.address, port: to.port }));
   }
 
   get address(): SocketAddress {
-    return this.#parts.socket.local;
+    const [{ host, port } = { host: "", port: 0 }] = this.addresses;
+    return { host, port };
   }
 
   stats(): ListenerStats {
-    const { socket } = this.#parts;
+    const sockets = this.#endpoints.map(({ socket }) => socket);
     return {
-      connections: this.#endpoint.size,
+      connections: this.#connections(),
+      halfOpen: this.#halfOpen.size,
       accepted: this.#acceptedCount,
       refused: this.#refused.snapshot(),
-      datagramsReceived: socket.received,
-      datagramsSent: socket.sent,
-      sendErrors: socket.sendErrors,
+      cut: this.#cut.snapshot(),
+      throttled: this.#throttled,
+      datagramsReceived: sum(sockets, (socket) => socket.received),
+      datagramsSent: sum(sockets, (socket) => socket.sent),
+      bytesReceived: sum(sockets, (socket) => socket.receivedBytes),
+      bytesSent: sum(sockets, (socket) => socket.sentBytes),
+      sendErrors: sum(sockets, (socket) => socket.sendErrors),
     };
   }
 
@@ -111,90 +160,132 @@ export class QuicListener implements Listener, EndpointOwner {
 
   // EndpointOwner
 
-  stray(datagram: Buffer, from: DatagramSource): void {
+  stray(datagram: Buffer, from: DatagramSource, endpoint: Endpoint): void {
     if (this.#closing !== undefined) return;
+    // A connection's datagram, sent to another of our addresses: a reset would end a connection that is alive.
+    if (this.#endpoints.length > 1 && this.#endpoints.some((other) => other.knows(datagram))) return;
+    this.#hearing = endpoint;
     const now = performance.now();
     const reset = this.#resets.answer(datagram, now);
     if (reset !== undefined) {
-      this.#refused.add("reset");
+      this.#refuse("reset", from);
       this.#reply(reset, from);
       return;
     }
-    const load = { halfOpen: this.#handshakes.size, connections: this.#endpoint.size };
-    const admitted = this.#admission.admit(datagram, from, load, now);
-    if (admitted !== undefined) this.#begin(admitted, datagram, from);
+    const admitted = this.#admission.admit(datagram, from, now);
+    if (admitted !== undefined) this.#begin(admitted, datagram, from, endpoint);
   }
 
   released(link: Link): void {
-    this.#handshakes.delete(link);
+    this.#halfOpen.delete(link);
   }
 
   fault(): void {
     // Counted by the socket; a listener has nothing to give up for it.
   }
 
+  #connections(): number {
+    return sum(this.#endpoints, (endpoint) => endpoint.size);
+  }
+
   async #shut(code: number, reason: string): Promise<void> {
     this.#parts.signal?.removeEventListener("abort", this.#onAbort);
     this.#accepted.end();
     const text = Buffer.from(reason);
-    for (const link of this.#endpoint.links()) {
-      if (!this.#handshakes.has(link)) link.flush();
+    for (const link of this.#endpoints.flatMap((endpoint) => endpoint.links())) {
+      if (!this.#halfOpen.has(link)) link.flush();
       link.close(true, code, text, { kind: "local" });
     }
-    await this.#endpoint.close();
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  #begin(admitted: Admitted, datagram: Buffer, from: DatagramSource): void {
-    const { binding, socket, configFor, limits } = this.#parts;
+  #begin(admitted: Admitted, datagram: Buffer, from: DatagramSource, endpoint: Endpoint): void {
+    const { binding, configFor, limits } = this.#parts;
+    const { local } = endpoint;
     const remote = { host: from.address, port: from.port };
     const { scid, dcid, originalDcid } = admitted;
     let native: NativeConnection;
     try {
       const config = configFor(from.address);
       config.setStatelessResetToken(this.#resets.tokenOf(scid));
-      native = binding.Connection.accept(scid, originalDcid, socket.local, remote, config);
+      native = binding.Connection.accept(scid, originalDcid, local, remote, config);
     } catch {
-      this.#refused.add("handshake");
+      this.#refuse("handshake", from);
       return;
     }
-    if (!startsWell(native, datagram, { from: remote, to: socket.local })) {
-      this.#refused.add("handshake");
+    if (!startsWell(native, datagram, { from: remote, to: local })) {
+      this.#refuse("handshake", from);
       return;
     }
-    const link: Link = new Link(native, this.#endpoint, remote, new ServerHandshake(() => link, this.#outcome));
+    const remoteAddress = { host: unmapped(remote.host), port: remote.port };
+    const trace = this.#parts.tracer?.begin({
+      role: "listener",
+      originalDcid: Buffer.from(originalDcid ?? dcid).toString("hex"),
+      localAddress: endpoint.socket.local,
+      remoteAddress,
+    });
+    const outcome = this.#outcomeOf(from, { remoteAddress, trace });
+    const handshake: ServerHandshake = new ServerHandshake(() => link, outcome);
+    const link: Link = new Link(native, endpoint, remote, handshake);
+    link.tap = trace;
+    trace?.received(datagram.length);
     link.hearsAtMost(MAX_HANDSHAKE_BYTES);
-    this.#handshakes.add(link);
-    this.#endpoint.add(link, [scid, dcid]);
-    link.expireAt(performance.now() + limits.handshakeTimeoutMs);
+    const now = performance.now();
+    this.#halfOpen.add(link, handshake, { host: from.address, validated: originalDcid !== undefined, now });
+    endpoint.add(link, [scid, dcid]);
+    link.expireAt(now + limits.handshakeTimeoutMs);
     link.wake();
   }
 
-  readonly #outcome: HandshakeOutcome = {
-    established: (link) => {
-      this.#handshakes.delete(link);
-      const judgement = judge(link.native, this.#parts.trust);
-      if (judgement.kind === "refuse") {
-        this.#refused.add(judgement.reason);
-        refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);
-        return;
-      }
-      const { firstByteTimeoutMs, idleTimeoutMs } = this.#parts.limits;
-      const connection = new QuicConnection(link, this.#parts.memory, {
-        peer: judgement.peer,
-        isDialer: false,
-        idleTimeoutMs,
-        firstByteTimeoutMs,
-      });
-      this.#acceptedCount += 1;
-      this.#accepted.push(connection);
-      connection.process();
-    },
-    failed: (link, reason) => {
-      this.#handshakes.delete(link);
-      this.#refused.add(reason);
-    },
-  };
+  #outcomeOf(from: DatagramSource, origin: Origin): HandshakeOutcome {
+    return {
+      established: (link) => {
+        this.#halfOpen.delete(link);
+        const judgement = judge(link.native, this.#parts.trust);
+        if (judgement.kind === "refuse") {
+          this.#refuse(judgement.reason, from);
+          refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);
+        } else this.#accept(link, judgement.peer, origin);
+      },
+      failed: (link, reason) => {
+        this.#halfOpen.delete(link);
+        this.#refuse(reason, from);
+      },
+    };
+  }
+
+  #accept(link: Link, peer: PeerIdentity, origin: Origin): void {
+    const { limits, memory } = this.#parts;
+    const { firstByteTimeoutMs, idleTimeoutMs } = limits;
+    const bounds: PeerBounds = {
+      share: new WorkShare(limits, performance.now()),
+      cut: (reason) => this.#cut.add(reason),
+      throttled: () => {
+        this.#throttled += 1;
+      },
+    };
+    const connection = new QuicConnection(link, memory, {
+      peer,
+      isDialer: false,
+      idleTimeoutMs,
+      firstByteTimeoutMs,
+      bounds,
+      ...origin,
+    });
+    this.#acceptedCount += 1;
+    this.#accepted.push(connection);
+    connection.process();
+  }
 }
+
+/** Where a client was when it began, and what is written down of it. */
+interface Origin {
+  readonly remoteAddress: SocketAddress;
+  readonly trace: ConnectionTrace | undefined;
+}
+
+const sum = <T>(items: readonly T[], count: (item: T) => number): number =>
+  items.reduce((total, item) => total + count(item), 0);
 
 /** RFC 9001 section 4.8. Below it: errors of QUIC itself. */
 const FIRST_CRYPTO_ERROR = 0x100;

@@ -1,10 +1,13 @@
 import type { ListenLimits } from "@quaymesh/protocol";
+import type { Lookup } from "./address.ts";
+import type { BindingName } from "./binding.ts";
+import type { QuicTraceOptions } from "./observe/tracer.ts";
 
 /** Options of {@link createQuicTransport}. All have defaults. */
 export interface QuicTransportOptions {
   /**
-   * UDP payload bytes per datagram, 1200 to 65507. `auto`: 16384 when both ends are on this machine, 1350 otherwise (the binding cannot
-   * discover the path's MTU). Set it for jumbo-frame networks.
+   * UDP payload bytes per datagram, 1200 to 65507: what this end sends at most, and tells its peer to send at most. `auto`: 16384 when both ends are on loopback, 1350 otherwise
+   * (the binding cannot discover the path's MTU). Set it for jumbo-frame networks, and lower for tunnels; the smaller of both ends' is used.
    */
   readonly datagramBytes?: "auto" | number;
   /** Address validation by Retry: `auto` once more than 64 handshakes are half open, or `always` (a round trip more per handshake). */
@@ -27,6 +30,17 @@ export interface QuicTransportOptions {
    * Default 1000.
    */
   readonly probeMs?: number;
+  /** Which build of the quiche binding to use. `auto`: @matrixai/quic, and where it has none for this platform @infisical/quic. */
+  readonly binding?: "auto" | BindingName;
+  /** Finds the addresses of names, to listen on and to dial. Default: the system's resolver. */
+  readonly lookup?: Lookup;
+  /** Write what happens on each connection, as qlog has it. For looking for faults: every datagram is a line. Default: none. */
+  readonly trace?: QuicTraceOptions;
+  /**
+   * `auto`: several datagrams a system call (`sendmmsg` with UDP segmentation, `recvmmsg`), where the platform has them and the optional package `koffi` loads; `plain`: node:dgram alone,
+   * one datagram a call.
+   */
+  readonly systemCalls?: "auto" | "plain";
 }
 
 /** {@link QuicTransportOptions} with every default filled in, except where the default depends on other values. */
@@ -39,6 +53,10 @@ export interface ResolvedOptions {
   readonly handshakeBudget: { readonly perSecond: number; readonly burst: number };
   readonly keepAliveMs: number | undefined;
   readonly probeMs: number;
+  readonly binding: "auto" | BindingName;
+  readonly lookup: Lookup | undefined;
+  readonly trace: QuicTraceOptions | undefined;
+  readonly systemCalls: "auto" | "plain";
 }
 
 /** Off the machine: fits an Ethernet path with room for tunnels. */
@@ -71,20 +89,35 @@ export function resolveOptions(options: QuicTransportOptions): ResolvedOptions {
     handshakeBudget: options.handshakeBudget ?? { perSecond: 64, burst: 256 },
     keepAliveMs: options.keepAliveMs,
     probeMs: options.probeMs ?? 1000,
+    binding: options.binding ?? "auto",
+    lookup: options.lookup,
+    trace: options.trace,
+    systemCalls: options.systemCalls ?? "auto",
   };
 }
 
-const DEFAULT_LIMITS: ListenLimits = {
+/** Of the places, those that handshakes under way may hold. */
+const HALF_OPEN_SHARE = 0.5;
+const MAX_HALF_OPEN = 1024;
+/** A listener for a few connections still lets that many knock at once, where it has the places. */
+const MIN_HALF_OPEN = 16;
+
+const DEFAULT_LIMITS: Omit<ListenLimits, "maxHalfOpen"> = {
   maxConnections: 256,
   maxStreams: 1000,
   handshakeTimeoutMs: 3000,
   firstByteTimeoutMs: 2000,
   idleTimeoutMs: 30_000,
+  maxStreamsPerSecond: Infinity,
+  maxResetsPerSecond: 1000,
 };
 
 /** A listener's bounds with their defaults. */
 export function resolveLimits(limits: Partial<ListenLimits> | undefined): ListenLimits {
-  return { ...DEFAULT_LIMITS, ...limits };
+  const resolved = { ...DEFAULT_LIMITS, ...limits };
+  const share = Math.max(MIN_HALF_OPEN, Math.ceil(resolved.maxConnections * HALF_OPEN_SHARE));
+  const maxHalfOpen = Math.min(share, resolved.maxConnections, MAX_HALF_OPEN);
+  return { maxHalfOpen, ...resolved };
 }
 
 /** Defaults of a dialer. */

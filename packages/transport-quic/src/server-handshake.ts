@@ -1,4 +1,6 @@
-import type { CloseInfo } from "@quaymesh/protocol";
+import { QUIC_ERRORS, dialVerdict } from "@quaymesh/protocol";
+import type { CloseInfo, ListenerRefusal } from "@quaymesh/protocol";
+import type { Handshake } from "./half-open.ts";
 import type { Link, LinkOwner } from "./link.ts";
 
 /**
@@ -7,14 +9,20 @@ import type { Link, LinkOwner } from "./link.ts";
  */
 export const MAX_HANDSHAKE_BYTES = 128 << 10;
 
+/** Why a handshake came to nothing. */
+export type HandshakeFailure = Extract<
+  ListenerRefusal,
+  "handshake" | "timeout" | "displaced" | "wrong-protocol" | "untrusted" | "expired" | "denied"
+>;
+
 /** Who is told how a handshake ended. */
 export interface HandshakeOutcome {
   established(link: Link): void;
-  failed(link: Link, reason: "handshake" | "timeout"): void;
+  failed(link: Link, reason: HandshakeFailure): void;
 }
 
 /** Owns a link until TLS is complete. */
-export class ServerHandshake implements LinkOwner {
+export class ServerHandshake implements LinkOwner, Handshake {
   readonly #link: () => Link;
   readonly #outcome: HandshakeOutcome;
   #isOver = false;
@@ -49,12 +57,36 @@ export class ServerHandshake implements LinkOwner {
   }
 
   ended(info: CloseInfo): void {
-    this.#fail(info.kind === "idle" ? "timeout" : "handshake");
+    this.#fail(failureOf(info));
   }
 
-  #fail(reason: "handshake" | "timeout"): void {
+  /** Others wait for its place. quiche sends no more than three times what came from an address that is not proved. */
+  displace(): void {
+    this.#fail("displaced");
+    const code = QUIC_ERRORS.connectionRefused;
+    const info: CloseInfo = { kind: "transport", code, reason: "busy", byPeer: false };
+    this.#link().close(false, code, Buffer.from(info.reason), info);
+  }
+
+  #fail(reason: HandshakeFailure): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#outcome.failed(this.#link(), reason);
   }
 }
+
+// What TLS said of the client. What the client said of us is a failed handshake like others.
+const failureOf = (info: CloseInfo): HandshakeFailure => {
+  if (info.kind === "idle") return "timeout";
+  if (info.kind !== "transport" || info.byPeer) return "handshake";
+  const verdict = dialVerdict(info);
+  switch (verdict) {
+    case "wrong-protocol":
+    case "untrusted":
+    case "expired":
+    case "denied":
+      return verdict;
+    default:
+      return "handshake";
+  }
+};

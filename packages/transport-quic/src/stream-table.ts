@@ -17,6 +17,14 @@ const END_CHECK_READERS = 4;
 /** How often more than those are. */
 const END_CHECK_MS = 50;
 
+/** What a stream table needs of its connection. */
+export interface TableParent extends StreamParent {
+  /** Of `wanted` new streams of the peer's, how many may be taken up this turn; the others wait in quiche, and hold its credit. */
+  share(wanted: number): number;
+  /** A stream came to be. */
+  opened(id: number, byPeer: boolean): void;
+}
+
 interface Opener {
   readonly settle: PromiseWithResolvers<QuicStream>;
   isWaiting: boolean;
@@ -24,7 +32,7 @@ interface Opener {
 
 /** The streams of one connection: ids, credit to open more, and those the peer opened. */
 export class StreamTable {
-  readonly #parent: StreamParent;
+  readonly #parent: TableParent;
   readonly #isDialer: boolean;
   readonly #streams = new Map<number, QuicStream>();
   readonly #incoming = new AsyncQueue<ByteStream>(() => this.#refuseIncoming());
@@ -40,7 +48,7 @@ export class StreamTable {
   #credit = 0;
   #close: CloseInfo | undefined;
 
-  constructor(parent: StreamParent, isDialer: boolean) {
+  constructor(parent: TableParent, isDialer: boolean) {
     this.#parent = parent;
     this.#isDialer = isDialer;
     this.#nextOwnId = isDialer ? 0 : 1;
@@ -148,7 +156,10 @@ export class StreamTable {
       else if (this.#isNew(id)) (fresh ??= []).push(id);
     }
     // quiche lists streams by arrival; the port promises the order they were opened in.
-    for (const id of fresh?.sort((a, b) => a - b) ?? []) this.#admit(id);
+    if (fresh === undefined) return;
+    fresh.sort((a, b) => a - b);
+    const taken = this.#parent.share(fresh.length);
+    for (let index = 0; index < taken; index += 1) this.#admit(fresh[index] ?? 0);
   }
 
   #isNew(id: number): boolean {
@@ -162,6 +173,7 @@ export class StreamTable {
     this.#nextPeerId = Math.max(this.#nextPeerId, id + ID_STEP);
     const stream = new QuicStream(id, this.#parent, false);
     this.#streams.set(id, stream);
+    this.#parent.opened(id, true);
     if (!this.#incoming.push(stream)) stream.reset(CLOSE_CODES.ok);
   }
 
@@ -205,6 +217,7 @@ export class StreamTable {
     this.#nextOwnId += ID_STEP;
     const stream = new QuicStream(id, this.#parent, true);
     this.#streams.set(id, stream);
+    this.#parent.opened(id, false);
     return stream;
   }
 }

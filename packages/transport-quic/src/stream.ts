@@ -35,6 +35,8 @@ export interface StreamHost {
 export interface StreamParent extends Omit<StreamHost, "settled" | "existed" | "peerReset" | "endAlone"> {
   /** Both halves are done. */
   finished(id: number): void;
+  /** The peer gave up a stream that was being read. */
+  streamReset(): void;
   /** End the write side with no data; `reads` is absent where the read side is over. */
   endAlone(id: number, reads: ReadHold | undefined): void;
 }
@@ -138,6 +140,7 @@ export class QuicStream implements ByteStream, StreamHost {
 
   peerReset(code: number): void {
     this.#writer.checkStopped(code);
+    this.#parent.streamReset();
   }
 
   endAlone(): void {

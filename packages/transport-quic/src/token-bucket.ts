@@ -20,11 +20,16 @@ export class TokenBucket {
 
   /** Take one. @returns `false` where none is left */
   take(now: number): boolean {
+    return this.takeUpTo(1, now) === 1;
+  }
+
+  /** Take as many of `wanted` as there are. @returns how many that was */
+  takeUpTo(wanted: number, now: number): number {
     const earned = ((now - this.#updatedAt) / MS_PER_SECOND) * this.#rate.perSecond;
     this.#tokens = Math.min(this.#rate.burst, this.#tokens + earned);
     this.#updatedAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    const taken = Math.min(wanted, Math.floor(this.#tokens));
+    this.#tokens -= taken;
+    return taken;
   }
 }

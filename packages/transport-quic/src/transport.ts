@@ -1,12 +1,13 @@
-import { TransportError } from "@quaymesh/protocol";
+import { CLOSE_CODES } from "@quaymesh/protocol";
 import type { Connection, DialOptions, Listener, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import { isLoopback, isWildcard, printAddress, resolve } from "./address.ts";
-import type { IpAddress } from "./address.ts";
+import type { IpAddress, Lookup } from "./address.ts";
+import { bindAll, closeAll } from "./bind.ts";
 import { loadBinding } from "./binding.ts";
 import type { NativeConfig } from "./binding.ts";
 import { ConfigCache } from "./config.ts";
 import { dialAddress } from "./dialer.ts";
-import { bindError, unreachable } from "./errors.ts";
+import { unreachable } from "./errors.ts";
 import { QuicListener } from "./listener.ts";
 import {
   DEFAULT_DATAGRAM_BYTES,
@@ -16,9 +17,12 @@ import {
   resolveOptions,
 } from "./options.ts";
 import type { QuicTransportOptions, ResolvedOptions } from "./options.ts";
+import { interleaved, race } from "./race.ts";
+import { Tracer } from "./observe/tracer.ts";
 import { CorkPool, ReadSlab } from "./slabs.ts";
 import type { StreamMemory } from "./slabs.ts";
-import { UdpSocket } from "./udp-socket.ts";
+import { loadBatching } from "./syscalls/batching.ts";
+import type { Batching } from "./syscalls/batching.ts";
 
 /**
  * The Transport port over QUIC: quiche through its native binding, and our own endpoint. Holds no socket until it listens or dials.
@@ -32,15 +36,17 @@ class QuicTransport implements Transport {
   readonly #options: ResolvedOptions;
   readonly #configs = new ConfigCache();
   readonly #memory: StreamMemory;
+  readonly #tracer: Tracer | undefined;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
+    this.#tracer = options.trace === undefined ? undefined : new Tracer(options.trace);
     this.#memory = { reads: new ReadSlab(), corks: new CorkPool(options.sendBufferBytes) };
   }
 
   async listen(options: ListenOptions): Promise<Listener> {
     options.signal?.throwIfAborted();
-    const binding = await loadBinding();
+    const binding = await loadBinding(this.#options.binding);
     const limits = resolveLimits(options.limits);
     const { protocol, credentials, trust } = options;
     const { streamWindowBytes, connectionWindowBytes } = this.#options;
@@ -55,21 +61,24 @@ class QuicTransport implements Transport {
         streamWindowBytes,
         connectionWindowBytes,
       });
-    const socket = await bind(options.address);
+    const asked = "host" in options.address || "fd" in options.address ? [options.address] : options.address;
+    const batching = await this.#batching();
+    const sockets = await bindAll(asked, { find: this.#options.lookup, socket: { batching } });
     try {
       const near = this.#datagramBytes("127.0.0.1");
       const far = this.#datagramBytes("");
-      const servesLoopback = isLoopback(socket.local.host) || isWildcard(socket.local.host);
-      const nearConfig = servesLoopback ? configOf(near) : undefined;
-      const farConfig = isLoopback(socket.local.host) ? configOf(near) : configOf(far);
+      const hosts = sockets.map(({ socket }) => socket.local.host);
+      const nearConfig = hosts.some((host) => isLoopback(host) || isWildcard(host)) ? configOf(near) : undefined;
+      const farConfig = nearConfig !== undefined && hosts.every(isLoopback) ? nearConfig : configOf(far);
       options.signal?.throwIfAborted();
       return new QuicListener({
         binding,
-        socket,
+        sockets,
         options: this.#options,
         memory: this.#memory,
         signal: options.signal,
         limits,
+        tracer: this.#tracer,
         trust,
         credentials,
         resetSecret: options.resetSecret,
@@ -77,7 +86,7 @@ class QuicTransport implements Transport {
         configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
       });
     } catch (error) {
-      await socket.close();
+      await closeAll(sockets.map(({ socket }) => socket));
       throw error;
     }
   }
@@ -86,23 +95,17 @@ class QuicTransport implements Transport {
     options.signal?.throwIfAborted();
     const timeoutMs = options.handshakeTimeoutMs ?? DIAL_DEFAULTS.handshakeTimeoutMs;
     const deadline = performance.now() + timeoutMs;
-    const targets = await resolveTargets(address, options.signal);
-    let failure: unknown;
-    for (const [index, target] of targets.entries()) {
-      // A name's later addresses get their share of the time.
-      const share = (deadline - performance.now()) / (targets.length - index);
-      try {
-        return await this.#dialOne(target, options, Math.max(1, share));
-      } catch (error) {
-        failure = error;
-        if (!isWorthTryingNext(error)) throw error;
-      }
-    }
-    throw failure;
+    const targets = await resolveTargets(address, this.#options.lookup, options.signal);
+    return race(interleaved(targets), {
+      attempt: (target, shareMs, signal) => this.#dialOne(target, { ...options, signal }, shareMs),
+      discard: (late) => late.close(CLOSE_CODES.ok),
+      timeoutMs: Math.max(1, Math.round(deadline - performance.now())),
+      signal: options.signal,
+    });
   }
 
   async #dialOne(target: IpAddress, options: DialOptions, handshakeTimeoutMs: number): Promise<Connection> {
-    const binding = await loadBinding();
+    const binding = await loadBinding(this.#options.binding);
     const { protocol, credentials, trust } = options;
     const { streamWindowBytes, connectionWindowBytes } = this.#options;
     const idleTimeoutMs = options.idleTimeoutMs ?? DIAL_DEFAULTS.idleTimeoutMs;
@@ -128,9 +131,15 @@ class QuicTransport implements Transport {
       keepAliveMs: this.#options.keepAliveMs,
       probeMs: this.#options.probeMs,
       datagramBytes,
+      batching: await this.#batching(),
+      tracer: this.#tracer,
       memory: this.#memory,
       signal: options.signal,
     });
+  }
+
+  #batching(): Promise<Batching | undefined> {
+    return this.#options.systemCalls === "plain" ? Promise.resolve(undefined) : loadBatching();
   }
 
   #datagramBytes(host: string): number {
@@ -139,23 +148,14 @@ class QuicTransport implements Transport {
   }
 }
 
-const isWorthTryingNext = (error: unknown): boolean =>
-  error instanceof TransportError && (error.code === "UNREACHABLE" || error.code === "HANDSHAKE_TIMEOUT");
-
-async function bind(address: SocketAddress): Promise<UdpSocket> {
-  try {
-    const [first] = await resolve(address);
-    if (first === undefined) throw new Error("the name has no address");
-    return await UdpSocket.bind(first);
-  } catch (cause) {
-    throw bindError(cause, printAddress(address));
-  }
-}
-
-async function resolveTargets(address: SocketAddress, signal: AbortSignal | undefined): Promise<IpAddress[]> {
+async function resolveTargets(
+  address: SocketAddress,
+  find: Lookup | undefined,
+  signal: AbortSignal | undefined,
+): Promise<IpAddress[]> {
   let targets: IpAddress[];
   try {
-    targets = await abortable(resolve(address), signal);
+    targets = await abortable(resolve(address, find), signal);
   } catch (cause) {
     signal?.throwIfAborted();
     throw unreachable(cause, printAddress(address));

@@ -2,6 +2,9 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import type { HostPort } from "./binding.ts";
 import type { IpAddress } from "./address.ts";
+import type { Batching } from "./syscalls/batching.ts";
+import { bindDescriptor, keepExclusive, openDescriptor } from "./syscalls/descriptor.ts";
+import type { BatchSocket, SendBatch } from "./syscalls/send-batch.ts";
 
 /** A burst of one congestion window must fit, or loopback drops datagrams. */
 const SOCKET_BUFFER_BYTES = 4 << 20;
@@ -14,7 +17,7 @@ export interface DatagramSource {
 
 /** What a socket hands over. */
 export interface UdpHandler {
-  /** A datagram came in. Must not throw. */
+  /** A datagram came in. Must not throw. The memory is used again once it returns. */
   datagram(datagram: Buffer, from: DatagramSource): void;
   /** The kernel reported an error of an earlier send or a receive, `ECONNREFUSED` for instance. */
   fault(code: string): void;
@@ -22,44 +25,96 @@ export interface UdpHandler {
 
 const errno = (error: Error): string => ("code" in error && typeof error.code === "string" ? error.code : "UNKNOWN");
 
+/** How a socket is set up. */
+export interface UdpSocketOptions {
+  /** Where this platform has them: the calls that send and receive several datagrams at once. */
+  readonly batching?: Batching | undefined;
+  /** An IPv6 socket takes no IPv4. */
+  readonly isIpv6Only?: boolean;
+}
+
+/** A socket of node:dgram and, where its descriptor was made for batching, that. */
+interface Opened {
+  readonly socket: dgram.Socket;
+  readonly fd: number | undefined;
+}
+
 /** A UDP socket whose errors are counted, never thrown: the network is allowed to fail. */
-export class UdpSocket {
+export class UdpSocket implements BatchSocket {
   readonly #socket: dgram.Socket;
   readonly local: HostPort;
-  #connected: boolean;
+  readonly family: 4 | 6;
+  readonly isConnected: boolean;
+  /** The descriptor; -1 where nothing is batched. */
+  readonly fd: number;
+  readonly #batching: Batching | undefined;
+  /** Datagrams that node:dgram gave since {@link UdpSocket.turn}. */
+  #inTurn = 0;
   #closed = false;
   #handler: UdpHandler | undefined;
   sent = 0;
   sendErrors = 0;
   received = 0;
+  /** UDP payload, either way. */
+  sentBytes = 0;
+  receivedBytes = 0;
 
   // One shared function, not a closure per datagram.
   readonly #onSent = (error: Error | null): void => {
     if (error !== null) this.#fail(error);
   };
 
-  private constructor(socket: dgram.Socket, connected: boolean) {
+  private constructor({ socket, fd }: Opened, isConnected: boolean, batching: Batching | undefined) {
     const address = socket.address();
     this.#socket = socket;
-    this.#connected = connected;
+    this.isConnected = isConnected;
+    this.family = address.family === "IPv6" ? 6 : 4;
+    this.fd = fd ?? -1;
+    this.#batching = fd === undefined ? undefined : batching;
     this.local = { host: address.address, port: address.port };
     socket.on("error", (error) => this.#fail(error));
-    socket.on("message", (datagram, from) => {
-      this.received += 1;
-      this.#handler?.datagram(datagram, from);
-    });
+    socket.on("message", this.#onMessage);
   }
 
+  // The first of a turn comes through node:dgram, which also tells that there is one. Where there is a second there are more, and those are taken at once.
+  readonly #onMessage = (datagram: Buffer, from: DatagramSource): void => {
+    this.take(datagram, from);
+    this.#inTurn += 1;
+    if (this.#inTurn > 1 && !this.#closed) this.#batching?.receives.drain(this.fd, this);
+  };
+
   /** Bind to an address. @throws the system's error */
-  static async bind(address: IpAddress): Promise<UdpSocket> {
-    const socket = open(address.family);
+  static async bind(address: IpAddress, options: UdpSocketOptions = {}): Promise<UdpSocket> {
+    const { batching, isIpv6Only = false } = options;
+    const socket = open(address.family, isIpv6Only);
     try {
+      const fd = batching === undefined ? undefined : bindDescriptor(batching.libc, address, isIpv6Only);
       // Before the call: with an address that needs no lookup the event comes within it.
       const listening = once(socket, "listening");
-      socket.bind({ port: address.port, address: address.host, exclusive: true });
+      socket.bind(
+        fd === undefined ? { port: address.port, address: address.host, exclusive: true } : { fd, exclusive: true },
+      );
       await listening;
+      if (fd !== undefined && batching !== undefined) keepExclusive(batching.libc, fd);
       enlarge(socket);
-      return new UdpSocket(socket, false);
+      return new UdpSocket({ socket, fd }, false, batching);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** Take over a bound socket of this family; it is closed with the result, and when this fails. @throws the system's error */
+  static async adopt(fd: number, family: 4 | 6, options: UdpSocketOptions = {}): Promise<UdpSocket> {
+    const { batching } = options;
+    const socket = open(family, false);
+    try {
+      const listening = once(socket, "listening");
+      socket.bind({ fd, exclusive: true });
+      await listening;
+      if (batching !== undefined) keepExclusive(batching.libc, fd);
+      enlarge(socket);
+      return new UdpSocket({ socket, fd: batching === undefined ? undefined : fd }, false, batching);
     } catch (error) {
       socket.close();
       throw error;
@@ -67,18 +122,26 @@ export class UdpSocket {
   }
 
   /** A socket that talks to one address only; the kernel then routes once and reports a refused port. @throws the system's error */
-  static async connect(address: IpAddress): Promise<UdpSocket> {
+  static async connect(address: IpAddress, options: UdpSocketOptions = {}): Promise<UdpSocket> {
+    const { batching } = options;
     const socket = open(address.family);
     try {
+      const fd = batching === undefined ? undefined : openDescriptor(batching.libc, address.family);
+      if (fd !== undefined) socket.bind({ fd, exclusive: true });
       const connected = once(socket, "connect");
       socket.connect(address.port, address.host);
       await connected;
       enlarge(socket);
-      return new UdpSocket(socket, true);
+      return new UdpSocket({ socket, fd }, true, batching);
     } catch (error) {
       socket.close();
       throw error;
     }
+  }
+
+  /** Where its datagrams are gathered; `undefined`: they are sent one by one. */
+  get batch(): SendBatch | undefined {
+    return this.#batching?.sends;
   }
 
   /** Start handing datagrams over. */
@@ -95,18 +158,50 @@ export class UdpSocket {
   send(buffer: Uint8Array, bytes: number, to: HostPort): void {
     if (this.#closed) return;
     this.sent += 1;
+    this.sentBytes += bytes;
     try {
-      if (this.#connected) this.#socket.send(buffer, 0, bytes, this.#onSent);
+      if (this.isConnected) this.#socket.send(buffer, 0, bytes, this.#onSent);
       else this.#socket.send(buffer, 0, bytes, to.port, to.host, this.#onSent);
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  #fail(error: Error): void {
+  /** A turn is over: what comes next begins another. */
+  turn(): void {
+    this.#inTurn = 0;
+  }
+
+  // BatchSocket, and what takes datagrams in batches
+
+  /** A datagram left in a batch. */
+  count(bytes: number): void {
+    this.sent += 1;
+    this.sentBytes += bytes;
+  }
+
+  sendCopy(datagram: Uint8Array, to: HostPort): void {
+    // Counted when it was gathered.
+    this.sent -= 1;
+    this.sentBytes -= datagram.length;
+    this.send(Uint8Array.from(datagram), datagram.length, to);
+  }
+
+  take(datagram: Buffer, from: DatagramSource): boolean {
+    this.received += 1;
+    this.receivedBytes += datagram.length;
+    this.#handler?.datagram(datagram, from);
+    return !this.#closed;
+  }
+
+  refused(code: string): void {
     if (this.#closed) return;
     this.sendErrors += 1;
-    this.#handler?.fault(errno(error));
+    this.#handler?.fault(code);
+  }
+
+  #fail(error: Error): void {
+    this.refused(errno(error));
   }
 
   /** Release the port, after what the kernel has not taken yet. Idempotent. */
@@ -125,9 +220,10 @@ export class UdpSocket {
   }
 }
 
-const open = (family: 4 | 6): dgram.Socket =>
+const open = (family: 4 | 6, ipv6Only = false): dgram.Socket =>
   dgram.createSocket({
     type: family === 6 ? "udp6" : "udp4",
+    ipv6Only: ipv6Only,
     // Addresses are resolved already; a lookup per datagram would cost a turn.
     lookup: (host, _options, callback) => callback(null, host, family),
   });

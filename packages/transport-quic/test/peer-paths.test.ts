@@ -23,7 +23,9 @@ const fakeNative = () => {
   const forgotten = new Set<number>();
   const native: NativePaths = {
     pathEventNext: () => events.shift() ?? null,
-    pathStats: () => [{ peerHost: at(active), active: true, rtt: 0, cwnd: 0 }],
+    pathStats: () => [
+      { localHost: at(0), peerHost: at(active), active: true, rtt: 0, cwnd: 0, pmtu: 1350, deliveryRate: 0 },
+    ],
     probePath: (_local, peer) => {
       if (forgotten.has(peer.port)) throw new Error("InvalidState");
       probed.push(peer.port);
@@ -66,7 +68,7 @@ test("a path that was left is challenged at once, where the peer is now, and aft
 test("what quiche wants to send elsewhere goes there", () => {
   const quiche = fakeNative();
   const paths = new PeerPaths(quiche.native, local, at(1));
-  quiche.events.push({ type: "New" });
+  quiche.events.push({ type: "New", peer: at(2) });
   expect(paths.update()).toBe(true);
   expect(paths.update()).toBe(false);
   quiche.waiting.set(0, 30);
@@ -77,7 +79,8 @@ test("an address that was not validated is never vouched for by an answer from a
   const quiche = fakeNative();
   const paths = new PeerPaths(quiche.native, local, at(1));
   // Seen at 5, but no answer came from there.
-  quiche.events.push({ type: "New" }, { type: "FailedValidation" });
+  quiche.events.push({ type: "New", peer: at(5) }, { type: "New", peer: at(2) });
+  quiche.events.push({ type: "FailedValidation", peer: at(5) });
   quiche.moveTo(2);
   paths.update();
   quiche.waiting.set(5, 1200);
@@ -116,4 +119,24 @@ test("only the last addresses are asked about", () => {
   for (let port = 2; port <= 8; port += 1) quiche.moveTo(port);
   paths.update();
   expect(sendAll(paths)).toHaveLength(4);
+});
+
+test("an address that did not answer is asked again while it is the newest, a few times, also by a sending pass alone", () => {
+  const quiche = fakeNative();
+  const paths = new PeerPaths(quiche.native, local, at(1));
+  quiche.events.push({ type: "New", peer: at(2) });
+  expect(paths.update()).toBe(true);
+  const failed = { type: "FailedValidation", peer: at(2) } as const;
+  // quiche goes back to where it was before.
+  quiche.events.push(failed, { type: "PeerMigrated", new: at(1) });
+  expect(paths.active()).toStrictEqual(at(1));
+  expect(quiche.probed).toStrictEqual([2]);
+  // What the pass learned is still told.
+  expect(paths.update()).toBe(true);
+  for (let failures = 0; failures < 10; failures += 1) quiche.events.push(failed);
+  paths.update();
+  expect(quiche.probed).toStrictEqual([2, 2, 2, 2, 2]);
+  quiche.events.push({ type: "New", peer: at(3) }, failed, { type: "FailedValidation", peer: at(3) });
+  paths.update();
+  expect(quiche.probed).toStrictEqual([2, 2, 2, 2, 2, 3]);
 });

@@ -91,7 +91,7 @@ test.each(bad)("a certificate %s is refused inside TLS", async (_what, credentia
   const close = await closeOf(mesh.dial({ credentials: await credentials() }));
   expect(close).toMatchObject({ kind: "transport", code, byPeer: true });
   expect(judged).toBe(0);
-  expect(mesh.listener.stats().refused["handshake"]).toBe(1);
+  expect(mesh.listener.stats().refused["untrusted"]).toBe(1);
 });
 
 test.each([

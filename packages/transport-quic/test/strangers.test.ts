@@ -2,24 +2,26 @@ import dgram from "node:dgram";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { expect, test } from "vitest";
+import type { ListenerRefusal } from "@quaymesh/protocol";
 import { Admission } from "../src/admission.ts";
+import type { Places } from "../src/admission.ts";
 import { loadBinding } from "../src/binding.ts";
 import { QuicConnection } from "../src/connection.ts";
-import { RefusalCounters } from "../src/counters.ts";
+import { Counters } from "../src/counters.ts";
 import { cryptoFrame, sealInitial } from "./support/initial-packet.ts";
 import { accept, ask, openMesh, serveEchoOnAll } from "./support/mesh.ts";
 
 const PING = Buffer.of(0x01);
-const idle = { halfOpen: 0, connections: 0 };
+const empty: Places = { halfOpen: 0, claim: () => "granted" };
 
 const openAdmission = async () => {
   const replies: Buffer[] = [];
-  const refused = new RefusalCounters();
+  const refused = new Counters<ListenerRefusal>();
   const admission = new Admission(
     {
       binding: await loadBinding(),
-      refused,
-      maxConnections: 10,
+      refused: (reason) => refused.add(reason),
+      places: empty,
       retry: "auto",
       handshakeBudget: { perSecond: 0, burst: 3 },
       reply: (packet) => void replies.push(Buffer.from(packet)),
@@ -32,11 +34,11 @@ const openAdmission = async () => {
     replies,
     refused,
     /** A first flight, from a port of its own; whoever sends it may have forged the address. */
-    knock: () => admission.admit(hello(), { ...from, port: 1024 + Math.floor(Math.random() * 60_000) }, idle, 0),
+    knock: () => admission.admit(hello(), { ...from, port: 1024 + Math.floor(Math.random() * 60_000) }, 0),
     /** Knock, be asked to prove the address, and come back with the token. */
     comeBack: () => {
       const before = replies.length;
-      const first = admission.admit(hello(), from, idle, 0);
+      const first = admission.admit(hello(), from, 0);
       if (first !== undefined) throw new Error("admitted without a Retry");
       const retry = replies[before];
       if (retry === undefined) return undefined;
@@ -44,7 +46,7 @@ const openAdmission = async () => {
       const dcid = retry.subarray(27, 47);
       const token = retry.subarray(47, -16);
       const second = sealInitial({ dcid, token, scid: randomBytes(20), number: 1, frames: PING });
-      return admission.admit(second, from, idle, 0);
+      return admission.admit(second, from, 0);
     },
   };
 };

@@ -49,7 +49,9 @@ function fakeLink(): FakeLink {
           },
           stats: () => ({
             sent,
+            recv: 0,
             lost: 0,
+            streamRetransBytes: 0,
             sentBytes: 0,
             recvBytes: link.heardBytes,
             peerMaxIdleTimeout: 0,

@@ -1,0 +1,54 @@
+import type { ListenLimits } from "@quaymesh/protocol";
+import { TokenBucket } from "./token-bucket.ts";
+
+/**
+ * New streams of one connection that are taken up in one turn. What an application does for a stream is done in the same turn, and every other connection of the endpoint waits for
+ * it, so a thousand streams opened in one datagram must be worked off in as many turns as they are worth.
+ */
+export const STREAMS_PER_TURN = 64;
+/** Until more may be taken up, where the rate is what holds them back. */
+const THROTTLE_PAUSE_MS = 20;
+const STREAM_BURST_SECONDS = 2;
+const RESET_BURST_SECONDS = 4;
+
+/** How much was granted, and when to ask again where that was not all. */
+export type Share =
+  | { readonly kind: "all" }
+  /** The rest in the next turn. */
+  | { readonly kind: "turn"; readonly granted: number }
+  /** The rest after a pause: the peer opens streams faster than it may. */
+  | { readonly kind: "throttled"; readonly granted: number; readonly pauseMs: number };
+
+const ALL: Share = { kind: "all" };
+
+/**
+ * What one peer may ask of its listener. Streams beyond its share wait unread in quiche, where they hold the peer's own stream credit: nothing is lost, and it can have no more of them
+ * open than `maxStreams`. Resets have no such brake, each undoes the work for its stream; so there is a rate beyond which the peer is sent away.
+ */
+export class WorkShare {
+  readonly #streams: TokenBucket | undefined;
+  readonly #resets: TokenBucket;
+
+  /** @param now milliseconds, monotonic */
+  constructor(limits: Pick<ListenLimits, "maxStreamsPerSecond" | "maxResetsPerSecond">, now: number) {
+    const { maxStreamsPerSecond: streams, maxResetsPerSecond: resets } = limits;
+    this.#streams =
+      streams === Infinity
+        ? undefined
+        : new TokenBucket({ perSecond: streams, burst: streams * STREAM_BURST_SECONDS }, now);
+    this.#resets = new TokenBucket({ perSecond: resets, burst: resets * RESET_BURST_SECONDS }, now);
+  }
+
+  /** The peer opened `wanted` streams, 1 or more. @param now milliseconds */
+  grant(wanted: number, now: number): Share {
+    const turn = Math.min(wanted, STREAMS_PER_TURN);
+    const granted = this.#streams?.takeUpTo(turn, now) ?? turn;
+    if (granted === wanted) return ALL;
+    return granted < turn ? { kind: "throttled", granted, pauseMs: THROTTLE_PAUSE_MS } : { kind: "turn", granted };
+  }
+
+  /** The peer reset a stream. @returns `false` where that was one too many */
+  reset(now: number): boolean {
+    return this.#resets.take(now);
+  }
+}

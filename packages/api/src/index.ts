@@ -5,7 +5,7 @@ export { ErrorReasonSchema } from "../gen/quaymesh/v1/error_pb.js";
 export { EventSchema, EventService, SubscribeResponseSchema } from "../gen/quaymesh/v1/event_pb.js";
 export type { Event, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
 export { GatewayService, GetStatusResponseSchema } from "../gen/quaymesh/v1/gateway_pb.js";
-export type { GetStatusResponse } from "../gen/quaymesh/v1/gateway_pb.js";
+export type { GetStatsResponse, GetStatusResponse } from "../gen/quaymesh/v1/gateway_pb.js";
 export { DeviceSchema, DeviceService, DeviceState, RevocationReceiptSchema } from "../gen/quaymesh/v1/device_pb.js";
 export type { Device, RevocationReceipt } from "../gen/quaymesh/v1/device_pb.js";
 export { PairingRequestSchema, PairingService, PairingState } from "../gen/quaymesh/v1/pairing_pb.js";

@@ -40,6 +40,12 @@ const DEFAULT_LIMITS: GatewayLimits = {
   maxBatchesInFlight: 4,
 };
 
+/**
+ * A node needs a handful of long streams, one for each attempt and a short one now and then; a device that opens thousands a second keeps the others waiting. More wait their turn, and
+ * whoever resets that many is sent away.
+ */
+const STREAM_LIMITS = { maxStreamsPerSecond: 500, maxResetsPerSecond: 250 } as const;
+
 /** Build the core, in the order in which its parts may begin to act: trust before the first connection, old work before new. */
 export async function assembleCore(options: GatewayCoreOptions): Promise<CoreParts> {
   const { store, trust, meshId, clock = systemClock, logger = silentLogger } = options;
@@ -59,7 +65,11 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   try {
     await dispatcher.load();
     const listener = await listen(options);
-    const registry = new SessionRegistry({ clock, refused: () => listener.stats().refused });
+    const registry = new SessionRegistry({
+      clock,
+      refused: () => listener.stats().refused,
+      cut: () => listener.stats().cut,
+    });
     const context = {
       store,
       trust,
@@ -104,7 +114,7 @@ async function listen(options: GatewayCoreOptions): Promise<Listener> {
       protocol: "quaymesh/1",
       credentials,
       trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
-      ...(transportLimits !== undefined && { limits: transportLimits }),
+      limits: { ...STREAM_LIMITS, ...transportLimits },
       ...(resetSecret !== undefined && { resetSecret }),
       signal: starting.signal,
     });

@@ -1,5 +1,13 @@
 /** The gateway's core: sessions, ingest, subscriptions, dispatch and revocation over a store and a transport. */
-import type { Credentials, ListenLimits, SocketAddress, Transport } from "@quaymesh/protocol";
+import type {
+  BoundAddress,
+  Credentials,
+  ListenerStats,
+  ListenLimits,
+  ListenOptions,
+  SocketAddress,
+  Transport,
+} from "@quaymesh/protocol";
 import { assembleCore, type CoreParts } from "./assemble-core.ts";
 import { sleep, type Clock } from "./clock.ts";
 import { createDeviceService } from "./devices/device-service.ts";
@@ -8,8 +16,8 @@ import { GatewayError } from "./errors.ts";
 import { createEventService } from "./events/event-service.ts";
 import type { EventService } from "./events/service.ts";
 import type { Logger } from "./logger.ts";
-import type { SessionService } from "./sessions/service.ts";
-import type { Store } from "./store/port.ts";
+import type { SessionService, SessionStats } from "./sessions/service.ts";
+import type { Store, StoreStats } from "./store/port.ts";
 import type { TaskService } from "./tasks/service.ts";
 import { createTaskService } from "./tasks/task-service.ts";
 import type { CertificateIssuer, GatewayTrust } from "./trust.ts";
@@ -27,7 +35,7 @@ export interface GatewayCoreOptions {
   readonly trust: GatewayTrust;
   readonly issuer: CertificateIssuer;
   /** Where the mesh endpoint listens. */
-  readonly address: SocketAddress;
+  readonly address: ListenOptions["address"];
   readonly meshId: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly transportLimits?: Partial<ListenLimits>;
@@ -61,6 +69,24 @@ export interface GatewayStatus {
   readonly lastOffset: number;
   readonly connections: number;
   readonly refused: Readonly<Record<string, number>>;
+}
+
+/** Whether a gateway can take on work. */
+export type Readiness = { readonly kind: "ready" } | { readonly kind: "not-ready"; readonly reason: string };
+
+/** What a gateway counts, as one picture. Counters run since its start. */
+export interface GatewayStats {
+  readonly startedAt: number;
+  /** Of the mesh endpoint. */
+  readonly transport: ListenerStats;
+  /** Its `refused` and `cut` hold the transport's too. */
+  readonly sessions: SessionStats;
+  readonly revocationEpoch: number;
+  readonly devices: number;
+  /** What the event log still holds; 0 where it holds nothing. */
+  readonly offsets: { readonly earliest: number; readonly latest: number };
+  readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
+  readonly store: StoreStats;
 }
 
 /** A gateway without its operator API, pairing endpoint and process: those are the daemon's. */
@@ -97,9 +123,14 @@ export class GatewayCore implements AsyncDisposable {
     });
   }
 
-  /** The bound address of the mesh endpoint. */
+  /** The first of {@link GatewayCore.addresses}. */
   get address(): SocketAddress {
     return this.#parts.listener.address;
+  }
+
+  /** The bound addresses of the mesh endpoint. */
+  get addresses(): readonly BoundAddress[] {
+    return this.#parts.listener.addresses;
   }
 
   /**
@@ -132,6 +163,33 @@ export class GatewayCore implements AsyncDisposable {
       connections: listener.stats().connections,
       refused,
     };
+  }
+
+  /** Everything that is counted. */
+  async stats(): Promise<GatewayStats> {
+    const { store, registry, listener, dispatcher } = this.#parts;
+    const [devices, revocationEpoch, offsets] = await Promise.all([
+      store.devices.list(),
+      store.devices.revocationEpoch(),
+      store.events.bounds(),
+    ]);
+    return {
+      startedAt: this.#startedAt,
+      transport: listener.stats(),
+      sessions: registry.stats(),
+      revocationEpoch,
+      devices: devices.length,
+      offsets,
+      tasks: dispatcher.counts,
+      store: store.stats(),
+    };
+  }
+
+  /** Whether new work and connections are taken. */
+  get readiness(): Readiness {
+    if (this.#draining) return { kind: "not-ready", reason: "the gateway is stopping" };
+    const { state } = this.#parts.store.stats();
+    return state === "ok" ? { kind: "ready" } : { kind: "not-ready", reason: `the store is ${state}` };
   }
 
   /** Refuse new work and connections, tell every node to come back later, and close after `graceMs`. Defaults 1000 and 0. */

@@ -1,5 +1,5 @@
 export { GatewayCore } from "./core.ts";
-export type { GatewayCoreOptions, GatewayLimits, GatewayStatus } from "./core.ts";
+export type { GatewayCoreOptions, GatewayLimits, GatewayStats, GatewayStatus, Readiness } from "./core.ts";
 export { GATEWAY_ERRORS, GatewayError, isGatewayErrorCode } from "./errors.ts";
 export type { ConnectCode, ErrorFacts, GatewayErrorCode } from "./errors.ts";
 export { systemClock } from "./clock.ts";
@@ -10,7 +10,7 @@ export type { StepTask, SubmitTask } from "./store/port-tasks.ts";
 export type { CertificateRow, TaskRow } from "./store/rows.ts";
 export type { SqliteStoreOptions } from "./store/sqlite/options.ts";
 export { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-export { advertisedHosts, formatAddress } from "./daemon/addresses.ts";
+export { advertisedAddresses, formatAddress } from "./daemon/addresses.ts";
 export { Gateway } from "./daemon/gateway.ts";
 export { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, DEFAULT_PAIRING_PORT } from "./daemon/options.ts";
 export type { GatewayOptions, GatewayPairingOptions } from "./daemon/options.ts";

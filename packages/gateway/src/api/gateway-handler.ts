@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { GatewayService } from "@quaymesh/api";
-import type { GatewayStatus } from "../core.ts";
+import type { GatewayStats, GatewayStatus } from "../core.ts";
 import { timestamp } from "./encode.ts";
 
 /** What the daemon knows beyond its core. */
@@ -17,6 +17,7 @@ export interface DaemonStatus extends GatewayStatus {
 /** What `GatewayService` needs of the daemon. */
 export interface DaemonControl {
   status(): Promise<DaemonStatus>;
+  stats(): Promise<GatewayStats>;
   /** Begin to stop, and return at once: the caller's own connection is among what stops. */
   requestStop(): void;
 }
@@ -38,14 +39,54 @@ export function gatewayHandler(daemon: DaemonControl): ServiceImpl<typeof Gatewa
         online: status.online,
         lastOffset: BigInt(status.lastOffset),
         logId: status.logId,
-        refused: Object.fromEntries(Object.entries(status.refused).map(([reason, count]) => [reason, BigInt(count)])),
+        refused: counts(status.refused),
         pairingOpen: status.pairingOpen,
         connections: status.connections,
       };
+    },
+    async getStats() {
+      return statsMessage(await daemon.stats());
     },
     shutdown() {
       daemon.requestStop();
       return {};
     },
+  };
+}
+
+const counts = (byReason: Readonly<Record<string, number>>): Record<string, bigint> =>
+  Object.fromEntries(Object.entries(byReason).map(([reason, count]) => [reason, BigInt(count)]));
+
+function statsMessage(stats: GatewayStats) {
+  const { transport, sessions, offsets, tasks, store } = stats;
+  return {
+    startedAt: timestamp(stats.startedAt),
+    transport: {
+      connections: transport.connections,
+      halfOpen: transport.halfOpen,
+      accepted: BigInt(transport.accepted),
+      refused: counts(sessions.refused),
+      cut: counts(sessions.cut),
+      throttled: BigInt(transport.throttled),
+      datagramsReceived: BigInt(transport.datagramsReceived),
+      datagramsSent: BigInt(transport.datagramsSent),
+      bytesReceived: BigInt(transport.bytesReceived),
+      bytesSent: BigInt(transport.bytesSent),
+      sendErrors: BigInt(transport.sendErrors),
+    },
+    sessions: {
+      online: sessions.online,
+      opened: BigInt(sessions.opened),
+      superseded: BigInt(sessions.superseded),
+      revoked: BigInt(sessions.revoked),
+    },
+    revocationEpoch: BigInt(stats.revocationEpoch),
+    firstOffset: BigInt(offsets.earliest),
+    lastOffset: BigInt(offsets.latest),
+    tasksWaiting: tasks.waiting,
+    tasksPlaced: tasks.placed,
+    tasksRetrying: tasks.retrying,
+    storeState: store.state,
+    storeQueued: store.queued,
   };
 }

@@ -1,13 +1,14 @@
 import { createClient } from "@connectrpc/connect";
 import { GatewayService } from "@quaymesh/api";
 import { defaultStateDirectory, stateLayout } from "../daemon/state-directory.ts";
+import { gatewayStats } from "./decode-stats.ts";
 import { gatewayStatus } from "./decode.ts";
 import { Devices } from "./devices.ts";
 import { subscribe, type EventsOptions } from "./events.ts";
 import { Pairing } from "./pairing.ts";
 import type { CallOptions } from "./task-handle.ts";
 import { Tasks } from "./tasks.ts";
-import type { EventRecord, GatewayStatus } from "./types.ts";
+import type { EventRecord, GatewayStats, GatewayStatus } from "./types.ts";
 import { openWire, type Wire } from "./wire.ts";
 
 /** Options of {@link connect}. */
@@ -37,6 +38,12 @@ export class GatewayClient implements AsyncDisposable {
   status(options?: CallOptions): Promise<GatewayStatus> {
     const client = createClient(GatewayService, this.#wire.transport);
     return this.#wire.call(async () => gatewayStatus(await client.getStatus({}, options)), options?.signal);
+  }
+
+  /** Counters and gauges. @throws {ClientError} */
+  stats(options?: CallOptions): Promise<GatewayStats> {
+    const client = createClient(GatewayService, this.#wire.transport);
+    return this.#wire.call(async () => gatewayStats(await client.getStats({}, options)), options?.signal);
   }
 
   /**

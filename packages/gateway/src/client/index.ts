@@ -15,6 +15,7 @@ export type {
   DeviceInfo,
   DeviceStateName,
   EventRecord,
+  GatewayStats,
   GatewayStatus,
   PairingRequestInfo,
   PairingStateName,

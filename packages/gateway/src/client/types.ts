@@ -13,6 +13,40 @@ export type TaskStateName =
   | "dead"
   | "unknown";
 
+/** What a gateway counts. Counters run since `startedAt`; what it holds is as of now. */
+export interface GatewayStats {
+  readonly startedAt: number | undefined;
+  readonly transport: {
+    /** Held, half-open and draining ones counted. */
+    readonly connections: number;
+    readonly halfOpen: number;
+    readonly accepted: number;
+    /** Datagrams and clients turned away, by reason. */
+    readonly refused: Readonly<Record<string, number>>;
+    /** What was in and was ended by a limit, by reason. */
+    readonly cut: Readonly<Record<string, number>>;
+    /** Turns in which a peer's new streams had to wait. */
+    readonly throttled: number;
+    readonly datagramsReceived: number;
+    readonly datagramsSent: number;
+    readonly bytesReceived: number;
+    readonly bytesSent: number;
+    readonly sendErrors: number;
+  };
+  readonly sessions: {
+    readonly online: number;
+    readonly opened: number;
+    readonly superseded: number;
+    readonly revoked: number;
+  };
+  readonly revocationEpoch: number;
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
+  /** `state` is `ok`, or `full` while the disk takes no writes. */
+  readonly store: { readonly state: string; readonly queued: number };
+}
+
 /** A task as the gateway has it now. */
 export interface TaskInfo {
   readonly id: string;

@@ -1,16 +1,19 @@
 import type { Authority } from "@quaymesh/identity";
-import type { SocketAddress } from "@quaymesh/protocol";
+import type { InheritedSocket, SocketAddress } from "@quaymesh/protocol";
 import { AdminSocket, assertSocketPath } from "../api/admin-socket.ts";
 import { connectError } from "../api/errors.ts";
 import type { DaemonStatus } from "../api/gateway-handler.ts";
-import { operatorApi } from "../api/operator-api.ts";
+import { operatorApi, type RequestListener } from "../api/operator-api.ts";
 import { systemClock } from "../clock.ts";
 import type { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
 import { silentLogger, type Logger } from "../logger.ts";
+import { GatewayMetrics } from "../observe/metrics.ts";
+import { ProbeServer } from "../observe/probe-server.ts";
+import { withProbes } from "../observe/probes.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
-import { advertisedHosts, formatAddress } from "./addresses.ts";
+import { advertisedAddresses, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
 import { openAuthority } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
 import { openPairing } from "./open-pairing.ts";
@@ -32,8 +35,11 @@ interface GatewayParts {
   readonly core: GatewayCore;
   readonly pairing: PairingDesk;
   readonly addresses: readonly string[];
+  readonly adminSocket: InheritedSocket | undefined;
   readonly version: string;
   readonly logger: Logger;
+  /** Where metrics are served besides the admin socket. */
+  readonly metrics: SocketAddress | undefined;
   /** Disposed last to first: lock, store, core, pairing. */
   readonly resources: AsyncDisposableStack;
   /** Resolves when the store has broken; often never. */
@@ -48,14 +54,13 @@ export class Gateway implements AsyncDisposable {
   readonly meshName: string;
   /** The state directory, absolute. */
   readonly state: string;
-  /** Path of the admin socket. */
-  readonly adminSocket: string;
   /** Where nodes dial, host:port. */
   readonly addresses: readonly string[];
   readonly #parts: GatewayParts;
   readonly #ending = new AbortController();
   readonly #stopped = Promise.withResolvers<void>();
   #socket: AdminSocket | undefined;
+  #metricsAddress: SocketAddress | undefined;
   #stopping: Promise<void> | undefined;
 
   private constructor(parts: GatewayParts) {
@@ -63,7 +68,6 @@ export class Gateway implements AsyncDisposable {
     this.meshId = parts.authority.meshId;
     this.meshName = parts.authority.meshName;
     this.state = parts.layout.directory;
-    this.adminSocket = parts.layout.adminSocket;
     this.addresses = parts.addresses;
     // Whoever stops it hears of a failure; `stopped` is for those who wait.
     this.#stopped.promise.catch(() => {});
@@ -79,7 +83,7 @@ export class Gateway implements AsyncDisposable {
     const layout = await prepareState(options.state ?? defaultStateDirectory(), {
       parents: options.state === undefined,
     });
-    assertSocketPath(layout.adminSocket);
+    if (options.adminSocket === undefined) assertSocketPath(layout.adminSocket);
     await using resources = new AsyncDisposableStack();
     resources.use(await StateLock.acquire(layout));
     await removeLeftovers(layout);
@@ -98,6 +102,16 @@ export class Gateway implements AsyncDisposable {
       "the gateway runs",
     );
     return gateway;
+  }
+
+  /** Path of the admin socket. */
+  get adminSocket(): string {
+    return this.#socket?.path ?? this.#parts.layout.adminSocket;
+  }
+
+  /** Where metrics are served over HTTP, with the real port; `undefined` where they are on the admin socket alone. */
+  get metricsAddress(): SocketAddress | undefined {
+    return this.#metricsAddress;
   }
 
   /** Settles when the gateway has stopped; rejects where stopping failed, or where it had to stop because its store broke. */
@@ -143,14 +157,29 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    const { core, pairing, layout, logger, resources } = this.#parts;
-    const daemon = { status: () => this.#status(), requestStop: () => this.#stopSoon() };
+    const { core, pairing, layout, adminSocket, logger } = this.#parts;
+    const stats = () => core.stats();
+    const daemon = { status: () => this.#status(), stats, requestStop: () => this.#stopSoon() };
     const listener = operatorApi(
       { daemon, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
       { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },
     );
-    this.#socket = await AdminSocket.listen(layout.adminSocket, listener);
-    resources.use(this.#socket);
+    const probed = await this.#serveProbes(listener);
+    this.#socket = await AdminSocket.listen(adminSocket ?? layout.adminSocket, probed);
+    this.#parts.resources.use(this.#socket);
+  }
+
+  /** @returns `listener` with the probes before it */
+  async #serveProbes(listener: RequestListener): Promise<RequestListener> {
+    const { core, logger, resources, version, metrics: address } = this.#parts;
+    const metrics = new GatewayMetrics({ version, stats: () => core.stats() });
+    resources.defer(() => metrics.close());
+    const probes = { metrics, readiness: () => core.readiness, logger };
+    if (address !== undefined) {
+      const server = resources.use(await ProbeServer.listen(address, probes));
+      this.#metricsAddress = server.address;
+    }
+    return withProbes(probes, listener);
   }
 
   async #status(): Promise<DaemonStatus> {
@@ -200,7 +229,7 @@ async function openParts(
   opening: AsyncDisposableStack,
 ): Promise<GatewayParts> {
   const { clock = systemClock, logger = silentLogger, meshName = DEFAULT_MESH_NAME } = options;
-  const listen: SocketAddress = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
+  const address = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
   const { sealingKey, signal } = options;
   const authority = await openAuthority(layout, { meshName, now: clock.now(), ...(sealingKey && { sealingKey }) });
   const file = { path: layout.database, generationPath: layout.generation };
@@ -208,12 +237,31 @@ async function openParts(
   const store = opening.use(
     await openSqliteStore({ ...file, logger, onBroken: broken.resolve, ...(signal && { signal }) }),
   );
-  const core = opening.use(await openCore(options, { authority, store, address: listen, clock, logger }));
-  const hosts = advertisedHosts(listen.host, options.advertise);
-  const addresses = hosts.map((host) => formatAddress({ host, port: core.address.port }));
+  const core = opening.use(await openCore(options, { authority, store, address, clock, logger }));
+  const addresses = advertisedAddresses(core.addresses, options.advertise).map(formatAddress);
+  if (mayAnswerFromElsewhere(core.addresses)) {
+    const listening = core.addresses.map(formatAddress);
+    logger.info(
+      { listening },
+      "this machine has several addresses: a node that dials one the system does not answer from gets no answer; listen on each by name to avoid that",
+    );
+  }
   const common = { authority, store, core, clock, logger };
-  const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses, listen }));
+  const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses }));
   const version = options.version ?? GATEWAY_VERSION;
   const storeBroken = broken.promise;
-  return { layout, authority, core, pairing, addresses, version, logger, storeBroken, resources: opening.move() };
+  const { adminSocket, metrics } = options;
+  return {
+    layout,
+    authority,
+    core,
+    pairing,
+    addresses,
+    adminSocket,
+    version,
+    logger,
+    metrics,
+    storeBroken,
+    resources: opening.move(),
+  };
 }

@@ -1,5 +1,5 @@
 import type { SealingKey } from "@quaymesh/identity";
-import type { ListenLimits, SocketAddress, Transport } from "@quaymesh/protocol";
+import type { InheritedSocket, ListenLimits, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayLimits } from "../core.ts";
 import type { Logger } from "../logger.ts";
@@ -26,12 +26,19 @@ export interface GatewayOptions {
   readonly meshName?: string;
   /** What opens the sealed authority. Default: a key file in the state directory, made on the first start. */
   readonly sealingKey?: SealingKey;
-  /** Where the mesh endpoint listens. Default `0.0.0.0:7420`. */
-  readonly listen?: SocketAddress;
-  /** Hosts that nodes are told to dial, in tickets and certificates' answers. Default: see {@link advertisedHosts}. */
+  /** Where the mesh endpoint listens: one place or several. Default `0.0.0.0:7420`. */
+  readonly listen?: ListenOptions["address"];
+  /** Serve `/metrics`, `/healthz` and `/readyz` over plain HTTP here, to whoever asks; on the admin socket they always are. Default: nowhere else. */
+  readonly metrics?: SocketAddress;
+  /** Hosts that nodes are told to dial, in tickets and certificates' answers. Default: see {@link advertisedAddresses}. */
   readonly advertise?: readonly string[];
   /** What the gateway says it is, in its status. Default this package's version. */
   readonly version?: string;
+  /**
+   * A listening UNIX stream socket that this process inherited, to serve operators on instead of one in the state directory. Who may open it is decided by whoever made it:
+   * everyone who may is admin.
+   */
+  readonly adminSocket?: InheritedSocket;
   readonly limits?: Partial<GatewayLimits>;
   readonly transportLimits?: Partial<ListenLimits>;
   readonly clock?: Clock;
@@ -48,7 +55,9 @@ export interface GatewayPairingOptions {
    * `@quaymesh/gateway/pairing-child`, which holds nothing else of the gateway.
    */
   readonly childModule: URL;
-  /** Where the pairing endpoint listens while a window is open. Default: port 7421 on the mesh endpoint's host. */
-  readonly listen?: SocketAddress;
+  /** Where the pairing endpoint listens while a window is open. An inherited socket is handed to its process each time. Default: port 7421 on the mesh endpoint's hosts. */
+  readonly listen?: ListenOptions["address"];
+  /** What the module gets in `process.argv`, after its own name. Default: nothing. */
+  readonly childArguments?: readonly string[];
   readonly limits?: Partial<PairingLimits>;
 }

@@ -22,6 +22,7 @@ import { awaitPeerEnd } from "./peer-end.ts";
 import { registerSession, renewAttempts } from "./registration.ts";
 import type { SessionView } from "./service.ts";
 import { serveStream } from "./streams.ts";
+import { FIRST_FRAME_MS, type LateFrame } from "./timed-stream.ts";
 
 /** How long a peer may take to end its side after it was told why its session is over. docs/wire.md, "Close codes". */
 const LAST_WORD_MS = 1000;
@@ -54,6 +55,7 @@ export class LiveSession {
   #waitingHeartbeats = 0;
   #state: GatewaySession;
   #cancelTimer: () => void = () => undefined;
+  #cancelFirstFrame: () => void = () => undefined;
 
   constructor(connection: Connection, identity: SessionIdentity, context: SessionContext) {
     this.connection = connection;
@@ -99,8 +101,14 @@ export class LiveSession {
     const { state, effects } = openGatewaySession(this.deviceId, this.context.clock.monotonicMs());
     this.#state = state;
     this.#perform(effects);
+    // A stream that is open is not yet a frame: a peer that sends a byte and stops must not hold the connection for longer than one that sends none.
+    this.#cancelFirstFrame = this.context.clock.after(FIRST_FRAME_MS, () => {
+      this.late("first-frame");
+      this.connection.close(CLOSE_CODES.timeout, "no frame came in time");
+    });
     this.#work.run(async () => {
       await this.connection.closed;
+      this.#cancelFirstFrame();
       this.feed({ kind: "lost", now: this.context.clock.monotonicMs() });
     });
     this.#work.run(async () => {
@@ -131,6 +139,18 @@ export class LiveSession {
   /** The control stream is there: its messages go out on it from now on. */
   attach(control: Parameters<ControlStream["attach"]>[0]): void {
     this.#control.attach(control);
+  }
+
+  /** The first frame of a stream is complete. */
+  heard(): void {
+    this.#cancelFirstFrame();
+  }
+
+  /** The peer did not end a frame in time: its stream, or the connection where it has said nothing yet, is cut. */
+  late(what: LateFrame): void {
+    const { registry, logger } = this.context;
+    registry.count(what);
+    logger.warn({ device: this.deviceId, reason: what, remote: this.remoteAddress }, "a peer was late with a frame");
   }
 
   /** Nothing more comes on the control stream. */

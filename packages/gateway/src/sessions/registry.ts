@@ -2,13 +2,15 @@ import { presenceOf, type Presence } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { LiveSession } from "./live-session.ts";
-import type { SessionService, SessionStats, SessionView } from "./service.ts";
+import type { SessionCut, SessionService, SessionStats, SessionView } from "./service.ts";
 
 /** What {@link SessionRegistry} takes. */
 export interface RegistryOptions {
   readonly clock: Clock;
   /** Refused connections by reason, from the listener. */
   readonly refused: () => Readonly<Record<string, number>>;
+  /** Connections the listener ended by its limits. */
+  readonly cut: () => Readonly<Record<string, number>>;
 }
 
 /**
@@ -24,6 +26,7 @@ export class SessionRegistry implements SessionService {
   readonly #counters = { opened: 0, superseded: 0, revoked: 0 };
   /** Connections turned away since too many of their device were opening. */
   #crowded = 0;
+  readonly #cut: Partial<Record<SessionCut, number>> = {};
   #connections = 0;
   #closed = false;
 
@@ -67,9 +70,18 @@ export class SessionRegistry implements SessionService {
     for (const wake of this.#waiting.get(session.deviceId) ?? []) wake();
   }
 
-  count(what: "superseded" | "revoked" | "crowded"): void {
-    if (what === "crowded") this.#crowded += 1;
-    else this.#counters[what] += 1;
+  count(what: "superseded" | "revoked" | "crowded" | SessionCut): void {
+    switch (what) {
+      case "crowded":
+        this.#crowded += 1;
+        return;
+      case "first-frame":
+      case "frame-progress":
+        this.#cut[what] = (this.#cut[what] ?? 0) + 1;
+        return;
+      default:
+        this.#counters[what] += 1;
+    }
   }
 
   /** Every session of a device, welcome or not. */
@@ -110,6 +122,7 @@ export class SessionRegistry implements SessionService {
       online: this.online().length,
       ...this.#counters,
       refused: { ...this.#options.refused(), ...(this.#crowded > 0 && { opening: this.#crowded }) },
+      cut: { ...this.#options.cut(), ...this.#cut },
     };
   }
 

@@ -32,6 +32,16 @@ export interface SessionStats {
   readonly opened: number;
   readonly superseded: number;
   readonly revoked: number;
-  /** Refused connections by reason; `opening`: too many of the device were on the way to a session. */
+  /** Refused connections by reason, the listener's and `opening`: too many of the device were on the way to a session. */
   readonly refused: Readonly<Record<string, number>>;
+  /** What was accepted and then ended by a limit, the listener's reasons and ours. */
+  readonly cut: Readonly<Record<string, number>>;
 }
+
+/**
+ * Why a peer that was let in lost its connection or a stream. `first-frame`: its first frame, or the first of a stream, was not complete in time. `frame-progress`: a later frame was not.
+ */
+export const SESSION_CUTS = ["first-frame", "frame-progress"] as const;
+
+/** One of {@link SESSION_CUTS}. */
+export type SessionCut = (typeof SESSION_CUTS)[number];

@@ -29,7 +29,7 @@ type Opening =
 
 /** Serve one stream to its end. Rejects only for what is our own fault. */
 export async function serveStream(stream: ByteStream, session: LiveSession): Promise<void> {
-  await using timed = new TimedStream(stream, session.context.clock);
+  await using timed = new TimedStream(stream, session.context.clock, (what) => session.late(what));
   const messages = new MessageStream(timed);
   const opening = await readOpening(messages, session);
   // Whoever is late with its hello has had its time.
@@ -56,6 +56,7 @@ async function readOpening(messages: MessageStream, session: LiveSession): Promi
   let body: Uint8Array | null = null;
   try {
     body = await messages.read();
+    if (body !== null) session.heard();
     return body === null ? undefined : { kind: "request", request: parseRequest(body, NODE_METHODS) };
   } catch (error) {
     if (!(error instanceof ProtocolError)) {

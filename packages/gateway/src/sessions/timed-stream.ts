@@ -7,18 +7,28 @@ export const FIRST_FRAME_MS = 2000;
 /** A frame that has begun must be complete by then. docs/wire.md, "Limits". */
 export const FRAME_PROGRESS_MS = 5000;
 
-/** A stream that resets itself when its peer is late. Between frames it may be silent for as long as it likes. */
+/** Why a stream was cut. */
+export type LateFrame = "first-frame" | "frame-progress";
+
+/**
+ * A stream that resets itself when its peer is late. Between frames it may be silent for as long as it likes. Time passes only while somebody waits for bytes: a peer is not late because
+ * our store is.
+ */
 export class TimedStream implements ByteStream {
   readonly #stream: ByteStream;
   readonly #clock: Clock;
+  readonly #onLate: ((what: LateFrame) => void) | undefined;
   readonly #progress = new FrameProgress();
-  #cancelTimer: () => void;
+  #cancelTimer: () => void = () => undefined;
+  /** Of the time for the frame under way; `Infinity` between frames. */
+  #leftMs = FIRST_FRAME_MS;
   #isLate = false;
 
-  constructor(stream: ByteStream, clock: Clock) {
+  /** @param onLate told once, before the reset is sent */
+  constructor(stream: ByteStream, clock: Clock, onLate?: (what: LateFrame) => void) {
     this.#stream = stream;
     this.#clock = clock;
-    this.#cancelTimer = this.#arm(FIRST_FRAME_MS);
+    this.#onLate = onLate;
   }
 
   get id(): number {
@@ -31,16 +41,24 @@ export class TimedStream implements ByteStream {
   }
 
   async read(): Promise<Uint8Array | null> {
-    const bytes = await this.#stream.read();
-    const frames = this.#progress.frames;
-    if (bytes !== null) this.#progress.push(bytes);
-    if (bytes === null) this.#cancelTimer();
-    else if (this.#progress.frames > frames) {
+    const since = this.#clock.monotonicMs();
+    this.#arm();
+    let bytes: Uint8Array | null;
+    try {
+      bytes = await this.#stream.read();
+    } finally {
       this.#cancelTimer();
-      // A frame that began in the same chunk starts its own time.
-      if (this.#progress.midFrame) this.#cancelTimer = this.#arm(FRAME_PROGRESS_MS);
-    } else if (this.#progress.began) {
-      this.#cancelTimer = this.#arm(FRAME_PROGRESS_MS);
+    }
+    if (bytes === null) {
+      this.#leftMs = Infinity;
+      return null;
+    }
+    this.#leftMs -= this.#clock.monotonicMs() - since;
+    const frames = this.#progress.frames;
+    this.#progress.push(bytes);
+    // A frame that began in the same chunk has its own time.
+    if (this.#progress.frames > frames || this.#progress.began) {
+      this.#leftMs = this.#progress.midFrame ? FRAME_PROGRESS_MS : Infinity;
     }
     return bytes;
   }
@@ -71,9 +89,11 @@ export class TimedStream implements ByteStream {
     await this.#stream[Symbol.asyncDispose]();
   }
 
-  #arm(delayMs: number): () => void {
-    return this.#clock.after(delayMs, () => {
+  #arm(): void {
+    if (this.#leftMs === Infinity) return;
+    this.#cancelTimer = this.#clock.after(Math.max(0, this.#leftMs), () => {
       this.#isLate = true;
+      this.#onLate?.(this.#progress.frames === 0 ? "first-frame" : "frame-progress");
       this.#stream.reset(CLOSE_CODES.timeout);
     });
   }

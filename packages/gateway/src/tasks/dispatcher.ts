@@ -140,6 +140,11 @@ export class Dispatcher implements DispatchPort {
     return { running, slots: node?.slots ?? 0 };
   }
 
+  /** Unfinished tasks: without a node, with one, and between two attempts. */
+  get counts(): { readonly waiting: number; readonly placed: number; readonly retrying: number } {
+    return { waiting: this.#waiting.size, placed: this.#placed.size, retrying: this.#pausing.size };
+  }
+
   /** Whether anything is unfinished. */
   get idle(): boolean {
     return this.#placed.size === 0 && this.#waiting.size === 0 && this.#pausing.size === 0;

@@ -6,6 +6,7 @@ import { AdminSocket } from "../../src/api/admin-socket.ts";
 import { operatorApi, type OperatorApiParts } from "../../src/api/operator-api.ts";
 import type { Caller } from "../../src/api/permissions.ts";
 import type { DeviceView } from "../../src/devices/service.ts";
+import type { GatewayStats } from "../../src/core.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
 import type { EventRow } from "../../src/store/rows.ts";
@@ -105,6 +106,38 @@ export interface Seen {
   onEnded: () => void;
 }
 
+/** Counters of which no two are equal. */
+export const stats: GatewayStats = {
+  startedAt: 1_700_000_000_000,
+  transport: {
+    connections: 11,
+    halfOpen: 12,
+    accepted: 13,
+    refused: { busy: 14 },
+    cut: { idle: 15 },
+    throttled: 16,
+    datagramsReceived: 17,
+    datagramsSent: 18,
+    bytesReceived: 19,
+    bytesSent: 20,
+    sendErrors: 21,
+  },
+  sessions: {
+    connections: 11,
+    online: 22,
+    opened: 23,
+    superseded: 24,
+    revoked: 25,
+    refused: { busy: 14, opening: 26 },
+    cut: { idle: 15, "first-frame": 27 },
+  },
+  revocationEpoch: 28,
+  devices: 29,
+  offsets: { earliest: 30, latest: 31 },
+  tasks: { waiting: 32, placed: 33, retrying: 34 },
+  store: { units: 35, queued: 36, state: "ok" },
+};
+
 function unused(): never {
   throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
 }
@@ -130,6 +163,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
           refused: { revoked: 3 },
           pairingOpen: false,
         }),
+      stats: () => Promise.resolve(stats),
       requestStop: () => {
         seen.stopRequests += 1;
       },

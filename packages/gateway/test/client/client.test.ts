@@ -63,7 +63,9 @@ describe("connecting", () => {
 
   test("rethrows the caller's reason when it is aborted", async () => {
     await using api = await serveFakes({
-      parts: () => ({ daemon: { status: () => aborted(undefined), requestStop() {} } }),
+      parts: () => ({
+        daemon: { status: () => aborted(undefined), stats: () => aborted(undefined), requestStop() {} },
+      }),
     });
     const reason = new Error("changed my mind");
     const abort = new AbortController();

@@ -80,7 +80,16 @@ class TcpConnection implements Connection {
     this.#socket.destroy();
   }
   stats() {
-    return { rttMs: 0, bytesSent: 0, bytesReceived: 0, packetsLost: 0, congestionWindowBytes: 0 };
+    const { remoteAddress } = this;
+    const path = { localAddress: remoteAddress, remoteAddress, ageMs: 0, rttMs: 0, congestionWindowBytes: 0 };
+    const bytes = {
+      datagramBytes: 0,
+      bytesSent: 0,
+      bytesReceived: 0,
+      bytesRetransmitted: 0,
+      deliveryBytesPerSecond: 0,
+    };
+    return { ...path, ...bytes, packetsSent: 0, packetsReceived: 0, packetsLost: 0 };
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
@@ -146,9 +155,11 @@ export function tcpTransport(spkiSha256: Uint8Array = new Uint8Array(32)): Trans
         open.add(socket);
         socket.once("close", () => open.delete(socket));
       });
+      const asked = "host" in address || "fd" in address ? address : address[0];
+      if (asked === undefined || "fd" in asked) throw new Error("this transport listens on one host and port");
       await new Promise<void>((resolve, reject) => {
         server.once("error", (cause) => reject(new TransportError("ADDRESS_IN_USE", "the port is in use", { cause })));
-        server.listen(address.port, address.host, resolve);
+        server.listen(asked.port, asked.host, resolve);
       });
       const bound = server.address();
       const port = typeof bound === "object" && bound !== null ? bound.port : 0;
@@ -160,13 +171,19 @@ export function tcpTransport(spkiSha256: Uint8Array = new Uint8Array(32)): Trans
         await closed;
       };
       return {
-        address: { host: address.host, port },
+        address: { host: asked.host, port },
+        addresses: [{ host: asked.host, port, asked }],
         stats: () => ({
           connections: open.size,
+          halfOpen: 0,
           accepted: 0,
           refused: {},
+          cut: {},
+          throttled: 0,
           datagramsReceived: 0,
           datagramsSent: 0,
+          bytesReceived: 0,
+          bytesSent: 0,
           sendErrors: 0,
         }),
         close,

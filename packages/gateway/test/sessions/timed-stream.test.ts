@@ -4,13 +4,17 @@ import { expect, test } from "vitest";
 import { FIRST_FRAME_MS, FRAME_PROGRESS_MS, TimedStream } from "../../src/sessions/timed-stream.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
-/** A stream that gives out `chunks`, and notes whether it was reset. */
-function scripted(chunks: readonly Uint8Array[]) {
+/** A stream that gives out `chunks`, then ends or `hangs`, and notes whether it was reset. */
+function scripted(chunks: readonly Uint8Array[], hangs = false) {
   const left = [...chunks];
   const stream = {
     id: 0,
     resets: 0,
-    read: () => Promise.resolve(left.shift() ?? null),
+    read: () => {
+      const chunk = left.shift();
+      if (chunk === undefined && hangs) return new Promise<null>(() => {});
+      return Promise.resolve(chunk ?? null);
+    },
     write: () => undefined,
     end: () => undefined,
     reset: () => {
@@ -53,11 +57,58 @@ test("however the bytes are cut, a stream that stops inside a frame is reset in 
       const lastBytes = encodeFrame(bodies.at(-1) ?? new Uint8Array()).length;
       const short = whole.subarray(0, whole.length - 1 - (missing % (lastBytes - 1)));
       const chunks = cut(short, points);
-      const inner = scripted(chunks);
-      const timed = new TimedStream(inner, clock);
+      const inner = scripted(chunks, true);
+      const late: string[] = [];
+      const timed = new TimedStream(inner, clock, (what) => void late.push(what));
       for (let index = 0; index < chunks.length; index++) await timed.read();
-      clock.advance(Math.max(FIRST_FRAME_MS, FRAME_PROGRESS_MS));
+      void timed.read();
+      clock.advance((bodies.length === 1 ? FIRST_FRAME_MS : FRAME_PROGRESS_MS) - 1);
+      expect(inner.resets).toBe(0);
+      clock.advance(1);
       expect(inner.resets).toBe(1);
+      expect(late).toEqual([bodies.length === 1 ? "first-frame" : "frame-progress"]);
     }),
   );
+});
+
+test("a peer that says nothing at all is cut when its first frame is due", async () => {
+  const clock = new FakeClock();
+  const inner = scripted([], true);
+  const timed = new TimedStream(inner, clock);
+  void timed.read();
+  clock.advance(FIRST_FRAME_MS - 1);
+  expect(inner.resets).toBe(0);
+  clock.advance(1);
+  expect(inner.resets).toBe(1);
+  expect(timed.isLate).toBe(true);
+});
+
+test("a frame that comes byte by byte gets no more time than one that comes at once", async () => {
+  const clock = new FakeClock();
+  const first = encodeFrame({ a: 1 });
+  const second = encodeFrame({ b: new Uint8Array(100) });
+  const drops = Array.from({ length: 20 }, (_, index) => second.subarray(index, index + 1));
+  const inner = scripted([first, ...drops], true);
+  const timed = new TimedStream(inner, clock);
+  await timed.read();
+  clock.advance(1_000_000);
+  await timed.read();
+  for (let index = 1; index < drops.length && inner.resets === 0; index++) {
+    const reading = timed.read();
+    clock.advance(FRAME_PROGRESS_MS / 10);
+    await reading;
+  }
+  expect(inner.resets).toBe(1);
+});
+
+test("a peer is not late because nobody reads what it sent", async () => {
+  const clock = new FakeClock();
+  const frame = encodeFrame({ a: new Uint8Array(40) });
+  const inner = scripted([frame.subarray(0, 10), frame.subarray(10)], true);
+  const timed = new TimedStream(inner, clock);
+  await timed.read();
+  clock.advance(1_000_000);
+  expect(await timed.read()).toHaveLength(frame.length - 10);
+  clock.advance(1_000_000);
+  expect(inner.resets).toBe(0);
 });

@@ -113,6 +113,199 @@ export declare type GetStatusResponse = Message<"quaymesh.v1.GetStatusResponse">
 export declare const GetStatusResponseSchema: GenMessage<GetStatusResponse>;
 
 /**
+ * @generated from message quaymesh.v1.GetStatsRequest
+ */
+export declare type GetStatsRequest = Message<"quaymesh.v1.GetStatsRequest"> & {
+};
+
+/**
+ * Describes the message quaymesh.v1.GetStatsRequest.
+ * Use `create(GetStatsRequestSchema)` to create a new message.
+ */
+export declare const GetStatsRequestSchema: GenMessage<GetStatsRequest>;
+
+/**
+ * @generated from message quaymesh.v1.GetStatsResponse
+ */
+export declare type GetStatsResponse = Message<"quaymesh.v1.GetStatsResponse"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp started_at = 1;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * Of the mesh endpoint.
+   *
+   * @generated from field: quaymesh.v1.TransportStats transport = 2;
+   */
+  transport?: TransportStats | undefined;
+
+  /**
+   * @generated from field: quaymesh.v1.SessionStats sessions = 3;
+   */
+  sessions?: SessionStats | undefined;
+
+  /**
+   * @generated from field: uint64 revocation_epoch = 4;
+   */
+  revocationEpoch: bigint;
+
+  /**
+   * Of the events the log still holds; 0 where it holds none.
+   *
+   * @generated from field: uint64 first_offset = 5;
+   */
+  firstOffset: bigint;
+
+  /**
+   * @generated from field: uint64 last_offset = 6;
+   */
+  lastOffset: bigint;
+
+  /**
+   * Tasks that wait for a node, are with one, and wait for their next attempt.
+   *
+   * @generated from field: uint32 tasks_waiting = 7;
+   */
+  tasksWaiting: number;
+
+  /**
+   * @generated from field: uint32 tasks_placed = 8;
+   */
+  tasksPlaced: number;
+
+  /**
+   * @generated from field: uint32 tasks_retrying = 9;
+   */
+  tasksRetrying: number;
+
+  /**
+   * "ok", or "full" while the disk takes no writes.
+   *
+   * @generated from field: string store_state = 10;
+   */
+  storeState: string;
+
+  /**
+   * Writes that wait for their commit.
+   *
+   * @generated from field: uint32 store_queued = 11;
+   */
+  storeQueued: number;
+};
+
+/**
+ * Describes the message quaymesh.v1.GetStatsResponse.
+ * Use `create(GetStatsResponseSchema)` to create a new message.
+ */
+export declare const GetStatsResponseSchema: GenMessage<GetStatsResponse>;
+
+/**
+ * Counted since the gateway started, but for connections and half_open, which are as of now.
+ *
+ * @generated from message quaymesh.v1.TransportStats
+ */
+export declare type TransportStats = Message<"quaymesh.v1.TransportStats"> & {
+  /**
+   * @generated from field: uint32 connections = 1;
+   */
+  connections: number;
+
+  /**
+   * @generated from field: uint32 half_open = 2;
+   */
+  halfOpen: number;
+
+  /**
+   * @generated from field: uint64 accepted = 3;
+   */
+  accepted: bigint;
+
+  /**
+   * Datagrams and clients turned away, by reason.
+   *
+   * @generated from field: map<string, uint64> refused = 4;
+   */
+  refused: { [key: string]: bigint };
+
+  /**
+   * Connections that were in and were ended by a limit, by reason.
+   *
+   * @generated from field: map<string, uint64> cut = 5;
+   */
+  cut: { [key: string]: bigint };
+
+  /**
+   * Turns in which a connection's new streams had to wait.
+   *
+   * @generated from field: uint64 throttled = 6;
+   */
+  throttled: bigint;
+
+  /**
+   * @generated from field: uint64 datagrams_received = 7;
+   */
+  datagramsReceived: bigint;
+
+  /**
+   * @generated from field: uint64 datagrams_sent = 8;
+   */
+  datagramsSent: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_received = 9;
+   */
+  bytesReceived: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_sent = 10;
+   */
+  bytesSent: bigint;
+
+  /**
+   * @generated from field: uint64 send_errors = 11;
+   */
+  sendErrors: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.TransportStats.
+ * Use `create(TransportStatsSchema)` to create a new message.
+ */
+export declare const TransportStatsSchema: GenMessage<TransportStats>;
+
+/**
+ * @generated from message quaymesh.v1.SessionStats
+ */
+export declare type SessionStats = Message<"quaymesh.v1.SessionStats"> & {
+  /**
+   * @generated from field: uint32 online = 1;
+   */
+  online: number;
+
+  /**
+   * @generated from field: uint64 opened = 2;
+   */
+  opened: bigint;
+
+  /**
+   * @generated from field: uint64 superseded = 3;
+   */
+  superseded: bigint;
+
+  /**
+   * @generated from field: uint64 revoked = 4;
+   */
+  revoked: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.SessionStats.
+ * Use `create(SessionStatsSchema)` to create a new message.
+ */
+export declare const SessionStatsSchema: GenMessage<SessionStats>;
+
+/**
  * @generated from message quaymesh.v1.ShutdownRequest
  */
 export declare type ShutdownRequest = Message<"quaymesh.v1.ShutdownRequest"> & {
@@ -149,6 +342,16 @@ export declare const GatewayService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
+  },
+  /**
+   * Counters and gauges, as the metrics endpoint has them.
+   *
+   * @generated from rpc quaymesh.v1.GatewayService.GetStats
+   */
+  getStats: {
+    methodKind: "unary";
+    input: typeof GetStatsRequestSchema;
+    output: typeof GetStatsResponseSchema;
   },
   /**
    * Drain sessions and stop, as SIGTERM does.

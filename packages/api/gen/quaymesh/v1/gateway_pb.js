@@ -10,7 +10,7 @@ import { file_quaymesh_v1_options } from "./options_pb.js";
  * Describes the file quaymesh/v1/gateway.proto.
  */
 export const file_quaymesh_v1_gateway = /*@__PURE__*/
-  fileDesc("ChlxdWF5bWVzaC92MS9nYXRld2F5LnByb3RvEgtxdWF5bWVzaC52MSISChBHZXRTdGF0dXNSZXF1ZXN0IqMDChFHZXRTdGF0dXNSZXNwb25zZRIPCgdtZXNoX2lkGAEgASgJEhEKCW1lc2hfbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm1lc2hfYWRkcmVzc2VzGAUgAygJEhgKEHJvb3RfZmluZ2VycHJpbnQYBiABKAkSGAoQcmV2b2NhdGlvbl9lcG9jaBgHIAEoBBIPCgdkZXZpY2VzGAggASgNEg4KBm9ubGluZRgJIAEoDRITCgtsYXN0X29mZnNldBgKIAEoBBIOCgZsb2dfaWQYCyABKAkSPAoHcmVmdXNlZBgMIAMoCzIrLnF1YXltZXNoLnYxLkdldFN0YXR1c1Jlc3BvbnNlLlJlZnVzZWRFbnRyeRIUCgxwYWlyaW5nX29wZW4YDSABKAgSEwoLY29ubmVjdGlvbnMYDiABKA0aLgoMUmVmdXNlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UytAEKDkdhdGV3YXlTZXJ2aWNlElMKCUdldFN0YXR1cxIdLnF1YXltZXNoLnYxLkdldFN0YXR1c1JlcXVlc3QaHi5xdWF5bWVzaC52MS5HZXRTdGF0dXNSZXNwb25zZSIHkAIBiLUYARJNCghTaHV0ZG93bhIcLnF1YXltZXNoLnYxLlNodXRkb3duUmVxdWVzdBodLnF1YXltZXNoLnYxLlNodXRkb3duUmVzcG9uc2UiBIi1GAJiBnByb3RvMw", [file_google_protobuf_timestamp, file_quaymesh_v1_options]);
+  fileDesc("ChlxdWF5bWVzaC92MS9nYXRld2F5LnByb3RvEgtxdWF5bWVzaC52MSISChBHZXRTdGF0dXNSZXF1ZXN0IqMDChFHZXRTdGF0dXNSZXNwb25zZRIPCgdtZXNoX2lkGAEgASgJEhEKCW1lc2hfbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm1lc2hfYWRkcmVzc2VzGAUgAygJEhgKEHJvb3RfZmluZ2VycHJpbnQYBiABKAkSGAoQcmV2b2NhdGlvbl9lcG9jaBgHIAEoBBIPCgdkZXZpY2VzGAggASgNEg4KBm9ubGluZRgJIAEoDRITCgtsYXN0X29mZnNldBgKIAEoBBIOCgZsb2dfaWQYCyABKAkSPAoHcmVmdXNlZBgMIAMoCzIrLnF1YXltZXNoLnYxLkdldFN0YXR1c1Jlc3BvbnNlLlJlZnVzZWRFbnRyeRIUCgxwYWlyaW5nX29wZW4YDSABKAgSEwoLY29ubmVjdGlvbnMYDiABKA0aLgoMUmVmdXNlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiEQoPR2V0U3RhdHNSZXF1ZXN0ItQCChBHZXRTdGF0c1Jlc3BvbnNlEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCXRyYW5zcG9ydBgCIAEoCzIbLnF1YXltZXNoLnYxLlRyYW5zcG9ydFN0YXRzEisKCHNlc3Npb25zGAMgASgLMhkucXVheW1lc2gudjEuU2Vzc2lvblN0YXRzEhgKEHJldm9jYXRpb25fZXBvY2gYBCABKAQSFAoMZmlyc3Rfb2Zmc2V0GAUgASgEEhMKC2xhc3Rfb2Zmc2V0GAYgASgEEhUKDXRhc2tzX3dhaXRpbmcYByABKA0SFAoMdGFza3NfcGxhY2VkGAggASgNEhYKDnRhc2tzX3JldHJ5aW5nGAkgASgNEhMKC3N0b3JlX3N0YXRlGAogASgJEhQKDHN0b3JlX3F1ZXVlZBgLIAEoDSKcAwoOVHJhbnNwb3J0U3RhdHMSEwoLY29ubmVjdGlvbnMYASABKA0SEQoJaGFsZl9vcGVuGAIgASgNEhAKCGFjY2VwdGVkGAMgASgEEjkKB3JlZnVzZWQYBCADKAsyKC5xdWF5bWVzaC52MS5UcmFuc3BvcnRTdGF0cy5SZWZ1c2VkRW50cnkSMQoDY3V0GAUgAygLMiQucXVheW1lc2gudjEuVHJhbnNwb3J0U3RhdHMuQ3V0RW50cnkSEQoJdGhyb3R0bGVkGAYgASgEEhoKEmRhdGFncmFtc19yZWNlaXZlZBgHIAEoBBIWCg5kYXRhZ3JhbXNfc2VudBgIIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgJIAEoBBISCgpieXRlc19zZW50GAogASgEEhMKC3NlbmRfZXJyb3JzGAsgASgEGi4KDFJlZnVzZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBGioKCEN1dEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiUwoMU2Vzc2lvblN0YXRzEg4KBm9ubGluZRgBIAEoDRIOCgZvcGVuZWQYAiABKAQSEgoKc3VwZXJzZWRlZBgDIAEoBBIPCgdyZXZva2VkGAQgASgEIhEKD1NodXRkb3duUmVxdWVzdCISChBTaHV0ZG93blJlc3BvbnNlMoYCCg5HYXRld2F5U2VydmljZRJTCglHZXRTdGF0dXMSHS5xdWF5bWVzaC52MS5HZXRTdGF0dXNSZXF1ZXN0Gh4ucXVheW1lc2gudjEuR2V0U3RhdHVzUmVzcG9uc2UiB5ACAYi1GAESUAoIR2V0U3RhdHMSHC5xdWF5bWVzaC52MS5HZXRTdGF0c1JlcXVlc3QaHS5xdWF5bWVzaC52MS5HZXRTdGF0c1Jlc3BvbnNlIgeQAgGItRgBEk0KCFNodXRkb3duEhwucXVheW1lc2gudjEuU2h1dGRvd25SZXF1ZXN0Gh0ucXVheW1lc2gudjEuU2h1dGRvd25SZXNwb25zZSIEiLUYAmIGcHJvdG8z", [file_google_protobuf_timestamp, file_quaymesh_v1_options]);
 
 /**
  * Describes the message quaymesh.v1.GetStatusRequest.
@@ -27,18 +27,46 @@ export const GetStatusResponseSchema = /*@__PURE__*/
   messageDesc(file_quaymesh_v1_gateway, 1);
 
 /**
+ * Describes the message quaymesh.v1.GetStatsRequest.
+ * Use `create(GetStatsRequestSchema)` to create a new message.
+ */
+export const GetStatsRequestSchema = /*@__PURE__*/
+  messageDesc(file_quaymesh_v1_gateway, 2);
+
+/**
+ * Describes the message quaymesh.v1.GetStatsResponse.
+ * Use `create(GetStatsResponseSchema)` to create a new message.
+ */
+export const GetStatsResponseSchema = /*@__PURE__*/
+  messageDesc(file_quaymesh_v1_gateway, 3);
+
+/**
+ * Describes the message quaymesh.v1.TransportStats.
+ * Use `create(TransportStatsSchema)` to create a new message.
+ */
+export const TransportStatsSchema = /*@__PURE__*/
+  messageDesc(file_quaymesh_v1_gateway, 4);
+
+/**
+ * Describes the message quaymesh.v1.SessionStats.
+ * Use `create(SessionStatsSchema)` to create a new message.
+ */
+export const SessionStatsSchema = /*@__PURE__*/
+  messageDesc(file_quaymesh_v1_gateway, 5);
+
+/**
  * Describes the message quaymesh.v1.ShutdownRequest.
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_gateway, 2);
+  messageDesc(file_quaymesh_v1_gateway, 6);
 
 /**
  * Describes the message quaymesh.v1.ShutdownResponse.
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_gateway, 3);
+  messageDesc(file_quaymesh_v1_gateway, 7);
 
 /**
  * The daemon itself.

@@ -19,8 +19,10 @@ import { describeStreams } from "./transport/streams.ts";
 /** A transport, and what the contract needs to use it. */
 export interface TransportUnderTest {
   readonly transport: Transport;
-  /** Where to listen, and to dial: an address of this machine only. */
+  /** Where to listen, and unless `dialHost` says otherwise to dial: an address of this machine only. */
   readonly host: string;
+  /** Where to dial what listens on every address. */
+  readonly dialHost?: string;
   /** The name in the server's leaf. */
   readonly serverName: string;
   /** The root of all three chains, PEM. */

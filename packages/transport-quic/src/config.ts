@@ -17,7 +17,6 @@ export interface ConfigInput {
 
 /** Never SHA-1, never RSA PKCS #1. ECDSA P-256 first: it is what devices have. */
 const SIGNATURE_ALGORITHMS = "ecdsa_secp256r1_sha256:ed25519:rsa_pss_rsae_sha256:ecdsa_secp384r1_sha384";
-const MAX_RECEIVE_BYTES = 65_527;
 /**
  * Addresses that a connection may have had. quiche forgets none of them while the peer gives no new connection ids, and what comes from one more is dropped unread. With its default
  * of 2 the second NAT rebinding of a session was its end.
@@ -49,7 +48,8 @@ export function buildConfig(binding: Binding, input: ConfigInput): NativeConfig 
   config.grease(true);
   config.setApplicationProtos([input.protocol]);
   config.setMaxIdleTimeout(input.idleTimeoutMs);
-  config.setMaxRecvUdpPayloadSize(MAX_RECEIVE_BYTES);
+  // The peer then keeps to the smaller of the two: whoever knows of a narrow path may be either.
+  config.setMaxRecvUdpPayloadSize(input.datagramBytes);
   config.setMaxSendUdpPayloadSize(input.datagramBytes);
   config.setInitialMaxData(input.connectionWindowBytes);
   config.setMaxConnectionWindow(input.connectionWindowBytes);

@@ -1,13 +1,16 @@
+import { nativeHost } from "./address.ts";
+import type { HostPort } from "./binding.ts";
 import type { Link, LinkHost } from "./link.ts";
 import { reportFault } from "./faults.ts";
-import { SendSlab } from "./slabs.ts";
+import { outgoingOf } from "./outgoing.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { destinationIdOf } from "./datagram-shape.ts";
 import type { DatagramSource, UdpHandler, UdpSocket } from "./udp-socket.ts";
 
 /** What an endpoint asks of its owner. */
 export interface EndpointOwner {
-  /** A datagram of no known connection. */
-  stray(datagram: Buffer, from: DatagramSource): void;
+  /** A datagram of no connection on this endpoint. */
+  stray(datagram: Buffer, from: DatagramSource, endpoint: Endpoint): void;
   /** A connection is through and was forgotten. */
   released(link: Link): void;
   /** The socket reported an error. */
@@ -20,18 +23,22 @@ export interface EndpointOwner {
  */
 export class Endpoint implements LinkHost, UdpHandler {
   readonly socket: UdpSocket;
-  readonly slab: SendSlab;
+  /** The socket's address as quiche takes it. */
+  readonly local: HostPort;
+  readonly outgoing: Outgoing;
   readonly #owner: EndpointOwner;
   readonly #byId = new Map<string, Link>();
   readonly #idsOf = new Map<Link, readonly string[]>();
   #due: Link[] = [];
   #turnPending = false;
+  #isSending = false;
   #closed = false;
 
   constructor(socket: UdpSocket, datagramBytes: number, owner: EndpointOwner) {
     this.socket = socket;
+    this.local = { host: nativeHost(socket.local.host), port: socket.local.port };
     this.#owner = owner;
-    this.slab = new SendSlab(datagramBytes, () => socket.queued());
+    this.outgoing = outgoingOf(socket, datagramBytes);
     socket.listen(this);
   }
 
@@ -52,11 +59,18 @@ export class Endpoint implements LinkHost, UdpHandler {
     this.#idsOf.set(link, keys);
   }
 
-  datagram(datagram: Buffer, from: DatagramSource): void {
+  /** Whether the datagram is of a connection held here. */
+  knows(datagram: Buffer): boolean {
+    const id = destinationIdOf(datagram);
+    return id !== undefined && this.#byId.has(id);
+  }
+
+  datagram(datagram: Buffer, source: DatagramSource): void {
     if (this.#closed) return;
     const id = destinationIdOf(datagram);
     const link = id === undefined ? undefined : this.#byId.get(id);
-    if (link === undefined) this.#owner.stray(datagram, from);
+    const from = source.address.includes("%") ? { ...source, address: nativeHost(source.address) } : source;
+    if (link === undefined) this.#owner.stray(datagram, from, this);
     else link.receive(datagram, from);
   }
 
@@ -81,6 +95,7 @@ export class Endpoint implements LinkHost, UdpHandler {
   }
 
   readonly #deliver = (): void => {
+    this.socket.turn();
     // By index: continuations may add links while this runs.
     for (let index = 0; index < this.#due.length; index += 1) {
       const link = this.#due[index];
@@ -94,21 +109,29 @@ export class Endpoint implements LinkHost, UdpHandler {
 
   readonly #transmit = (): void => {
     this.#turnPending = false;
+    this.#send();
+  };
+
+  // One call to the kernel for all connections of the turn, where the platform has one.
+  #send(): void {
     const due = this.#due;
     this.#due = [];
+    this.#isSending = true;
     for (const link of due) {
       guarded(link, () => link.flush());
       link.scheduled = false;
     }
-  };
+    this.#isSending = false;
+    this.outgoing.flush();
+  }
+
+  sent(): void {
+    if (!this.#isSending) this.outgoing.flush();
+  }
 
   /** Send what is due now, without waiting for the turn. */
   flushNow(): void {
-    if (this.#closed) return;
-    for (const link of this.#due.splice(0)) {
-      guarded(link, () => link.flush());
-      link.scheduled = false;
-    }
+    if (!this.#closed) this.#send();
   }
 
   /** Forget every connection and release the port. Idempotent. */

@@ -20,7 +20,8 @@ const errnoOf = (cause: unknown): string | undefined => {
 export function bindError(cause: unknown, where: string): TransportError {
   const code = ERRNO_CODES.get(errnoOf(cause) ?? "") ?? "ADDRESS_UNAVAILABLE";
   const what = code === "ADDRESS_IN_USE" ? "the address is in use" : "the address cannot be bound";
-  return new TransportError(code, `${what}: ${where}`, { cause });
+  const why = code === "ADDRESS_IN_USE" || !(cause instanceof Error) ? "" : ` (${errnoOf(cause) ?? cause.message})`;
+  return new TransportError(code, `${what}: ${where}${why}`, { cause });
 }
 
 /** The error for a peer that cannot be reached: no route, no such name, nothing listening. */

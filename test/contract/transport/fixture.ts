@@ -10,6 +10,7 @@ import {
   type DialOptions,
   type Listener,
   type ListenLimits,
+  type ListenOptions,
   type SocketAddress,
 } from "@quaymesh/protocol";
 import type { TransportUnderTest } from "../transport.ts";
@@ -36,7 +37,7 @@ export class Bench implements AsyncDisposable {
   async listen(options?: {
     readonly authorize?: Authorize;
     readonly limits?: Partial<ListenLimits>;
-    readonly address?: SocketAddress;
+    readonly address?: ListenOptions["address"];
     readonly signal?: AbortSignal;
   }): Promise<Listener> {
     const { transport, host, server, anchorsPem } = this.under;
@@ -53,6 +54,11 @@ export class Bench implements AsyncDisposable {
     );
   }
 
+  /** What to dial for a bound address. */
+  reachable({ host, port }: SocketAddress): SocketAddress {
+    return { host: this.under.dialHost !== undefined && host === this.under.host ? this.under.dialHost : host, port };
+  }
+
   async dial(
     address: SocketAddress,
     options?: { readonly credentials?: Credentials; readonly authorize?: Authorize } & Partial<
@@ -62,7 +68,7 @@ export class Bench implements AsyncDisposable {
     const { transport, client, serverName, anchorsPem } = this.under;
     const authorize = options?.authorize;
     return this.#cleanup.use(
-      await transport.dial(address, {
+      await transport.dial(this.reachable(address), {
         protocol: options?.protocol ?? PROTOCOL,
         serverName,
         credentials: options?.credentials ?? client,

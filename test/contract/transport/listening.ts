@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { ask, Bench, echo, nextConnection, transportError, type Setup } from "./fixture.ts";
+import { dialVerdict } from "@quaymesh/protocol";
+import { ask, Bench, echo, nextConnection, refusalOf, transportError, type Setup } from "./fixture.ts";
 
 /** Addresses, aborts, and what closing a listener means. */
 export function describeListening(setup: Setup): void {
@@ -7,7 +8,8 @@ export function describeListening(setup: Setup): void {
     await using bench = await Bench.open(setup);
     const { listener, client, server } = await bench.connect();
     expect(listener.address.port).toBeGreaterThan(0);
-    expect(client.remoteAddress).toEqual(listener.address);
+    expect(client.remoteAddress).toEqual(bench.reachable(listener.address));
+    expect(listener.addresses).toMatchObject([listener.address]);
     expect(server.remoteAddress.port).toBeGreaterThan(0);
     expect(server.peer.spkiSha256).toHaveLength(32);
     expect(client.peer.spkiSha256).toHaveLength(32);
@@ -38,6 +40,52 @@ export function describeListening(setup: Setup): void {
     await first.close();
     const second = await bench.listen({ address: first.address });
     expect(second.address).toEqual(first.address);
+  });
+
+  it("listens on several addresses as one listener, with one set of places and counters", async () => {
+    await using bench = await Bench.open(setup);
+    const { host } = bench.under;
+    const any = { host, port: 0 };
+    const listener = await bench.listen({ address: [any, any], limits: { maxConnections: 2 } });
+    const [first, second, ...more] = listener.addresses;
+    if (first === undefined || second === undefined) throw new Error("two addresses were asked for");
+    expect(more).toEqual([]);
+    expect(listener.address).toEqual({ host: first.host, port: first.port });
+    expect(first.port).not.toBe(second.port);
+    expect([first.asked, second.asked]).toEqual([any, any]);
+    const serving: Promise<void>[] = [];
+    const clients = [];
+    for (const address of [first, second]) {
+      const accepted = nextConnection(listener);
+      const client = await bench.dial(address);
+      clients.push(client);
+      serving.push(echo(await accepted));
+      expect(client.remoteAddress).toEqual(bench.reachable(address));
+      expect(await ask(client, Uint8Array.of(address.port & 0xff))).toEqual(Buffer.of(address.port & 0xff));
+    }
+    expect(listener.stats()).toMatchObject({ connections: 2, accepted: 2 });
+    for (const address of [first, second]) {
+      const close = await refusalOf(bench.dial(address, { credentials: bench.under.otherClient }));
+      expect(dialVerdict(close)).toBe("busy");
+    }
+    await listener.close(0x50, "draining");
+    for (const client of clients) expect(await client.closed).toMatchObject({ code: 0x50, byPeer: true });
+    await Promise.all(serving);
+    // All of them are free again.
+    await bench.listen({ address: [first, second] });
+  });
+
+  it("binds nothing where one of several addresses is taken, and names that one", async () => {
+    await using bench = await Bench.open(setup);
+    const taken = await bench.listen();
+    const free = await bench.listen();
+    await free.close();
+    const error = await transportError(() => bench.listen({ address: [free.address, taken.address] }));
+    expect(error.code).toBe("ADDRESS_IN_USE");
+    expect(error.message).toContain(String(taken.address.port));
+    await bench.listen({ address: free.address });
+    const none = await transportError(() => bench.listen({ address: [] }));
+    expect(none.code).toBe("ADDRESS_UNAVAILABLE");
   });
 
   it("says so when nothing listens where it dials", async () => {

@@ -31,7 +31,7 @@ export interface Mesh extends AsyncDisposable {
   readonly transport: Transport;
   readonly listener: Listener;
   readonly node: Credentials;
-  dial(options?: Partial<DialOptions> & { readonly port?: number }): Promise<Connection>;
+  dial(options?: Partial<DialOptions> & { readonly host?: string; readonly port?: number }): Promise<Connection>;
 }
 
 let shared: Promise<{ authority: TestAuthority; gateway: Credentials; node: Credentials }> | undefined;
@@ -67,9 +67,9 @@ export async function openMesh(options: MeshOptions = {}): Promise<Mesh> {
     transport,
     listener,
     node,
-    dial: async ({ port, ...overrides } = {}) => {
+    dial: async ({ host: dialHost = host, port, ...overrides } = {}) => {
       const connection = await transport.dial(
-        { host, port: port ?? listener.address.port },
+        { host: dialHost, port: port ?? listener.address.port },
         {
           protocol: PROTOCOL,
           serverName: SERVER_NAME,

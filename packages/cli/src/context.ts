@@ -1,3 +1,4 @@
+import type { NamedSocket } from "./inherited.ts";
 import type { Terminal } from "./ui/terminal.ts";
 
 /** What every command is given. */
@@ -5,6 +6,8 @@ export interface Context {
   readonly terminal: Terminal;
   /** Aborts at the first Ctrl-C or SIGTERM, with a `CliError` `INTERRUPTED`: finish politely. */
   readonly signal: AbortSignal;
+  /** Sockets that systemd opened for this process. @throws {CliError} `USAGE` where what it said of them makes no sense */
+  inherited(): readonly NamedSocket[];
   /** The clock, Unix milliseconds. */
   now(): number;
 }

@@ -2,4 +2,5 @@
 import { runPairingChild } from "@quaymesh/gateway/pairing-child";
 import { openTransport } from "./quic.ts";
 
-await runPairingChild(await openTransport());
+const [datagramBytes] = process.argv.slice(2).map(Number);
+await runPairingChild(await openTransport({ datagramBytes }));

@@ -1,7 +1,24 @@
 import type { Transport } from "@quaymesh/protocol";
+import { Option } from "commander";
+import { wholeNumber } from "./command.ts";
+
+/** What the command line says of the network. */
+export interface TransportFlags {
+  readonly datagramBytes?: number | undefined;
+}
 
 /** The network of every command that needs one: QUIC. Loaded on demand, so that the others start without the native binding. */
-export async function openTransport(): Promise<Transport> {
+export async function openTransport(options: TransportFlags = {}): Promise<Transport> {
   const { createQuicTransport } = await import("@quaymesh/transport-quic");
-  return createQuicTransport();
+  const { datagramBytes } = options;
+  return createQuicTransport(datagramBytes === undefined ? {} : { datagramBytes });
+}
+
+/** RFC 9000 section 14.1, and what a UDP datagram holds. */
+const DATAGRAM_BYTES = { min: 1200, max: 65_507 };
+
+/** `--datagram-bytes`, for every command that has a network. */
+export function datagramOption(): Option {
+  const text = "largest UDP payload to send and to take (default: 1350; on loopback 16384)";
+  return new Option("--datagram-bytes <n>", text).argParser(wholeNumber(DATAGRAM_BYTES.min, DATAGRAM_BYTES.max));
 }

@@ -1,6 +1,7 @@
 /** The process of the `quaymesh` command: signals, streams and the exit code. Started by bin/quaymesh.js. */
 import { CliError } from "./errors.ts";
 import { EXIT_INTERRUPTED } from "./exit-codes.ts";
+import { inheritedSockets, takeListenVariables } from "./inherited.ts";
 import { main } from "./main.ts";
 import { Terminal } from "./ui/terminal.ts";
 
@@ -23,7 +24,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const exit = await main(process.argv.slice(2), { terminal, signal: stop.signal, now: Date.now });
+const said = takeListenVariables(process.env);
+const inherited = () => inheritedSockets(said, process.pid);
+const exit = await main(process.argv.slice(2), { terminal, signal: stop.signal, inherited, now: Date.now });
 // What was said gets out first; then a command that is done ends, whatever still holds the loop: an open stdin would.
 await Promise.all(
   [process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))),

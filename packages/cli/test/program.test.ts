@@ -14,7 +14,10 @@ function leaves(command: Command, path: readonly string[]): readonly (readonly s
 }
 
 const { terminal } = fakeTerminal();
-const commands = leaves(buildProgram({ terminal, signal: new AbortController().signal, now: Date.now }), []);
+const commands = leaves(
+  buildProgram({ terminal, signal: new AbortController().signal, inherited: () => [], now: Date.now }),
+  [],
+);
 
 describe("help", () => {
   test("there are the commands the guide names", () => {

@@ -34,7 +34,7 @@ export function fakeTerminal(
 export async function runCommand(args: readonly string[], screen?: Parameters<typeof fakeTerminal>[0]) {
   const { terminal, stdin, stdout, stderr } = fakeTerminal(screen);
   stdin.end();
-  const context: Context = { terminal, signal: new AbortController().signal, now: Date.now };
+  const context: Context = { terminal, signal: new AbortController().signal, inherited: () => [], now: Date.now };
   const exit = await main(args, context);
   return { exit, stdout: stdout.text, stderr: stderr.text };
 }

@@ -1,16 +1,16 @@
 import type { Gateway } from "@quaymesh/gateway";
-import type { SocketAddress } from "@quaymesh/protocol";
 import { Option, type Command } from "commander";
-import { parseAddress } from "../address.ts";
+import { parseListen, type ListenSpec } from "../address.ts";
 import { list, makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { gatewayLogger, LOG_LEVELS, type LogLevel } from "../gateway-logger.ts";
-import { openTransport } from "../quic.ts";
+import { shareSockets } from "../inherited.ts";
+import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
-interface Options extends CommonOptions {
-  readonly listen?: SocketAddress;
-  readonly pairingListen?: SocketAddress;
+interface Options extends CommonOptions, TransportFlags {
+  readonly listen?: readonly ListenSpec[];
+  readonly pairingListen?: readonly ListenSpec[];
   readonly advertise?: readonly string[];
   readonly mesh?: string;
   readonly maxConnections?: number;
@@ -34,13 +34,22 @@ export function gatewayRunCommand(context: Context): Command {
         "quaymesh gateway run --state ./gw --listen 127.0.0.1:0 --json",
         "somewhere free, with one JSON line once it is ready",
       ],
+      ["quaymesh gateway run --listen 192.0.2.10:7420 --listen [2001:db8::1]:7420", "on these addresses alone"],
     ],
     exits: [4, 30, 31, 32, 33, 34, 35, 36, 37],
     state: "gateway",
   })
-    .addOption(new Option("--listen <address>", "mesh endpoint, HOST:PORT (default: 0.0.0.0:7420)").argParser(address))
     .addOption(
-      new Option("--pairing-listen <address>", "pairing endpoint (default: same host, port 7421)").argParser(address),
+      new Option(
+        "--listen <address>",
+        "mesh endpoint: HOST:PORT, [IPV6]:PORT or fd:NAME; may be repeated (default: 0.0.0.0:7420)",
+      ).argParser(parseListen),
+    )
+    .addOption(
+      new Option(
+        "--pairing-listen <address>",
+        "pairing endpoint, the same way (default: same hosts, port 7421)",
+      ).argParser(parseListen),
     )
     .addOption(
       new Option("--advertise <hosts>", "hosts that nodes are told to dial (default: this machine's)").argParser(list),
@@ -51,32 +60,37 @@ export function gatewayRunCommand(context: Context): Command {
         wholeNumber(1, MAX_CONNECTIONS),
       ),
     )
+    .addOption(datagramOption())
     .option("--sealing-key <file>", "the key that seals the authority, where it is not kept in the state directory")
     .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
     .action((options: Options) => run(context, options));
 }
 
-// commander hands an earlier value as the second argument, which is not a default port.
-function address(text: string): SocketAddress {
-  return parseAddress(text);
-}
-
 async function run(context: Context, options: Options): Promise<void> {
   const { Gateway, GatewayError, GATEWAY_ERRORS } = await import("@quaymesh/gateway");
   const { terminal, signal } = context;
+  const sockets = shareSockets(context.inherited(), {
+    ...(options.listen && { listen: options.listen }),
+    ...(options.pairingListen && { pairing: options.pairingListen }),
+  });
+  for (const { fd, name } of sockets.unused) {
+    terminal.note(`socket fd ${fd} (${name}) was handed over and is not used: call it mesh, pair or admin`);
+  }
   try {
     await using gateway = await Gateway.open({
-      transport: await openTransport(),
+      transport: await openTransport(options),
       pairing: {
         childModule: new URL(
           import.meta.url.endsWith(".ts") ? "../pairing-child.ts" : "../pairing-child.js",
           import.meta.url,
         ),
-        ...(options.pairingListen && { listen: options.pairingListen }),
+        ...(options.datagramBytes !== undefined && { childArguments: [String(options.datagramBytes)] }),
+        ...(sockets.pairing && { listen: sockets.pairing }),
       },
       ...(options.state !== undefined && { state: options.state }),
       ...(options.mesh !== undefined && { meshName: options.mesh }),
-      ...(options.listen && { listen: options.listen }),
+      ...(sockets.listen && { listen: sockets.listen }),
+      ...(sockets.admin && { adminSocket: sockets.admin }),
       ...(options.advertise && { advertise: options.advertise }),
       ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
       ...(options.sealingKey !== undefined && { sealingKey: await readSealingKey(options.sealingKey) }),

@@ -6,14 +6,14 @@ import { formatAddress, parseAddress } from "../address.ts";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { openTransport } from "../quic.ts";
+import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
 import { defaultNodeState } from "../state.ts";
 import { printable, shortFingerprint } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 import { readLine, readSecret } from "../ui/secret.ts";
 import { wordsLine } from "./pair-view.ts";
 
-interface Options extends CommonOptions {
+interface Options extends CommonOptions, TransportFlags {
   readonly png?: string;
   readonly name?: string;
 }
@@ -41,6 +41,7 @@ export function nodeJoinCommand(context: Context): Command {
   })
     .option("--png <file>", "read the code from a PNG: a screenshot or a photograph")
     .option("--name <name>", "what the operator sees this machine called (default: its host name)")
+    .addOption(datagramOption())
     .action((target: string | undefined, options: Options) => run(context, target, options));
 }
 
@@ -51,7 +52,7 @@ async function run(context: Context, target: string | undefined, options: Option
   const state = options.state ?? defaultNodeState(terminal.streams.env);
   const result = await join({
     state,
-    transport: await openTransport(),
+    transport: await openTransport(options),
     invitation,
     name: options.name ?? hostname(),
     onStep: (step) => (options.json ? terminal.json(stepJson(step)) : showStep(context, step)),

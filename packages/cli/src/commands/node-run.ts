@@ -4,14 +4,14 @@ import { formatAddress } from "../address.ts";
 import { makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { explain } from "../errors.ts";
-import { openTransport } from "../quic.ts";
+import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
 import { defaultNodeState, requireState } from "../state.ts";
 import { loadDefinitions } from "../task-module.ts";
 import { printable, span } from "../ui/format.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { execRule } from "../exec-rule.ts";
 
-interface Options extends CommonOptions {
+interface Options extends CommonOptions, TransportFlags {
   readonly tasks?: readonly string[];
   readonly allowExec?: readonly string[];
   readonly concurrency?: number;
@@ -44,6 +44,7 @@ export function nodeRunCommand(context: Context): Command {
       new Option("--allow-exec <commands...>", "absolute paths the task exec may run; PATH=any allows any arguments"),
     )
     .addOption(new Option("--concurrency <n>", "tasks at once (default: 8)").argParser(wholeNumber(1, MAX_CONCURRENCY)))
+    .addOption(datagramOption())
     .option("--no-retry", "end, with the reason, when the gateway cannot be reached or is full")
     .option("--verbose", "also say what the node does inside", false)
     .action((options: Options) => run(context, options));
@@ -58,7 +59,7 @@ async function run(context: Context, options: Options): Promise<void> {
   const exec: readonly ExecRule[] = (options.allowExec ?? []).map(execRule);
   await using node = await Node.open({
     state,
-    transport: await openTransport(),
+    transport: await openTransport(options),
     tasks: definitions,
     exec,
     ...(options.concurrency !== undefined && { concurrency: options.concurrency }),

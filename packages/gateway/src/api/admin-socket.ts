@@ -1,5 +1,6 @@
 import { chmod, lstat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import type { InheritedSocket } from "@quaymesh/protocol";
 import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import { HttpVersions } from "./http-versions.ts";
@@ -28,11 +29,11 @@ export class AdminSocket implements AsyncDisposable {
   }
 
   /**
-   * Listen on `path`. A socket file that nobody answers on is replaced.
+   * Listen on a path, or on a socket that was made for us. A socket file that nobody answers on is replaced; one that was made for us stays, as do its permissions.
    * @throws {GatewayError} `ADMIN_SOCKET_PATH_TOO_LONG`, `ADMIN_SOCKET_IN_USE`, `ADMIN_SOCKET_FAILED`
    */
-  static async listen(path: string, listener: RequestListener): Promise<AdminSocket> {
-    assertSocketPath(path);
+  static async listen(where: string | InheritedSocket, listener: RequestListener): Promise<AdminSocket> {
+    if (typeof where === "string") assertSocketPath(where);
     const versions = new HttpVersions(listener);
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
@@ -42,18 +43,23 @@ export class AdminSocket implements AsyncDisposable {
     });
     server.maxConnections = MAX_CONNECTIONS;
     try {
-      await listenReplacing(server, path);
-      // Before this the directory alone keeps others out.
-      await chmod(path, 0o600);
+      if (typeof where === "string") {
+        await listenReplacing(server, where);
+        // Before this the directory alone keeps others out.
+        await chmod(where, 0o600);
+      } else {
+        await listen(server, where);
+      }
     } catch (cause) {
       server.close();
       if (cause instanceof GatewayError) throw cause;
+      const path = typeof where === "string" ? where : `file descriptor ${where.fd}`;
       throw new GatewayError("ADMIN_SOCKET_FAILED", `cannot listen on ${path} (${errnoOf(cause) ?? String(cause)})`, {
         cause,
         metadata: { path },
       });
     }
-    return new AdminSocket(path, server, versions, sockets);
+    return new AdminSocket(pathOf(server, where), server, versions, sockets);
   }
 
   /** Accept nothing more, let calls under way end for a moment, and remove the file. Idempotent. */
@@ -101,10 +107,16 @@ async function listenReplacing(server: Server, path: string): Promise<void> {
   }
 }
 
-function listen(server: Server, path: string): Promise<void> {
+function pathOf(server: Server, where: string | InheritedSocket): string {
+  const address = server.address();
+  if (typeof where === "string") return where;
+  return typeof address === "string" ? address : `fd:${where.fd}`;
+}
+
+function listen(server: Server, where: string | InheritedSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
+    server.listen(where, () => {
       server.removeListener("error", reject);
       // A connection that could not be accepted (too many open files, say) is that client's loss.
       server.on("error", () => {});

@@ -1,29 +1,71 @@
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
-import type { SocketAddress } from "@quaymesh/protocol";
+import type { BoundAddress, ListenAddress, ListenOptions, SocketAddress } from "@quaymesh/protocol";
 
 /** Most addresses a ticket or a certificate's answer carries. docs/wire.md, "Pairing". */
 const MAX_ADDRESSES = 8;
 
+/** Addresses as a list, where one alone was given. */
+export function listenAddresses(address: ListenOptions["address"]): readonly ListenAddress[] {
+  return "host" in address || "fd" in address ? [address] : address;
+}
+
 /**
- * Hosts to tell nodes, for an endpoint that listens on `host`: those the operator named; else the host itself; and where it listens on every
- * address, the machine's own that are not internal (IPv6 link-local ones need a zone and are left out), or loopback if it has no other.
+ * What to tell nodes to dial, for an endpoint that is bound to these addresses. Hosts that the operator named are told with its first port. Else each address: a name as it was
+ * given; one that stands for all of the machine's as those that are not internal; IPv6 link-local ones not at all, as their zone means nothing elsewhere. Loopback comes last, and
+ * where nothing else is left the endpoint's own addresses are told as they are.
  */
-export function advertisedHosts(host: string, named: readonly string[] = []): readonly string[] {
-  if (named.length > 0) return named.slice(0, MAX_ADDRESSES);
-  if (host !== "0.0.0.0" && host !== "::") return [host];
-  const own = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(
-      ({ internal, address, family }) => !internal && !isLinkLocal(address) && (host === "::" || family === "IPv4"),
-    )
-    .map(({ address }) => address);
-  return own.length > 0 ? own.slice(0, MAX_ADDRESSES) : ["127.0.0.1"];
+export function advertisedAddresses(
+  bound: readonly BoundAddress[],
+  named: readonly string[] = [],
+): readonly SocketAddress[] {
+  const port = bound[0]?.port ?? 0;
+  const told = named.length > 0 ? named.map((host) => ({ host, port })) : bound.flatMap((each) => toldFor(each));
+  const unique = new Map(told.map((address) => [formatAddress(address), address]));
+  const ordered = [...unique.values()].sort((a, b) => Number(isLoopback(a.host)) - Number(isLoopback(b.host)));
+  if (ordered.length > 0) return ordered.slice(0, MAX_ADDRESSES);
+  return bound.slice(0, MAX_ADDRESSES).map(({ host, port: own }) => ({ host, port: own }));
+}
+
+/**
+ * Whether an answer may leave from another address than a node dialed: the kernel picks it for a socket that is bound to all of several addresses, and node:dgram can't tell it which.
+ */
+export function mayAnswerFromElsewhere(bound: readonly SocketAddress[]): boolean {
+  return bound.some(({ host }) => isWildcard(host) && ownAddresses(host).length > 1);
 }
 
 /** `host:port`, with brackets around an IPv6 host. */
 export function formatAddress({ host, port }: SocketAddress): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A listening address as people write it. */
+export function formatListenAddress(address: ListenAddress): string {
+  return "fd" in address ? `fd:${address.fd}` : formatAddress(address);
+}
+
+function toldFor({ host, port, asked }: BoundAddress): readonly SocketAddress[] {
+  if ("host" in asked && isIP(asked.host) === 0) return [{ host: asked.host, port }];
+  if (!isWildcard(host)) return isLinkLocal(host) ? [] : [{ host, port }];
+  const own = ownAddresses(host);
+  return (own.length > 0 ? own : [host === "::" ? "::1" : "127.0.0.1"]).map((each) => ({ host: each, port }));
+}
+
+function ownAddresses(wildcard: string): readonly string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(
+      ({ internal, address, family }) => !internal && !isLinkLocal(address) && (wildcard === "::" || family === "IPv4"),
+    )
+    .map(({ address }) => address);
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 function isLinkLocal(address: string): boolean {

@@ -1,18 +1,18 @@
-import { TransportError, type SocketAddress } from "@quaymesh/protocol";
+import { TransportError, type ListenOptions } from "@quaymesh/protocol";
 import { TrustIndex, type Authority } from "@quaymesh/identity";
 import type { Clock } from "../clock.ts";
 import { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
-import { formatAddress } from "./addresses.ts";
+import { formatListenAddress, listenAddresses } from "./addresses.ts";
 import type { GatewayOptions } from "./options.ts";
 
 /** What {@link openCore} stands on. */
 export interface CoreParts {
   readonly authority: Authority;
   readonly store: Store;
-  readonly address: SocketAddress;
+  readonly address: ListenOptions["address"];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -46,15 +46,18 @@ export async function openCore(options: GatewayOptions, parts: CoreParts): Promi
   }
 }
 
-function listenError(cause: TransportError, address: SocketAddress): GatewayError {
-  const where = formatAddress(address);
-  const metadata = { address: where, port: String(address.port) };
+function listenError(cause: TransportError, address: ListenOptions["address"]): GatewayError {
+  const addresses = listenAddresses(address);
+  const where = addresses.map((each) => formatListenAddress(each)).join(", ");
+  const [only] = addresses.length === 1 ? addresses : [];
+  const metadata = { address: where, ...(only !== undefined && "host" in only && { port: String(only.port) }) };
   switch (cause.code) {
-    case "ADDRESS_IN_USE":
-      return new GatewayError("PORT_IN_USE", `UDP port ${address.port} of ${address.host} is in use`, {
-        cause,
-        metadata,
-      });
+    case "ADDRESS_IN_USE": {
+      // Of several, the transport says which.
+      const message =
+        only !== undefined && "host" in only ? `UDP port ${only.port} of ${only.host} is in use` : cause.message;
+      return new GatewayError("PORT_IN_USE", message, { cause, metadata });
+    }
     case "ADDRESS_UNAVAILABLE":
       return new GatewayError("ADDRESS_UNAVAILABLE", `cannot listen on ${where}: ${cause.message}`, {
         cause,

@@ -1,5 +1,5 @@
 import type { Authority } from "@quaymesh/identity";
-import type { SocketAddress } from "@quaymesh/protocol";
+import type { ListenAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayCore } from "../core.ts";
 import type { Logger } from "../logger.ts";
@@ -7,7 +7,7 @@ import { PairingDesk } from "../pairing/desk.ts";
 import { PairingEndpoint } from "../pairing/endpoint.ts";
 import { DEFAULT_PAIRING_LIMITS } from "../pairing/limits.ts";
 import type { Store } from "../store/port.ts";
-import { advertisedHosts } from "./addresses.ts";
+import { advertisedAddresses, formatListenAddress, listenAddresses } from "./addresses.ts";
 import { DEFAULT_PAIRING_PORT, type GatewayOptions } from "./options.ts";
 
 /** What {@link openPairing} stands on. */
@@ -16,15 +16,15 @@ export interface PairingParts {
   readonly store: Store;
   readonly core: GatewayCore;
   readonly meshAddresses: readonly string[];
-  readonly listen: SocketAddress;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Set pairing up. Its endpoint's certificate and key are its own; that key is the only one the endpoint's process ever has. */
 export async function openPairing(options: GatewayOptions, parts: PairingParts): Promise<PairingDesk> {
-  const { authority, store, core, clock, logger, listen } = parts;
-  const { childModule, listen: address = { host: listen.host, port: DEFAULT_PAIRING_PORT } } = options.pairing;
+  const { authority, store, core, clock, logger } = parts;
+  const { childModule, childArguments = [], listen } = options.pairing;
+  const addresses = listen === undefined ? besideMesh(core) : listenAddresses(listen);
   const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.pairing.limits };
   const leaf = await authority.issuePairingLeaf({ now: clock.now() });
   return await PairingDesk.open({
@@ -36,17 +36,27 @@ export async function openPairing(options: GatewayOptions, parts: PairingParts):
     openEndpoint: (peers) =>
       new PairingEndpoint({
         childModule,
-        address,
+        childArguments,
+        addresses,
         credentials: leaf.credentials,
         limits: limits.endpoint,
         clock,
         logger,
         peers,
       }),
-    ticketHosts: () => advertisedHosts(address.host, options.advertise),
+    ticketAddresses: (bound) => advertisedAddresses(bound, options.advertise),
     meshAddresses: () => parts.meshAddresses,
     limits,
     clock,
     logger,
   });
+}
+
+/** Where nobody says: the hosts of the mesh endpoint, on a port of its own. */
+function besideMesh({ addresses }: GatewayCore): readonly ListenAddress[] {
+  const beside = addresses.map(({ host, asked }) => ({
+    host: "host" in asked ? asked.host : host,
+    port: DEFAULT_PAIRING_PORT,
+  }));
+  return [...new Map(beside.map((each) => [formatListenAddress(each), each])).values()];
 }

@@ -2,7 +2,7 @@
  * What the gateway and the pairing endpoint's process say to each other, over a pipe of their own: one JSON object a line, byte strings in base64. Not Node's IPC channel, whose
  * reader takes messages of any size from a process that is the less trusted of the two.
  */
-import type { SocketAddress } from "@quaymesh/protocol";
+import type { ListenAddress, SocketAddress } from "@quaymesh/protocol";
 
 /** Longest line either side reads: the largest frame in base64, or the orders with a key and three certificates. */
 export const MAX_LINE_BYTES = 16_384;
@@ -10,13 +10,18 @@ export const MAX_LINE_BYTES = 16_384;
 export const BEAT_MS = 1_000;
 /** The pipe's file descriptor in the process. */
 export const CHILD_PIPE_FD = 3;
+/** The first of the sockets that the process inherits. */
+export const FIRST_INHERITED_FD = CHILD_PIPE_FD + 1;
+/** Addresses of an endpoint. */
+const MAX_ADDRESSES = 64;
 
 /** Gateway to process. */
 export type ChildOrder =
   /** The first order: open the endpoint. */
   | {
       readonly kind: "listen";
-      readonly address: SocketAddress;
+      /** Descriptors are the process's own. */
+      readonly addresses: readonly ListenAddress[];
       readonly keyPem: string;
       readonly chainPem: string;
       readonly maxConnections: number;
@@ -32,7 +37,8 @@ export type ChildOrder =
 
 /** Process to gateway. `id` counts the peers from 1. */
 export type ChildReport =
-  | { readonly kind: "listening"; readonly port: number }
+  /** `at`: which of the ordered addresses each was bound for. */
+  | { readonly kind: "listening"; readonly addresses: readonly (SocketAddress & { readonly at: number })[] }
   /** The endpoint could not be opened; the process exits. */
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   | { readonly kind: "beat" }
@@ -58,12 +64,12 @@ export function encodeLine(message: ChildOrder | ChildReport): string {
 export function parseReport(line: string): ChildReport | undefined {
   const fields = parseObject(line);
   if (fields === undefined) return undefined;
-  const { kind, id, port, host, spki, frame, code, message } = fields;
+  const { kind, id, port, host, spki, frame, code, message, addresses } = fields;
   switch (kind) {
     case "beat":
       return { kind };
     case "listening":
-      return isPort(port) ? { kind, port } : undefined;
+      return isList(addresses, isBound) ? { kind, addresses } : undefined;
     case "failed":
       return isText(code, 64) && isText(message, 1024) ? { kind, code, message } : undefined;
     case "peer":
@@ -99,11 +105,10 @@ export function parseOrder(line: string): ChildOrder | undefined {
   }
 }
 
-function parseListen({ address, keyPem, chainPem, maxConnections }: Fields): ChildOrder | undefined {
-  if (!isFields(address) || !isText(address["host"], 253) || !isPort(address["port"])) return undefined;
+function parseListen({ addresses, keyPem, chainPem, maxConnections }: Fields): ChildOrder | undefined {
+  if (!isList(addresses, isListenAddress)) return undefined;
   if (!isText(keyPem, 4096) || !isText(chainPem, MAX_LINE_BYTES) || !isId(maxConnections)) return undefined;
-  const { host, port } = address;
-  return { kind: "listen", address: { host, port }, keyPem, chainPem, maxConnections };
+  return { kind: "listen", addresses, keyPem, chainPem, maxConnections };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -123,6 +128,22 @@ function isFields(value: unknown): value is Fields {
 
 function isText(value: unknown, maxLength: number): value is string {
   return typeof value === "string" && value.length <= maxLength;
+}
+
+function isList<T>(value: unknown, isItem: (item: unknown) => item is T): value is readonly T[] {
+  return Array.isArray(value) && value.length > 0 && value.length <= MAX_ADDRESSES && value.every(isItem);
+}
+
+function isAddress(value: unknown): value is SocketAddress {
+  return isFields(value) && isText(value["host"], 253) && isPort(value["port"]);
+}
+
+function isListenAddress(value: unknown): value is ListenAddress {
+  return isAddress(value) || (isFields(value) && isId(value["fd"]));
+}
+
+function isBound(value: unknown): value is SocketAddress & { readonly at: number } {
+  return isAddress(value) && isFields(value) && isPort(value["at"]);
 }
 
 function isId(value: unknown): value is number {

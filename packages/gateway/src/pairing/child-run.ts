@@ -1,8 +1,8 @@
-import type { Credentials, SocketAddress } from "@quaymesh/protocol";
+import type { BoundAddress, Credentials, ListenAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { encodeLine, parseReport, type ChildOrder, type ChildReport } from "./child-protocol.ts";
+import { encodeLine, FIRST_INHERITED_FD, parseReport, type ChildOrder, type ChildReport } from "./child-protocol.ts";
 import type { EndpointLimits } from "./limits.ts";
 import { readLines } from "./line-pipe.ts";
 import { spawnChild, type SpawnedChild } from "./spawn-child.ts";
@@ -27,7 +27,8 @@ export interface PeerListener {
 /** Options of {@link ChildRun.start}. */
 export interface ChildRunOptions {
   readonly childModule: URL;
-  readonly address: SocketAddress;
+  readonly childArguments: readonly string[];
+  readonly addresses: readonly ListenAddress[];
   readonly credentials: Credentials;
   readonly limits: EndpointLimits;
   readonly clock: Clock;
@@ -45,7 +46,8 @@ const MAX_STDERR_BYTES = 8_192;
 
 /** One life of the pairing process. */
 export class ChildRun {
-  readonly port: number;
+  /** Where it listens. */
+  readonly addresses: readonly BoundAddress[];
   readonly pid: number | undefined;
   /** Settles with the reason when this life is over. Never rejects. */
   readonly ended: Promise<string>;
@@ -57,13 +59,13 @@ export class ChildRun {
 
   private constructor(parts: {
     readonly child: SpawnedChild;
-    readonly port: number;
+    readonly addresses: readonly BoundAddress[];
     readonly ended: Promise<string>;
     readonly peers: Set<string>;
     readonly options: ChildRunOptions;
   }) {
     this.#child = parts.child;
-    this.port = parts.port;
+    this.addresses = parts.addresses;
     this.pid = parts.child.process.pid;
     this.ended = parts.ended;
     this.#peers = parts.peers;
@@ -74,10 +76,12 @@ export class ChildRun {
 
   /** @throws {GatewayError} `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE` */
   static async start(options: ChildRunOptions): Promise<ChildRun> {
-    const child = spawnChild(options.childModule, { heapMib: options.limits.heapMib });
+    const { addresses, limits } = options;
+    const fds = addresses.flatMap((each) => ("fd" in each ? [each.fd] : []));
+    const child = spawnChild(options.childModule, { heapMib: limits.heapMib, args: options.childArguments, fds });
     logErrors(child, options.logger);
     const peers = new Set<string>();
-    const started = Promise.withResolvers<number>();
+    const started = Promise.withResolvers<readonly BoundAddress[]>();
     const reading = new ReportReader(child, options, peers, started);
     const ended = reading.run().then(async (why) => {
       child.process.kill("SIGKILL");
@@ -88,10 +92,10 @@ export class ChildRun {
       return why;
     });
     const { keyPem, chainPem } = options.credentials;
-    const { maxConnections } = options.limits;
-    child.pipe.write(encodeLine({ kind: "listen", address: options.address, keyPem, chainPem, maxConnections }));
-    const port = await started.promise;
-    return new ChildRun({ child, port, ended, peers, options });
+    const { maxConnections } = limits;
+    const theirs = addresses.map((each) => ("fd" in each ? { fd: FIRST_INHERITED_FD + fds.indexOf(each.fd) } : each));
+    child.pipe.write(encodeLine({ kind: "listen", addresses: theirs, keyPem, chainPem, maxConnections }));
+    return new ChildRun({ child, addresses: await started.promise, ended, peers, options });
   }
 
   /** Whether it has run long enough that its end is no sign that it cannot run. */
@@ -138,7 +142,7 @@ class ReportReader {
   readonly #child: SpawnedChild;
   readonly #options: ChildRunOptions;
   readonly #peers: Set<string>;
-  readonly #started: PromiseWithResolvers<number>;
+  readonly #started: PromiseWithResolvers<readonly BoundAddress[]>;
   #cancelWatch: () => void = () => {};
   #silent = false;
   #listening = false;
@@ -148,7 +152,7 @@ class ReportReader {
     child: SpawnedChild,
     options: ChildRunOptions,
     peers: Set<string>,
-    started: PromiseWithResolvers<number>,
+    started: PromiseWithResolvers<readonly BoundAddress[]>,
   ) {
     this.#child = child;
     this.#options = options;
@@ -192,14 +196,23 @@ class ReportReader {
         this.#sinceBeat = 0;
         return undefined;
       case "listening":
-        this.#started.resolve(report.port);
-        return undefined;
+        return this.#listens(report.addresses);
       case "failed":
         this.#started.reject(startError(report.code, report.message));
         return `it could not listen: ${report.code}`;
       default:
         return this.#takePeer(report);
     }
+  }
+
+  #listens(addresses: Extract<ChildReport, { kind: "listening" }>["addresses"]): string | undefined {
+    const bound = addresses.flatMap(({ host, port, at }) => {
+      const asked = this.#options.addresses[at];
+      return asked === undefined ? [] : [{ host, port, asked }];
+    });
+    if (bound.length === 0) return "it listens where it was not told to";
+    this.#started.resolve(bound);
+    return undefined;
   }
 
   #takePeer(report: Extract<ChildReport, { readonly id: number }>): string | undefined {

@@ -1,5 +1,5 @@
 import type { Authority } from "@quaymesh/identity";
-import type { SocketAddress } from "@quaymesh/protocol";
+import type { BoundAddress, SocketAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { DeviceService } from "../devices/service.ts";
 import type { Logger } from "../logger.ts";
@@ -10,7 +10,7 @@ import type { PairingEndpoint } from "./endpoint.ts";
 import type { PairingLimits } from "./limits.ts";
 
 /** The pairing endpoint, as pairing uses it. */
-export type EndpointPort = Pick<PairingEndpoint, "address" | "demand" | "release" | "send" | "end" | "drop"> &
+export type EndpointPort = Pick<PairingEndpoint, "addresses" | "demand" | "release" | "send" | "end" | "drop"> &
   AsyncDisposable;
 
 /** What pairing stands on. */
@@ -22,16 +22,11 @@ export interface DeskParts {
   /** SHA-256 of the SubjectPublicKeyInfo of the pairing endpoint's leaf. */
   readonly endpointSpkiSha256: Uint8Array;
   readonly openEndpoint: (peers: PeerListener) => EndpointPort;
-  /** Hosts in tickets. */
-  readonly ticketHosts: () => readonly string[];
+  /** What tickets say of an endpoint that is bound to these. */
+  readonly ticketAddresses: (bound: readonly BoundAddress[]) => readonly SocketAddress[];
   /** Where nodes dial the mesh endpoint, host:port. */
   readonly meshAddresses: () => readonly string[];
   readonly limits: PairingLimits;
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-/** Where a ticket sends a node: the endpoint's port on each host. */
-export function ticketAddresses(hosts: readonly string[], { port }: SocketAddress): readonly SocketAddress[] {
-  return hosts.map((host) => ({ host, port }));
 }

@@ -13,7 +13,7 @@ import { formatAddress } from "../daemon/addresses.ts";
 import { GatewayError } from "../errors.ts";
 import type { PeerListener, RemotePeer } from "./child-run.ts";
 import { drawPin, drawTicket, eraseCode } from "./code.ts";
-import { ticketAddresses, type DeskParts, type EndpointPort } from "./desk-parts.ts";
+import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { EffectRunner, type UntimedInput } from "./effects.ts";
 import { helloOf, messageOf } from "./frames.ts";
 import { isPrintable } from "./printable.ts";
@@ -180,7 +180,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     const windowId = ulid();
     const openedAt = clock.now();
     const expiresAt = Math.ceil((openedAt + (options.ttlMs ?? limits.windowTtlMs)) / 1000) * 1000;
-    const addresses = ticketAddresses(this.#parts.ticketHosts(), this.#endpoint.address);
+    const addresses = this.#parts.ticketAddresses(this.#endpoint.addresses);
     const { meshId, rootSpkiSha256 } = this.#parts.authority;
     const { secret, shown } =
       options.code === "pin" ? drawPin() : drawTicket({ meshId, rootSpkiSha256, addresses, expiresAt });

@@ -1,6 +1,7 @@
 /** The pairing endpoint as the gateway sees it: a process that is started, watched, replaced when it fails, and stopped. */
-import type { Credentials, SocketAddress } from "@quaymesh/protocol";
+import type { BoundAddress, Credentials, ListenAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
+import { formatAddress } from "../daemon/addresses.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { ChildRun, type PeerListener } from "./child-run.ts";
@@ -9,8 +10,10 @@ import type { EndpointLimits } from "./limits.ts";
 /** Options of {@link PairingEndpoint}. */
 export interface PairingEndpointOptions {
   readonly childModule: URL;
-  /** Port 0: any; the one that was given is kept while the gateway runs, since tickets carry it. */
-  readonly address: SocketAddress;
+  /** What the process gets in its `process.argv`. */
+  readonly childArguments: readonly string[];
+  /** One at least. Port 0: any; the one that was given is kept while the gateway runs, since tickets carry it. */
+  readonly addresses: readonly ListenAddress[];
   readonly credentials: Credentials;
   readonly limits: EndpointLimits;
   readonly clock: Clock;
@@ -24,7 +27,9 @@ const MAX_RESTART_DOUBLINGS = 5;
 /** Keeps the pairing process running while it is wanted. */
 export class PairingEndpoint implements AsyncDisposable {
   readonly #options: PairingEndpointOptions;
-  #address: SocketAddress;
+  /** What to listen on; with real ports once they are known. */
+  #wantedAddresses: readonly ListenAddress[];
+  #addresses: readonly BoundAddress[] = [];
   #run: ChildRun | undefined;
   #starting: Promise<ChildRun> | undefined;
   /** Runs that have been told to go; the port is theirs until they have. */
@@ -36,12 +41,12 @@ export class PairingEndpoint implements AsyncDisposable {
 
   constructor(options: PairingEndpointOptions) {
     this.#options = options;
-    this.#address = options.address;
+    this.#wantedAddresses = options.addresses;
   }
 
-  /** Where it listens, or last did. */
-  get address(): SocketAddress {
-    return this.#address;
+  /** Where it listens, or last did; none before the first start. */
+  get addresses(): readonly BoundAddress[] {
+    return this.#addresses;
   }
 
   /** The process's id, while one runs. */
@@ -89,6 +94,19 @@ export class PairingEndpoint implements AsyncDisposable {
     await this.#leaving;
   }
 
+  #keepPorts(bound: readonly BoundAddress[]): void {
+    const asked = this.#wantedAddresses;
+    this.#wantedAddresses = asked.map((each) => {
+      const port = bound.find((address) => address.asked === each)?.port;
+      return "fd" in each || port === undefined ? each : { host: each.host, port };
+    });
+    this.#addresses = bound.map(({ host, port, asked: wanted }) => ({
+      host,
+      port,
+      asked: this.#options.addresses[asked.indexOf(wanted)] ?? wanted,
+    }));
+  }
+
   #of(peer: string): ChildRun | undefined {
     return this.#run?.has(peer) === true ? this.#run : undefined;
   }
@@ -103,21 +121,22 @@ export class PairingEndpoint implements AsyncDisposable {
 
   async #launch(): Promise<ChildRun> {
     await this.#leaving;
-    const { childModule, credentials, limits, clock, logger, peers } = this.#options;
+    const { childModule, childArguments, credentials, limits, clock, logger, peers } = this.#options;
     this.#generation += 1;
     const run = await ChildRun.start({
       childModule,
+      childArguments,
       credentials,
       limits,
       clock,
       logger,
       peers,
-      address: this.#address,
+      addresses: this.#wantedAddresses,
       generation: this.#generation,
     });
-    this.#address = { host: this.#address.host, port: run.port };
+    this.#keepPorts(run.addresses);
     this.#run = run;
-    logger.info({ pid: run.pid, port: run.port }, "the pairing endpoint is open");
+    logger.info({ pid: run.pid, addresses: run.addresses.map(formatAddress) }, "the pairing endpoint is open");
     void run.ended.then((why) => this.#onEnded(run, why));
     if (!this.#wanted) this.release();
     return run;

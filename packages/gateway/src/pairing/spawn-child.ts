@@ -13,19 +13,29 @@ export interface SpawnedChild {
 /** Environment variables the process gets: nothing an operator may have put secrets into. */
 const PASSED_ENVIRONMENT = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
+/** How to start the process. */
+export interface SpawnOptions {
+  readonly heapMib: number;
+  /** After the module's name. */
+  readonly args: readonly string[];
+  /** Descriptors of ours that it gets, from {@link FIRST_INHERITED_FD} on. */
+  readonly fds: readonly number[];
+}
+
 /**
  * Start the pairing endpoint's process. It may read files (its own code), and under Node's permission model neither write one nor start a process; that
  * keeps honest bugs small, the separate process is what keeps a broken native library in.
  */
-export function spawnChild(module: URL, options: { readonly heapMib: number }): SpawnedChild {
+export function spawnChild(module: URL, options: SpawnOptions): SpawnedChild {
   const args = [
     ...conditionsOf(process.execArgv),
     ...restrictions(),
     `--max-old-space-size=${options.heapMib}`,
     fileURLToPath(module),
+    ...options.args,
   ];
   const child = spawn(process.execPath, args, {
-    stdio: ["ignore", "ignore", "pipe", "pipe"],
+    stdio: ["ignore", "ignore", "pipe", "pipe", ...options.fds],
     env: Object.fromEntries(PASSED_ENVIRONMENT.map((name) => [name, process.env[name]])),
   });
   const exited = new Promise<void>((resolve) => {

@@ -18,7 +18,10 @@ const spki = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buff
 const host = fc.oneof(fc.ipV4(), fc.ipV6());
 
 const report: fc.Arbitrary<ChildReport> = fc.oneof(
-  fc.record({ kind: fc.constant("listening" as const), port }),
+  fc.record({
+    kind: fc.constant("listening" as const),
+    addresses: fc.array(fc.record({ host, port, at: port }), { minLength: 1, maxLength: 3 }),
+  }),
   fc.record({ kind: fc.constant("failed" as const), code: fc.string({ maxLength: 64 }), message: fc.string() }),
   fc.record({ kind: fc.constant("beat" as const) }),
   fc.record({ kind: fc.constant("peer" as const), id, host, port, spki, frame }),
@@ -29,7 +32,7 @@ const report: fc.Arbitrary<ChildReport> = fc.oneof(
 const order: fc.Arbitrary<ChildOrder> = fc.oneof(
   fc.record({
     kind: fc.constant("listen" as const),
-    address: fc.record({ host, port }),
+    addresses: fc.array(fc.oneof(fc.record({ host, port }), fc.record({ fd: id })), { minLength: 1, maxLength: 3 }),
     keyPem: fc.string({ maxLength: 4096 }),
     chainPem: fc.string({ maxLength: 4096 }),
     maxConnections: id,

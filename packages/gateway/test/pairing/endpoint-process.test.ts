@@ -8,7 +8,7 @@ import { encodeFrame, MessageStream, parsePairToNode } from "@quaymesh/protocol"
 import { describe, expect, test } from "vitest";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
-import { openRoom } from "./room.ts";
+import { addressOf, openRoom } from "./room.ts";
 import { tcpTransport } from "./tcp-transport.ts";
 
 function isRunning(pid: number): boolean {
@@ -30,7 +30,7 @@ describe("the endpoint's process", () => {
     expect(room.endpoint.pid).toBeUndefined();
     const window = await room.open();
     expect(room.endpoint.pid).toBeGreaterThan(0);
-    const { port } = room.endpoint.address;
+    const { port } = addressOf(room);
     await room.desk.close(window.windowId);
     expect(room.endpoint.pid).toBeUndefined();
     await expect
@@ -47,7 +47,7 @@ describe("the endpoint's process", () => {
       })
       .toBe("closed");
     const next = await room.open();
-    expect(room.endpoint.address.port).toBe(port);
+    expect(addressOf(room).port).toBe(port);
     expect(next.addresses).toEqual([`127.0.0.1:${port}`]);
   });
 
@@ -127,7 +127,7 @@ describe("the endpoint's process", () => {
     process.kill(pid ?? 0, "SIGKILL");
     await expect.poll(() => room.endpoint.pid).not.toBe(pid);
     await expect.poll(() => room.endpoint.pid, { timeout: 10_000 }).toBeGreaterThan(0);
-    expect(room.endpoint.address).toEqual(address);
+    expect(addressOf(room)).toMatchObject(address);
     await using node = await TestNode.dial(address, code);
     const requestId = (await follower.until("pending")).request?.requestId ?? "";
     await room.desk.approve(requestId);
@@ -157,7 +157,7 @@ describe("the endpoint's process", () => {
   test("that finds its port taken is said so", async () => {
     await using other = await openRoom();
     await other.open();
-    await using room = await openRoom({ port: other.endpoint.address.port });
+    await using room = await openRoom({ port: addressOf(other).port });
     await expect(room.open()).rejects.toMatchObject({ code: "PAIRING_PORT_IN_USE" });
   });
 

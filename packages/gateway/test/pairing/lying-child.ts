@@ -3,9 +3,9 @@ import { Socket } from "node:net";
 
 const pipe = new Socket({ fd: 3, readable: true, writable: true });
 pipe.once("data", (orders: Buffer) => {
-  const { address } = JSON.parse(orders.toString()) as { readonly address: { readonly port: number } };
-  pipe.write('{"kind":"listening","port":9}\n');
-  pipe.write(LIES[address.port - 1] ?? "");
+  const { addresses } = JSON.parse(orders.toString()) as { readonly addresses: readonly { readonly port: number }[] };
+  pipe.write('{"kind":"listening","addresses":[{"host":"127.0.0.1","port":9,"at":0}]}\n');
+  pipe.write(LIES[(addresses[0]?.port ?? 0) - 1] ?? "");
 });
 
 const peer = (id: number) =>

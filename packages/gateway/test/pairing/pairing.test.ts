@@ -3,7 +3,7 @@ import { encodeFrame, MessageStream, parsePairToNode, type RemoteError } from "@
 import { describe, expect, test } from "vitest";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
-import { openRoom } from "./room.ts";
+import { addressOf, openRoom } from "./room.ts";
 import { tcpTransport } from "./tcp-transport.ts";
 
 /** The text of a window's ticket, or its PIN. */
@@ -45,7 +45,7 @@ describe("pairing through the endpoint's process", () => {
     expect(shown(window)).toMatch(/^\d{8}$/u);
     const pin = new Secret(shown(window));
     const follower = new Follower(room.desk.watch(window.windowId));
-    await using node = await TestNode.dial(room.endpoint.address, { kind: "pin", pin });
+    await using node = await TestNode.dial(addressOf(room), { kind: "pin", pin });
     const pending = await follower.until("pending");
     expect(pending.request?.name).toBe("own-name");
     await room.desk.approve(pending.request?.requestId ?? "");

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Authority } from "@quaymesh/identity";
+import type { SocketAddress } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { openAuthority } from "../../src/daemon/open-authority.ts";
 import { stateLayout } from "../../src/daemon/state-directory.ts";
@@ -34,6 +35,13 @@ export interface RoomOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly port?: number;
+}
+
+/** Where a room's endpoint listens, or last did. */
+export function addressOf(room: PairingRoom): SocketAddress {
+  const [address] = room.endpoint.addresses;
+  if (address === undefined) throw new Error("the endpoint was never open");
+  return address;
 }
 
 const CHILD = new URL("tcp-child.ts", import.meta.url);
@@ -89,7 +97,8 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
       openEndpoint: (peers) => {
         endpoint = new PairingEndpoint({
           childModule: options.childModule ?? CHILD,
-          address: { host: "127.0.0.1", port: options.port ?? 0 },
+          childArguments: [],
+          addresses: [{ host: "127.0.0.1", port: options.port ?? 0 }],
           credentials: leaf.credentials,
           limits: endpointLimits,
           clock,
@@ -98,7 +107,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
         });
         return endpoint;
       },
-      ticketHosts: () => ["127.0.0.1"],
+      ticketAddresses: (bound) => bound,
       meshAddresses: () => ["127.0.0.1:7420"],
       limits,
       clock,

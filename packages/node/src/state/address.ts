@@ -7,7 +7,7 @@ export function formatAddress({ host, port }: SocketAddress): string {
 
 /** Read {@link formatAddress} back; `undefined` for anything else. */
 export function parseAddress(text: string): SocketAddress | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   return host === undefined || !(port >= 1 && port <= 65_535) ? undefined : { host, port };

@@ -107,10 +107,10 @@ class ChildEndpoint {
 
   async #listen(order: Extract<ChildOrder, { kind: "listen" }>): Promise<boolean> {
     if (this.#listener !== undefined) return true;
-    const { address, keyPem, chainPem, maxConnections } = order;
+    const { addresses, keyPem, chainPem, maxConnections } = order;
     try {
       this.#listener = await this.#transport.listen({
-        address,
+        address: addresses,
         protocol: PAIRING_PROTOCOL,
         credentials: { keyPem, chainPem },
         trust: { kind: "judged", authorize: oneCertificate },
@@ -122,7 +122,12 @@ class ChildEndpoint {
       return false;
     }
     this.#accepting = this.#accept(this.#listener);
-    this.#report({ kind: "listening", port: this.#listener.address.port });
+    const bound = this.#listener.addresses.map(({ host, port, asked }) => ({
+      host,
+      port,
+      at: addresses.indexOf(asked),
+    }));
+    this.#report({ kind: "listening", addresses: bound });
     return true;
   }
 

@@ -1,6 +1,6 @@
 import dgram from "node:dgram";
 import { once } from "node:events";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { HostPort } from "../src/binding.ts";
 import { loadBatching } from "../src/syscalls/batching.ts";

@@ -83,22 +83,48 @@ function tlsConfig(binding: Binding, input: ConfigInput): NativeConfig {
 
 const MAX_CACHED = 8;
 
+interface CachedConfig {
+  readonly values: readonly unknown[];
+  readonly config: NativeConfig;
+}
+
 /** Reuses configurations, so that repeated dials with one credential share one TLS context. Least recently used goes first. */
 export class ConfigCache {
-  readonly #entries = new Map<string, NativeConfig>();
+  /** Most recently used first. */
+  readonly #entries: CachedConfig[] = [];
 
   /** The configuration for `input`, built at most once. @throws {TransportError} `CREDENTIALS_INVALID` */
   get(binding: Binding, input: ConfigInput): NativeConfig {
-    const anchors = input.trust.kind === "anchored" ? input.trust.anchorsPem : "";
-    const { credentials, trust: _trust, ...rest } = input;
-    const key = JSON.stringify([input.trust.kind, anchors, credentials.keyPem, credentials.chainPem, rest]);
-    const config = this.#entries.get(key) ?? buildConfig(binding, input);
-    this.#entries.delete(key);
-    this.#entries.set(key, config);
-    if (this.#entries.size > MAX_CACHED) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
-    }
-    return config;
+    const values = valuesOf(input);
+    const index = this.#entries.findIndex((entry) => entry.values.every((value, at) => value === values[at]));
+    const [entry = { values, config: buildConfig(binding, input) }] = index < 0 ? [] : this.#entries.splice(index, 1);
+    this.#entries.unshift(entry);
+    if (this.#entries.length > MAX_CACHED) this.#entries.pop();
+    return entry.config;
   }
 }
+
+type Flat = Omit<ConfigInput, "credentials" | "trust"> & {
+  readonly trustKind: string;
+  readonly anchorsPem: string;
+  readonly keyPem: string;
+  readonly chainPem: string;
+};
+
+// Compared one by one: the same strings are given for every dial, and to find that out costs nothing, where a key made of them is kilobytes to hash. The type makes a field that is
+// forgotten here an error.
+const valuesOf = (input: ConfigInput): readonly unknown[] => {
+  const flat: Flat = {
+    trustKind: input.trust.kind,
+    anchorsPem: input.trust.kind === "anchored" ? input.trust.anchorsPem : "",
+    keyPem: input.credentials.keyPem,
+    chainPem: input.credentials.chainPem,
+    protocol: input.protocol,
+    idleTimeoutMs: input.idleTimeoutMs,
+    maxStreams: input.maxStreams,
+    datagramBytes: input.datagramBytes,
+    streamWindowBytes: input.streamWindowBytes,
+    connectionWindowBytes: input.connectionWindowBytes,
+  };
+  return Object.values(flat);
+};

@@ -47,6 +47,11 @@ const isCryptoError = (code: number): boolean => code >= 0x100 && code <= 0x1ff;
 const PINGS_PER_IDLE_TIMEOUT = 3;
 /** The silence before a ping is measured in such parts of it. */
 const KEEP_ALIVE_TICKS = 4;
+/**
+ * The datagram with our last handshake message also acknowledges the first one, and quiche fills such a datagram with zeros as far as it may: with 16 KiB of them on loopback, which cost both
+ * ends more than the message itself. This has room for a chain of two P-256 certificates and a small request.
+ */
+const LAST_FLIGHT_BYTES = 2048;
 /** A refused port that gives no sign of life for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
 const REFUSED_SILENCE_MS = 1000;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
@@ -182,6 +187,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       return;
     }
     this.#state = "open";
+    this.#link.sendsNextAtMost(LAST_FLIGHT_BYTES);
     const connection = new QuicConnection(this.#link, this.#attempt.memory, {
       peer: judgement.peer,
       isDialer: true,

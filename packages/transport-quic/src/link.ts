@@ -70,6 +70,8 @@ export class Link {
   #paths: PeerPaths | undefined;
   /** How long a datagram may be; less once the peer has another address, because nothing is known of that path. */
   #datagramBytes = Infinity;
+  /** How long the next datagram may be, of all that follow. */
+  #nextBytes = Infinity;
   /** How many bytes are taken from the peer. */
   #maxBytes = Infinity;
   /** Whether the endpoint has this link on its list for the next turn. */
@@ -103,6 +105,11 @@ export class Link {
    */
   hearsAtMost(bytes: number): void {
     this.#maxBytes = bytes;
+  }
+
+  /** Make the next datagram at most this long, but none after it. */
+  sendsNextAtMost(bytes: number): void {
+    this.#nextBytes = bytes;
   }
 
   /** Have the owner told at `deadline` (of `performance.now()`); `Infinity`: never. */
@@ -177,9 +184,11 @@ export class Link {
     const active = paths?.active();
     for (;;) {
       const slot = outgoing.slot();
-      const out = this.#datagramBytes < slot.length ? slot.subarray(0, this.#datagramBytes) : slot;
+      const atMost = Math.min(this.#datagramBytes, this.#nextBytes);
+      const out = atMost < slot.length ? slot.subarray(0, atMost) : slot;
       const sent = paths === undefined ? native.send(out) : paths.next(out, active);
       if (sent === null) break;
+      this.#nextBytes = Infinity;
       outgoing.take(sent[0], systemAddress(sent[1].to));
       this.datagrams += 1;
       this.tap?.sent(sent[0]);

@@ -84,6 +84,8 @@ export interface NativeConnection {
   streamCapacity(id: number): number;
   /** Whether everything up to the peer's end was read; `true` for an unknown stream too. */
   streamFinished(id: number): boolean;
+  /** Whether something can be read now; `false` for an unknown stream. */
+  streamReadable(id: number): boolean;
   streamShutdown(id: number, direction: number, code: number): void | null;
   readable(): Iterable<number>;
   isReadable(): boolean;

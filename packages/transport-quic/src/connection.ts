@@ -63,6 +63,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly #streams: StreamTable;
   readonly #loneFins: LoneFins;
   readonly #over = Promise.withResolvers<CloseInfo>();
+  readonly #idleTimeoutMs: number;
   readonly #release: (() => Promise<void>) | undefined;
   readonly #vigil: ConnectionOptions["vigil"];
   readonly #bounds: PeerBounds | undefined;
@@ -76,6 +77,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
   #endsDueAt = Infinity;
+  /** Whether anything was handed over since the last sending pass. */
+  #isUnsaid = false;
   #lastAddress: SocketAddress = { host: "", port: 0 };
 
   constructor(link: Link, memory: StreamMemory, options: ConnectionOptions) {
@@ -84,6 +87,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.reads = memory.reads;
     this.corks = memory.corks;
     this.#link = link;
+    this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#release = options.release;
     this.#vigil = options.vigil;
     this.#streams = new StreamTable(this, options.isDialer);
@@ -121,8 +125,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    this.#loneFins.sendAll();
-    this.#link.flush();
+    if (this.#loneFins.sendAll(performance.now()) || this.#hasMore()) this.#link.flush();
     this.#link.close(true, code, Buffer.from(text), info);
   }
 
@@ -134,6 +137,13 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.close(CLOSE_CODES.ok);
     await this.closed;
     await this.#release?.();
+  }
+
+  // An acknowledgement alone is no reason to send before a close: the peer forgets what it waits for.
+  #hasMore(): boolean {
+    if (this.#isUnsaid) return true;
+    const timeoutMs = this.native.timeout();
+    return timeoutMs !== null && timeoutMs <= this.#idleTimeoutMs / 2;
   }
 
   // LinkOwner
@@ -159,7 +169,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   expired(): void {
-    if (performance.now() < this.#firstStreamBy - 1) return this.#link.wake();
+    if (performance.now() < this.#firstStreamBy - 1 || this.#streams.peerHasSpoken) return this.#link.wake();
     this.#bounds?.cut("first-stream");
     this.close(CLOSE_CODES.timeout, "no stream was opened");
   }
@@ -181,12 +191,17 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   // StreamParent
 
   wake(): void {
+    this.#isUnsaid = true;
+    this.#link.wake();
+  }
+
+  consumed(): void {
     this.#link.wake();
   }
 
   spoke(): void {
     this.#vigil?.spoke();
-    this.#link.wake();
+    this.wake();
   }
 
   parked(reader: StreamReader): void {
@@ -195,7 +210,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   corked(writer: StreamWriter): void {
     this.#streams.addCorked(writer);
-    this.#link.wake();
+    this.wake();
   }
 
   blocked(writer: StreamWriter): void {
@@ -203,6 +218,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   flushed(timeoutMs: number | null): boolean {
+    this.#isUnsaid = false;
     const now = performance.now();
     this.#vigil?.flushed(timeoutMs);
     this.#log.flushed(now);
@@ -214,7 +230,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   endAlone(id: number, reads: ReadHold | undefined): void {
     this.#loneFins.add(id, reads, performance.now());
-    this.#link.wake();
+    this.wake();
   }
 
   finished(id: number): void {

@@ -79,10 +79,12 @@ export class LoneFins {
     return this.#pending.reduce((next, fin) => Math.min(next, fin.dueAt), Infinity);
   }
 
-  /** The connection is about to be closed: no more waiting. */
-  sendAll(now: number): void {
-    for (const fin of this.#pending) if (fin.stage === "waiting") this.#emit(fin, 0, now);
+  /** The connection is about to be closed: no more waiting. @returns `true` where there is something to send now */
+  sendAll(now: number): boolean {
+    let hasSent = false;
+    for (const fin of this.#pending) if (fin.stage === "waiting" && this.#emit(fin, 0, now)) hasSent = true;
     this.#pending = [];
+    return hasSent;
   }
 
   #emit(fin: LoneFin, packets: number, now: number): boolean {

@@ -74,6 +74,11 @@ export class StreamReader {
     waiting.resolve(null);
   }
 
+  /** Take what is there, if somebody waits for it. */
+  poll(): void {
+    if (this.#waiting !== undefined && this.#host.native.streamReadable(this.#id)) this.readable();
+  }
+
   /** quiche says the stream is readable. */
   readable(): void {
     const waiting = this.#waiting;
@@ -105,8 +110,7 @@ export class StreamReader {
       return undefined;
     }
     if (result === null) return undefined;
-    // Reading opens the peer's window: the update must be sent.
-    this.#host.wake();
+    this.#host.consumed();
     const [bytes, fin] = result;
     const view = bytes > 0 ? reads.take(bytes) : undefined;
     if (fin) {

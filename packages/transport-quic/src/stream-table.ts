@@ -17,6 +17,9 @@ const END_CHECK_READERS = 4;
 /** How often more than those are. */
 const END_CHECK_MS = 50;
 
+/** Up to this many waiting readers are asked one by one. */
+const GUESS_READERS = 64;
+
 /** What a stream table needs of its connection. */
 export interface TableParent extends StreamParent {
   /** Of `wanted` new streams of the peer's, how many may be taken up this turn; the others wait in quiche, and hold its credit. */
@@ -39,6 +42,8 @@ export class StreamTable {
   readonly #blocked = new Set<StreamWriter>();
   readonly #parked = new Set<StreamReader>();
   #endsCheckedAt = 0;
+  /** Whether streams may have been missed this turn. */
+  #hasGuessed = false;
   #corked: StreamWriter[] = [];
   #openers: Opener[] = [];
   #nextOwnId: number;
@@ -81,13 +86,17 @@ export class StreamTable {
 
   /** Deliver what arrived, resume writers, grant streams. @param isReadable whether quiche says that anything arrived */
   process(isReadable: boolean): void {
-    if (isReadable) this.#deliver(this.#parent.native.readable());
+    if (isReadable) this.#deliver();
     if (this.#blocked.size > 0) this.#resume();
     if (this.#openers.length > 0) this.#grant();
   }
 
-  /** Hand gathered writes to quiche. */
+  /** The turn's promise continuations have run: deliver what {@link StreamTable.process} did not look for, and hand gathered writes to quiche. */
   uncork(): void {
+    if (this.#hasGuessed) {
+      this.#hasGuessed = false;
+      if (this.#parent.native.isReadable()) this.#deliverAll();
+    }
     if (this.#corked.length === 0) return;
     const corked = this.#corked;
     this.#corked = [];
@@ -148,9 +157,29 @@ export class StreamTable {
     for (const opener of openers) opener.settle.reject(error);
   }
 
-  #deliver(ids: Iterable<number>): void {
+  // quiche's list of readable streams costs as much as reading from them. Where few streams are waited for, they and the peer's next ones are asked instead; should
+  // anything still be unread when the turn ends, the list is looked at after all: streams that overtook others are found there.
+  #deliver(): void {
+    if (this.#parked.size > GUESS_READERS || this.#skipped.size > 0) {
+      this.#deliverAll();
+      return;
+    }
+    this.#hasGuessed = true;
+    for (const reader of this.#parked) reader.poll();
+    const { native } = this.#parent;
+    const first = this.#nextPeerId;
+    let fresh = 0;
+    while (native.streamReadable(first + fresh * ID_STEP)) fresh += 1;
+    if (fresh === 0) return;
+    const taken = this.#parent.share(fresh);
+    for (let index = 0; index < taken; index += 1) this.#admit(first + index * ID_STEP);
+    // The others have their turn another time.
+    if (taken < fresh) this.#hasGuessed = false;
+  }
+
+  #deliverAll(): void {
     let fresh: number[] | undefined;
-    for (const id of ids) {
+    for (const id of this.#parent.native.readable()) {
       const stream = this.#streams.get(id);
       if (stream !== undefined) stream.readable();
       else if (this.#isNew(id)) (fresh ??= []).push(id);

@@ -11,8 +11,10 @@ export interface StreamHost {
   readonly native: NativeConnection;
   readonly reads: ReadSlab;
   readonly corks: CorkPool;
-  /** Have datagrams made this turn. */
+  /** There is something to tell the peer: have datagrams made this turn. */
   wake(): void;
+  /** Bytes were read: the peer's window may be opened this turn. */
+  consumed(): void;
   /** Bytes were handed to quiche. */
   spoke(): void;
   /** `writer` gathered bytes: uncork it when the turn ends. */
@@ -112,6 +114,10 @@ export class QuicStream implements ByteStream, StreamHost {
 
   wake(): void {
     this.#parent.wake();
+  }
+
+  consumed(): void {
+    this.#parent.consumed();
   }
 
   spoke(): void {

@@ -177,7 +177,7 @@ export interface BindingSource {
   readonly name: BindingName;
   /** What to install. */
   readonly packageName: string;
-  load(): unknown;
+  readonly load: () => unknown;
 }
 
 /** The platform as packages name it. */

@@ -22,6 +22,8 @@ export class StreamReader {
   readonly #host: StreamHost;
   #state: ReadState = OPEN;
   #waiting: PromiseWithResolvers<Uint8Array | null> | undefined;
+  /** Where the waiting reader wants its bytes. */
+  #into: Uint8Array | undefined;
   #isHeld = false;
 
   constructor(id: number, host: StreamHost) {
@@ -34,19 +36,21 @@ export class StreamReader {
     return this.#state.kind !== "open";
   }
 
-  read(): Promise<Uint8Array | null> {
+  read(into?: Uint8Array): Promise<Uint8Array | null> {
+    if (into?.length === 0) return Promise.reject(new RangeError("cannot read into nothing"));
     // Reads are answered in the order they were asked.
-    if (this.#waiting !== undefined) return this.#waiting.promise.then(() => this.read());
+    if (this.#waiting !== undefined) return this.#waiting.promise.then(() => this.read(into));
     const state = this.#state;
     if (state.kind === "ended") return Promise.resolve(null);
     if (state.kind === "failed") return Promise.reject(state.error);
-    const taken = this.#take();
+    const taken = this.#take(into);
     if (taken !== undefined) return Promise.resolve(taken);
     // `#take` may have found the end or a reset.
     const now: ReadState = this.#state;
     if (now.kind === "failed" || now.kind === "draining") return Promise.reject(now.error);
     const waiting = Promise.withResolvers<Uint8Array | null>();
     this.#waiting = waiting;
+    this.#into = into;
     this.checkEnd();
     if (this.isWaiting) this.#host.parked(this);
     return waiting.promise;
@@ -83,9 +87,10 @@ export class StreamReader {
   readable(): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
-    const taken = this.#take();
+    const taken = this.#take(this.#into);
     if (taken !== undefined) {
       this.#waiting = undefined;
+      this.#into = undefined;
       waiting.resolve(taken);
     } else if (this.#state.kind === "failed") {
       this.#waiting = undefined;
@@ -94,12 +99,12 @@ export class StreamReader {
   }
 
   // Bytes, `null` at the end, `undefined` where nothing is there yet or the stream failed.
-  #take(): Uint8Array | null | undefined {
+  #take(into: Uint8Array | undefined): Uint8Array | null | undefined {
     if (this.#isHeld) return undefined;
     const { native, reads } = this.#host;
     let result: [number, boolean] | null;
     try {
-      result = native.streamRecv(this.#id, reads.target());
+      result = native.streamRecv(this.#id, into ?? reads.target());
     } catch (error) {
       const code = streamErrorCode(error);
       // Otherwise quiche does not know the stream yet: nothing was sent on it, in either direction.
@@ -112,7 +117,7 @@ export class StreamReader {
     if (result === null) return undefined;
     this.#host.consumed();
     const [bytes, fin] = result;
-    const view = bytes > 0 ? reads.take(bytes) : undefined;
+    const view = bytes > 0 ? (into?.subarray(0, bytes) ?? reads.take(bytes)) : undefined;
     if (fin) {
       this.#state = ENDED;
       this.#host.settled();

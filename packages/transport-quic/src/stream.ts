@@ -65,8 +65,8 @@ export class QuicStream implements ByteStream, StreamHost {
     this.#writer = new StreamWriter(id, this);
   }
 
-  read(): Promise<Uint8Array | null> {
-    return this.#reader.read();
+  read(into?: Uint8Array): Promise<Uint8Array | null> {
+    return this.#reader.read(into);
   }
 
   write(bytes: Uint8Array): Promise<void> | undefined {

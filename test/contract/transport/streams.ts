@@ -36,6 +36,36 @@ export function describeStreams(setup: Setup): void {
     expect(await readAll(near)).toEqual(Buffer.of(254));
   });
 
+  it("reads into the caller's memory, no more than it holds, and mixes with plain reads", async () => {
+    await using bench = await Bench.open(setup);
+    const { client, server } = await bench.connect();
+    const sent = pattern(200_000);
+    const near = await client.openStream();
+    const sending = near.end(sent);
+    const far = await nextStream(server);
+    await expect(far.read(new Uint8Array(0))).rejects.toThrow(RangeError);
+    const memory = new Uint8Array(1000);
+    const received: Uint8Array[] = [];
+    for (let turn = 0; ; turn++) {
+      const bytes = await (turn % 3 === 2 ? far.read() : far.read(memory));
+      if (bytes === null) break;
+      expect(bytes.length).toBeGreaterThan(0);
+      expect(bytes.buffer === memory.buffer).toBe(turn % 3 !== 2);
+      if (turn % 3 !== 2) expect(bytes.byteOffset).toBe(memory.byteOffset);
+      received.push(bytes.slice());
+    }
+    await sending;
+    expect(Buffer.compare(Buffer.concat(received), sent)).toBe(0);
+    // One that waits before anything has come.
+    const late = far.read(memory);
+    expect(await late).toBeNull();
+    const waiting = near.read(memory);
+    await far.end(Uint8Array.of(1, 2, 3));
+    expect(await waiting).toEqual(Uint8Array.of(1, 2, 3));
+    expect(memory.subarray(0, 3)).toEqual(Uint8Array.of(1, 2, 3));
+    expect(await near.read(memory)).toBeNull();
+  });
+
   it("streams the listener opens reach the dialer", async () => {
     await using bench = await Bench.open(setup);
     const { client, server } = await bench.connect();

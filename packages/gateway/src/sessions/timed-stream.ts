@@ -40,12 +40,12 @@ export class TimedStream implements ByteStream {
     return this.#isLate;
   }
 
-  async read(): Promise<Uint8Array | null> {
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
     const since = this.#clock.monotonicMs();
     this.#arm();
     let bytes: Uint8Array | null;
     try {
-      bytes = await this.#stream.read();
+      bytes = await this.#stream.read(into);
     } finally {
       this.#cancelTimer();
     }

@@ -55,10 +55,11 @@ export class Pipe {
     wake(this.#waitingReaders);
   }
 
-  /** The next bytes, `null` after the last. */
-  async read(): Promise<Uint8Array | null> {
+  /** The next bytes, put into `into` where that is given; `null` after the last. */
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    if (into?.length === 0) throw new RangeError("cannot read into nothing");
     for (;;) {
-      if (this.#chunks.length > 0) return this.#takeQueued();
+      if (this.#chunks.length > 0) return into === undefined ? this.#takeQueued() : this.#takeInto(into);
       if (this.#reader.kind === "failed") throw this.#reader.error;
       if (this.#writer.kind === "ended") return null;
       await wait(this.#waitingReaders);
@@ -98,6 +99,20 @@ export class Pipe {
     this.#queuedBytes = 0;
     wake(this.#waitingWriters);
     return bytes;
+  }
+
+  #takeInto(into: Uint8Array): Uint8Array {
+    let at = 0;
+    for (let chunk = this.#chunks[0]; chunk !== undefined && at < into.length; chunk = this.#chunks[0]) {
+      const part = chunk.subarray(0, into.length - at);
+      into.set(part, at);
+      at += part.length;
+      if (part.length === chunk.length) this.#chunks.shift();
+      else this.#chunks[0] = chunk.subarray(part.length);
+    }
+    this.#queuedBytes -= at;
+    if (this.#queuedBytes < this.#windowBytes) wake(this.#waitingWriters);
+    return into.subarray(0, at);
   }
 
   #drained(): Promise<void> {

@@ -27,8 +27,8 @@ export class MemoryStream implements ByteStream {
     this.#owner = owner;
   }
 
-  async read(): Promise<Uint8Array | null> {
-    const bytes = await this.#incoming.read();
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    const bytes = await this.#incoming.read(into);
     if (bytes === null) this.#readToEnd = true;
     else this.#owner.received(bytes.length);
     return bytes;

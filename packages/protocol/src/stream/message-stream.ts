@@ -5,6 +5,9 @@ import type { MessageParser } from "../messages/parse.ts";
 import { errorFrameOf, type ErrorFacts, type WireMessage } from "../messages/wire.ts";
 import type { ByteStream } from "../transport/port.ts";
 
+/** What is not looked at is read into this much memory, however much comes. */
+const DISCARD_BYTES = 4096;
+
 /**
  * Frames over a {@link ByteStream}. One reader at a time: {@link readBatch} for hot paths, {@link receive} for a
  * question and its answer, iteration for the rest; they may be mixed, each frame is given out once. What the stream
@@ -125,7 +128,8 @@ export class MessageStream implements AsyncDisposable {
 
   /** Read on without looking at it until the peer ends: for a stream on which all is said. */
   async discard(): Promise<void> {
-    while ((await this.#stream.read()) !== null);
+    const memory = new Uint8Array(DISCARD_BYTES);
+    while ((await this.#stream.read(memory)) !== null);
   }
 
   /** Abandon both directions. */

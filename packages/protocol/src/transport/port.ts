@@ -177,10 +177,12 @@ export interface Connection extends AsyncDisposable {
 export interface ByteStream extends AsyncDisposable, AsyncIterable<Uint8Array> {
   readonly id: number;
   /**
-   * The next bytes, any length above 0; `null` once the peer ended. The view is the caller's to keep.
+   * The next bytes, any length above 0; `null` once the peer ended. Without `into` the memory is fresh and the caller's to keep.
+   * @param into memory of the caller's, 1 byte or more, that the bytes are put into; the result is a view of its beginning. It must be left alone until the read has settled. For bulk: a reader that is
+   * through with its bytes when it asks for more reuses one piece of memory, where fresh memory is what a fast receiver spends most of its time on.
    * @throws {TransportError} `STREAM_RESET` (with `resetCode`), `CONNECTION_CLOSED` (with `close`)
    */
-  read(): Promise<Uint8Array | null>;
+  read(into?: Uint8Array): Promise<Uint8Array | null>;
   /**
    * Hand over bytes; the transport has copied or sent them when this returns. `undefined`: there is room, go on. A
    * promise: await it before writing more.

@@ -32,6 +32,27 @@ export async function quaymesh(args: readonly string[], options: { readonly inpu
   return { exit, stdout, stderr, error: errorIn(stderr) };
 }
 
+/** A socket that a command gets as systemd would hand it over. */
+export interface InheritedSocket {
+  readonly name: string;
+  readonly fd: number;
+}
+
+function start(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [BIN, ...args, "--json"], { env: environment() });
+}
+
+// LISTEN_PID is the process's own id, which nobody knows before it runs: so a shell says it and then becomes the process. Without the second start that a checkout otherwise needs, as
+// Node closes what it inherited when it does that.
+function startActivated(args: readonly string[], sockets: readonly InheritedSocket[]): ChildProcess {
+  const names = sockets.map(({ name }) => name).join(":");
+  const command = [process.execPath, "-C", "@quaymesh/source", BIN, ...args, "--json"];
+  return spawn("/bin/sh", ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", ...command], {
+    env: { ...environment(), LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: names },
+    stdio: ["pipe", "pipe", "pipe", ...sockets.map(({ fd }) => fd)],
+  });
+}
+
 /** A command that goes on; disposing stops it. */
 export class Running implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -41,16 +62,18 @@ export class Running implements AsyncDisposable {
   #ended: Ended | undefined;
 
   /** Start it; `--json` is added. */
-  constructor(args: readonly string[]) {
-    const child = spawn(process.execPath, [BIN, ...args, "--json"], { env: environment() });
+  constructor(args: readonly string[], options: { readonly sockets?: readonly InheritedSocket[] } = {}) {
+    const child = options.sockets === undefined ? start(args) : startActivated(args, options.sockets);
     this.#child = child;
-    child.stdin.on("error", () => {});
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    child.stdin?.on("error", () => {});
+    if (child.stdout === null || child.stderr === null) throw new Error("the process has no output");
+    const { stdout, stderr: errors } = child;
+    createInterface({ input: stdout }).on("line", (line) => {
       if (line.startsWith("{")) this.#seen.push(JSON.parse(line) as Line);
       this.#wake();
     });
     const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
-    this.#over = Promise.all([text(child.stderr), closed]).then(([stderr, exit]) => {
+    this.#over = Promise.all([text(errors), closed]).then(([stderr, exit]) => {
       this.#ended = { exit, stdout: "", stderr, error: errorIn(stderr) };
       this.#wake();
       return this.#ended;

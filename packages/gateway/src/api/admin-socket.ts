@@ -1,4 +1,4 @@
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { chmod, lstat, readFile, readlink, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { InheritedSocket } from "@quaymesh/protocol";
 import { errnoOf } from "../daemon/errno.ts";
@@ -59,7 +59,7 @@ export class AdminSocket implements AsyncDisposable {
         metadata: { path },
       });
     }
-    return new AdminSocket(pathOf(server, where), server, versions, sockets);
+    return new AdminSocket(typeof where === "string" ? where : await pathOf(where), server, versions, sockets);
   }
 
   /** Accept nothing more, let calls under way end for a moment, and remove the file. Idempotent. */
@@ -107,10 +107,20 @@ async function listenReplacing(server: Server, path: string): Promise<void> {
   }
 }
 
-function pathOf(server: Server, where: string | InheritedSocket): string {
-  const address = server.address();
-  if (typeof where === "string") return where;
-  return typeof address === "string" ? address : `fd:${where.fd}`;
+/** Columns of `/proc/net/unix`. proc(5) */
+const INODE_COLUMN = 6;
+const PATH_COLUMN = 7;
+
+// Node does not know the path of a socket that it did not make; on Linux the kernel tells.
+async function pathOf({ fd }: InheritedSocket): Promise<string> {
+  const target = await readlink(`/proc/self/fd/${fd}`).catch(() => "");
+  const inode = /^socket:\[(\d+)\]$/u.exec(target)?.[1];
+  const table = inode === undefined ? "" : await readFile("/proc/self/net/unix", "utf8").catch(() => "");
+  const row = table
+    .split("\n")
+    .map((line) => line.split(/\s+/u))
+    .find((columns) => columns[INODE_COLUMN] === inode);
+  return row?.slice(PATH_COLUMN).join(" ") || `fd:${fd}`;
 }
 
 function listen(server: Server, where: string | InheritedSocket): Promise<void> {

@@ -1,4 +1,4 @@
-import { isIP, isIPv6 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { BoundAddress, ListenAddress, ListenOptions, SocketAddress } from "@quaymesh/protocol";
 
@@ -20,7 +20,7 @@ export function advertisedAddresses(
   named: readonly string[] = [],
 ): readonly SocketAddress[] {
   const port = bound[0]?.port ?? 0;
-  const told = named.length > 0 ? named.map((host) => ({ host, port })) : bound.flatMap((each) => toldFor(each));
+  const told = named.length > 0 ? named.map((host) => ({ host, port })) : bound.flatMap((each) => toldFor(each, bound));
   const unique = new Map(told.map((address) => [formatAddress(address), address]));
   const ordered = [...unique.values()].sort((a, b) => Number(isLoopback(a.host)) - Number(isLoopback(b.host)));
   if (ordered.length > 0) return ordered.slice(0, MAX_ADDRESSES);
@@ -31,7 +31,7 @@ export function advertisedAddresses(
  * Whether an answer may leave from another address than a node dialed: the kernel picks it for a socket that is bound to all of several addresses, and node:dgram can't tell it which.
  */
 export function mayAnswerFromElsewhere(bound: readonly SocketAddress[]): boolean {
-  return bound.some(({ host }) => isWildcard(host) && ownAddresses(host).length > 1);
+  return bound.some((each) => isWildcard(each.host) && ownAddresses(each, bound).length > 1);
 }
 
 /** `host:port`, with brackets around an IPv6 host. */
@@ -44,19 +44,21 @@ export function formatListenAddress(address: ListenAddress): string {
   return "fd" in address ? `fd:${address.fd}` : formatAddress(address);
 }
 
-function toldFor({ host, port, asked }: BoundAddress): readonly SocketAddress[] {
+function toldFor(address: BoundAddress, all: readonly SocketAddress[]): readonly SocketAddress[] {
+  const { host, port, asked } = address;
   if ("host" in asked && isIP(asked.host) === 0) return [{ host: asked.host, port }];
   if (!isWildcard(host)) return isLinkLocal(host) ? [] : [{ host, port }];
-  const own = ownAddresses(host);
+  const own = ownAddresses(address, all);
   return (own.length > 0 ? own : [host === "::" ? "::1" : "127.0.0.1"]).map((each) => ({ host: each, port }));
 }
 
-function ownAddresses(wildcard: string): readonly string[] {
+/** What a socket on all addresses stands for. One on `::` takes IPv4 only where no other has that port there. */
+function ownAddresses(wildcard: SocketAddress, all: readonly SocketAddress[]): readonly string[] {
+  const takesIpv4 = wildcard.host !== "::" || !all.some(({ host, port }) => port === wildcard.port && isIPv4(host));
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
-    .filter(
-      ({ internal, address, family }) => !internal && !isLinkLocal(address) && (wildcard === "::" || family === "IPv4"),
-    )
+    .filter(({ internal, address }) => !internal && !isLinkLocal(address))
+    .filter(({ family }) => (family === "IPv4" ? takesIpv4 : wildcard.host === "::"))
     .map(({ address }) => address);
 }
 

@@ -1,0 +1,133 @@
+import { expect, test } from "vitest";
+import type { Connection } from "@quaymesh/protocol";
+import { STREAMS_PER_TURN, WorkShare } from "../src/work-share.ts";
+import { accept, ask, nextStream, openMesh, readAll, serveEchoOnAll } from "./support/mesh.ts";
+
+const unbound = { maxStreamsPerSecond: Infinity, maxResetsPerSecond: 1000 };
+
+test("a turn takes up so many streams, and asks for the next one for the rest", () => {
+  const share = new WorkShare(unbound, 0);
+  expect(share.grant(STREAMS_PER_TURN, 0)).toEqual({ kind: "all" });
+  expect(share.grant(STREAMS_PER_TURN + 1, 0)).toEqual({ kind: "turn", granted: STREAMS_PER_TURN });
+});
+
+test("beyond its rate a peer's streams wait, and come as time passes", () => {
+  const share = new WorkShare({ ...unbound, maxStreamsPerSecond: 10 }, 0);
+  expect(share.grant(20, 0)).toEqual({ kind: "all" });
+  expect(share.grant(5, 0)).toMatchObject({ kind: "throttled", granted: 0 });
+  expect(share.grant(5, 300)).toMatchObject({ kind: "throttled", granted: 3 });
+  expect(share.grant(2, 500)).toEqual({ kind: "all" });
+});
+
+test("resets are counted against a rate of their own", () => {
+  const share = new WorkShare({ ...unbound, maxResetsPerSecond: 10 }, 0);
+  for (let index = 0; index < 40; index += 1) expect(share.reset(0)).toBe(true);
+  expect(share.reset(0)).toBe(false);
+  expect(share.reset(100)).toBe(true);
+  expect(share.reset(100)).toBe(false);
+});
+
+const openMany = async (node: Connection, streams: number): Promise<Promise<Uint8Array>[]> => {
+  const opened = await Promise.all(Array.from({ length: streams }, () => node.openStream()));
+  // In one go: they leave in as few datagrams as they fit.
+  for (const stream of opened) void stream.end(Buffer.from("x"));
+  return opened.map((stream) => readAll(stream));
+};
+
+test("streams opened all at once are taken up a share a turn, so that others get theirs between, and none is lost", async () => {
+  await using mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  const perTurn: number[] = [];
+  let turn = 0;
+  let isOver = false;
+  const count = (): void => {
+    turn += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  const serving = (async () => {
+    for await (const stream of gateway.incomingStreams) {
+      perTurn[turn] = (perTurn[turn] ?? 0) + 1;
+      void readAll(stream).then((bytes) => stream.end(bytes));
+    }
+  })();
+  const answers = await openMany(node, 900);
+  expect(await Promise.all(answers)).toHaveLength(900);
+  isOver = true;
+  expect(perTurn.reduce((sum, streams) => sum + streams, 0)).toBe(900);
+  // In this process both ends share the loop, and a turn of it is one of theirs.
+  expect(Math.max(...perTurn.filter(Number.isFinite))).toBeLessThanOrEqual(STREAMS_PER_TURN);
+  node.close(0);
+  await serving;
+});
+
+test("a peer that opens streams faster than it may waits for its answers, and a neighbour does not", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsPerSecond: 100 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  const greedy = await mesh.dial();
+  const neighbour = await mesh.dial();
+  const began = performance.now();
+  const answers = Promise.all(await openMany(greedy, 400));
+  let isDone = false;
+  void answers.then(() => (isDone = true));
+  expect(await ask(neighbour, Buffer.from("me too"))).toHaveLength(6);
+  expect(isDone).toBe(false);
+  expect(await answers).toHaveLength(400);
+  // 200 at once, and 200 more at 100 a second.
+  expect(performance.now() - began).toBeGreaterThan(1900);
+  expect(mesh.listener.stats().throttled).toBeGreaterThan(0);
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});
+
+test("a peer that resets streams as fast as it opens them is sent away, is told why, and is counted", async () => {
+  const mesh = await openMesh({ limits: { maxResetsPerSecond: 10 } });
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  const serving = (async () => {
+    for await (const stream of gateway.incomingStreams) {
+      void readAll(stream).then(
+        (bytes) => stream.end(bytes),
+        () => {},
+      );
+    }
+  })();
+  const resetOne = async (): Promise<void> => {
+    const stream = await node.openStream();
+    await stream.write(Buffer.from("x"));
+    // Only what was taken up is work that was done in vain.
+    await ask(node, Buffer.from("sync"));
+    stream.reset(1);
+  };
+  const flood = async (): Promise<void> => {
+    for (let index = 0; index < 1000; index += 1) await resetOne();
+  };
+  await expect(flood()).rejects.toMatchObject({ code: "CONNECTION_CLOSED" });
+  expect(await node.closed).toMatchObject({ kind: "application", code: 0x54, byPeer: true });
+  expect(mesh.listener.stats().cut).toEqual({ resets: 1 });
+  await serving;
+  await mesh[Symbol.asyncDispose]();
+});
+
+test("a peer that resets a few streams is left alone", async () => {
+  const mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  for (let index = 0; index < 100; index += 1) {
+    const stream = await node.openStream();
+    await stream.write(Buffer.from("x"));
+    const far = await nextStream(gateway);
+    const read = (async () => {
+      await far.read();
+      await far.read();
+    })();
+    stream.reset(1);
+    await expect(read).rejects.toMatchObject({ code: "STREAM_RESET" });
+  }
+  expect(mesh.listener.stats().cut).toEqual({});
+  await mesh[Symbol.asyncDispose]();
+});

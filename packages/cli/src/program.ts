@@ -5,6 +5,7 @@ import { deviceRevokeCommand } from "./commands/device-revoke.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
+import { gatewayStatsCommand } from "./commands/gateway-stats.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
 import { nodeJoinCommand } from "./commands/node-join.ts";
 import { nodeLeaveCommand } from "./commands/node-leave.ts";
@@ -25,7 +26,13 @@ export function buildProgram(context: Context): Command {
   const program = new Command("quaymesh")
     .description("Tie machines to a gateway: pair by QR code or PIN, offload tasks, follow events, revoke at once.")
     .version(VERSION, "-V, --version", "print the version")
-    .addCommand(makeGroup("gateway", "the daemon", [gatewayRunCommand(context), gatewayStatusCommand(context)]))
+    .addCommand(
+      makeGroup("gateway", "the daemon", [
+        gatewayRunCommand(context),
+        gatewayStatusCommand(context),
+        gatewayStatsCommand(context),
+      ]),
+    )
     .addCommand(pairCommand(context))
     .addCommand(
       makeGroup("device", "paired devices", [

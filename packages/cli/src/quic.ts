@@ -5,13 +5,18 @@ import { wholeNumber } from "./command.ts";
 /** What the command line says of the network. */
 export interface TransportFlags {
   readonly datagramBytes?: number | undefined;
+  /** Where to write a trace of each connection. */
+  readonly trace?: string | undefined;
 }
 
 /** The network of every command that needs one: QUIC. Loaded on demand, so that the others start without the native binding. */
 export async function openTransport(options: TransportFlags = {}): Promise<Transport> {
   const { createQuicTransport } = await import("@quaymesh/transport-quic");
-  const { datagramBytes } = options;
-  return createQuicTransport(datagramBytes === undefined ? {} : { datagramBytes });
+  const { datagramBytes, trace } = options;
+  return createQuicTransport({
+    ...(datagramBytes !== undefined && { datagramBytes }),
+    ...(trace !== undefined && { trace: { directory: trace } }),
+  });
 }
 
 /** RFC 9000 section 14.1, and what a UDP datagram holds. */
@@ -21,4 +26,9 @@ const DATAGRAM_BYTES = { min: 1200, max: 65_507 };
 export function datagramOption(): Option {
   const text = "largest UDP payload to send and to take (default: 1350; on loopback 16384)";
   return new Option("--datagram-bytes <n>", text).argParser(wholeNumber(DATAGRAM_BYTES.min, DATAGRAM_BYTES.max));
+}
+
+/** `--trace`, for the commands that stay connected. An environment variable too, so that a service can be traced without a change of its command line. */
+export function traceOption(): Option {
+  return new Option("--trace <dir>", "write a qlog trace of each connection there").env("QUAYMESH_TRACE");
 }

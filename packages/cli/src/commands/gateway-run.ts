@@ -1,11 +1,12 @@
 import type { Gateway } from "@quaymesh/gateway";
+import type { SocketAddress } from "@quaymesh/protocol";
 import { Option, type Command } from "commander";
-import { parseListen, type ListenSpec } from "../address.ts";
+import { formatAddress, parseAddress, parseListen, type ListenSpec } from "../address.ts";
 import { list, makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { gatewayLogger, LOG_LEVELS, type LogLevel } from "../gateway-logger.ts";
 import { shareSockets } from "../inherited.ts";
-import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
+import { datagramOption, openTransport, traceOption, type TransportFlags } from "../quic.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
 interface Options extends CommonOptions, TransportFlags {
@@ -15,6 +16,7 @@ interface Options extends CommonOptions, TransportFlags {
   readonly mesh?: string;
   readonly maxConnections?: number;
   readonly sealingKey?: string;
+  readonly metrics?: SocketAddress;
   readonly log: LogLevel;
 }
 
@@ -61,9 +63,21 @@ export function gatewayRunCommand(context: Context): Command {
       ),
     )
     .addOption(datagramOption())
+    .addOption(traceOption())
     .option("--sealing-key <file>", "the key that seals the authority, where it is not kept in the state directory")
+    .addOption(
+      new Option(
+        "--metrics <address>",
+        "also serve /metrics, /healthz and /readyz there, HOST:PORT, over plain HTTP and to anybody who asks",
+      ).argParser(metricsAddress),
+    )
     .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
     .action((options: Options) => run(context, options));
+}
+
+// commander hands an earlier value as the second argument, which is not a default port.
+function metricsAddress(text: string): SocketAddress {
+  return parseAddress(text);
 }
 
 async function run(context: Context, options: Options): Promise<void> {
@@ -91,6 +105,7 @@ async function run(context: Context, options: Options): Promise<void> {
       ...(options.mesh !== undefined && { meshName: options.mesh }),
       ...(sockets.listen && { listen: sockets.listen }),
       ...(sockets.admin && { adminSocket: sockets.admin }),
+      ...(options.metrics && { metrics: options.metrics }),
       ...(options.advertise && { advertise: options.advertise }),
       ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
       ...(options.sealingKey !== undefined && { sealingKey: await readSealingKey(options.sealingKey) }),
@@ -115,13 +130,24 @@ async function readSealingKey(file: string) {
 }
 
 function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {
-  const { meshId, meshName, state, adminSocket, addresses } = gateway;
+  const { meshId, meshName, state, adminSocket, addresses, metricsAddress } = gateway;
+  const metrics = metricsAddress === undefined ? undefined : `http://${formatAddress(metricsAddress)}/metrics`;
   if (json) {
-    terminal.json({ ready: true, meshId, meshName, state, adminSocket, addresses, pid: process.pid });
+    terminal.json({
+      ready: true,
+      meshId,
+      meshName,
+      state,
+      adminSocket,
+      addresses,
+      ...(metrics !== undefined && { metrics }),
+      pid: process.pid,
+    });
     return;
   }
   terminal.done(`mesh "${meshName}" (${meshId})`);
   terminal.note(`  nodes dial     ${addresses.join(", ")}`);
   terminal.note(`  operators use  ${adminSocket}`);
+  if (metrics !== undefined) terminal.note(`  metrics at     ${metrics}`);
   terminal.note(`  pair a device with  quaymesh pair   stop with Ctrl-C`);
 }

@@ -6,7 +6,7 @@ import { formatAddress, parseAddress } from "../address.ts";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
+import { datagramOption, openTransport, traceOption, type TransportFlags } from "../quic.ts";
 import { defaultNodeState } from "../state.ts";
 import { printable, shortFingerprint } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
@@ -42,6 +42,7 @@ export function nodeJoinCommand(context: Context): Command {
     .option("--png <file>", "read the code from a PNG: a screenshot or a photograph")
     .option("--name <name>", "what the operator sees this machine called (default: its host name)")
     .addOption(datagramOption())
+    .addOption(traceOption())
     .action((target: string | undefined, options: Options) => run(context, target, options));
 }
 

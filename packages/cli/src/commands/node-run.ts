@@ -4,7 +4,7 @@ import { formatAddress } from "../address.ts";
 import { makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { explain } from "../errors.ts";
-import { datagramOption, openTransport, type TransportFlags } from "../quic.ts";
+import { datagramOption, openTransport, traceOption, type TransportFlags } from "../quic.ts";
 import { defaultNodeState, requireState } from "../state.ts";
 import { loadDefinitions } from "../task-module.ts";
 import { printable, span } from "../ui/format.ts";
@@ -45,6 +45,7 @@ export function nodeRunCommand(context: Context): Command {
     )
     .addOption(new Option("--concurrency <n>", "tasks at once (default: 8)").argParser(wholeNumber(1, MAX_CONCURRENCY)))
     .addOption(datagramOption())
+    .addOption(traceOption())
     .option("--no-retry", "end, with the reason, when the gateway cannot be reached or is full")
     .option("--verbose", "also say what the node does inside", false)
     .action((options: Options) => run(context, options));

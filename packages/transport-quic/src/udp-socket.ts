@@ -76,11 +76,12 @@ export class UdpSocket implements BatchSocket {
     socket.on("message", this.#onMessage);
   }
 
-  // The first of a turn comes through node:dgram, which also tells that there is one. Where there is a second there are more, and those are taken at once.
+  // The first of a turn comes through node:dgram, which also tells that there is one. Where there is a second there are more, and those are taken at once; once a turn only, as libuv goes
+  // on to give dozens.
   readonly #onMessage = (datagram: Buffer, from: DatagramSource): void => {
     this.take(datagram, from);
     this.#inTurn += 1;
-    if (this.#inTurn > 1 && !this.#closed) this.#batching?.receives.drain(this.fd, this);
+    if (this.#inTurn === 2 && !this.#closed) this.#batching?.receives.drain(this.fd, this);
   };
 
   /** Bind to an address. @throws the system's error */

@@ -129,7 +129,8 @@ export async function temporaryDirectory(): Promise<AsyncDisposable & { readonly
 
 /** Run a gateway on loopback, on ports the system picks, and wait until it is ready. */
 export async function startGateway(state: string, ...more: readonly string[]) {
-  const listen = ["--listen", "127.0.0.1:0", "--pairing-listen", "127.0.0.1:0"];
+  const mesh = more.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+  const listen = [...mesh, "--pairing-listen", "127.0.0.1:0"];
   const running = new Running(["gateway", "run", "--state", state, "--mesh", "harbor", ...listen, ...more]);
   const ready = await running.line((line) => line["ready"] === true);
   const [address] = ready["addresses"] as readonly string[];

@@ -9,7 +9,7 @@ export interface NamedSocket extends InheritedSocket {
 }
 
 /** What the gateway's sockets are called. */
-export const SOCKET_NAMES = { mesh: "mesh", pairing: "pair", admin: "admin" } as const;
+const SOCKET_NAMES = { mesh: "mesh", pairing: "pair", admin: "admin" } as const;
 
 /** SD_LISTEN_FDS_START. sd_listen_fds(3) */
 const FIRST_FD = 3;

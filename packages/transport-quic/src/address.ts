@@ -34,7 +34,7 @@ export function printAddress(address: SocketAddress): string {
 export type Lookup = (name: string) => Promise<readonly { readonly address: string; readonly family: 4 | 6 }[]>;
 
 /** The system's resolver, in its own order (RFC 6724). */
-export const systemLookup: Lookup = async (name) => {
+const systemLookup: Lookup = async (name) => {
   const found = await lookup(name, { all: true, order: "verbatim" });
   return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
 };

@@ -26,7 +26,7 @@ export class Departures {
   #arm(): void {
     clearTimeout(this.#timer);
     const [first] = this.#due;
-    if (first !== undefined) this.#timer = setTimeout(this.#fire, first.atMs - performance.now());
+    if (first !== undefined) this.#timer = setTimeout(this.#fire, Math.max(0, first.atMs - performance.now()));
   }
 
   readonly #fire = (): void => {

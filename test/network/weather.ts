@@ -5,7 +5,7 @@ export interface Weather {
   readonly loss?: number;
   /** Share that comes twice. */
   readonly duplication?: number;
-  /** Share that is overtaken by up to {@link MOST_OVERTAKING} of those that follow. */
+  /** Share that comes up to {@link MOST_LATE_MS} late, and is overtaken by those that follow. */
   readonly reordering?: number;
   /** Share with one bit flipped. */
   readonly corruption?: number;
@@ -16,6 +16,8 @@ export interface Weather {
   readonly bytesPerSecond?: number;
   /** Default 65536. */
   readonly queueBytes?: number;
+  /** The next so many are lost, whatever else happens. */
+  readonly outage?: number;
   /** Longer datagrams vanish, as on a path with a small MTU whose routers tell nobody. */
   readonly maxBytes?: number;
 }
@@ -37,24 +39,17 @@ export interface Arrival {
   readonly afterMs: number;
 }
 
-/** How many datagrams can overtake one. */
-export const MOST_OVERTAKING = 8;
+/** How late one comes that others overtake. */
+export const MOST_LATE_MS = 10;
 const DEFAULT_QUEUE_BYTES = 65_536;
 
-interface HeldBack {
-  readonly datagram: Uint8Array;
-  /** How many more go first. */
-  ahead: number;
-}
-
 /**
- * Decides what becomes of each datagram of one direction. Sees no clock and no socket: time comes in, arrivals come out. A datagram that is overtaken waits for others, not for
- * a time, so that a path that falls silent has lost it.
+ * Decides what becomes of each datagram of one direction. Sees no clock and no socket: time comes in, arrivals come out.
  */
 export class Sky {
   readonly #random: Random;
   #weather: Weather;
-  #heldBack: HeldBack[] = [];
+  #outageLeft: number;
   /** When the path has carried all that waits. */
   #freeAtMs = 0;
   readonly counts: WeatherCounts = {
@@ -69,6 +64,7 @@ export class Sky {
 
   constructor(weather: Weather, random: Random) {
     this.#weather = weather;
+    this.#outageLeft = weather.outage ?? 0;
     this.#random = random;
   }
 
@@ -80,6 +76,7 @@ export class Sky {
   /** From now on. */
   change(weather: Weather): void {
     this.#weather = weather;
+    this.#outageLeft = weather.outage ?? 0;
   }
 
   /** @param nowMs of any steady clock */
@@ -90,17 +87,16 @@ export class Sky {
       this.counts.oversized += 1;
       return [];
     }
-    if (this.#happens(loss)) {
+    if (this.#outageLeft > 0 || this.#happens(loss)) {
+      this.#outageLeft -= 1;
       this.counts.lost += 1;
       return [];
     }
-    const leaving = this.#overtake(this.#corrupted(datagram));
-    const twice = leaving.flatMap((each) => {
-      if (!this.#happens(duplication)) return [each];
-      this.counts.duplicated += 1;
-      return [each, each];
-    });
-    return twice.flatMap((each) => this.#carry(each, nowMs));
+    const whole = this.#corrupted(datagram);
+    const first = this.#carry(whole, nowMs);
+    if (!this.#happens(duplication)) return first;
+    this.counts.duplicated += 1;
+    return [...first, ...this.#carry(whole, nowMs)];
   }
 
   #happens(share: number): boolean {
@@ -116,14 +112,10 @@ export class Sky {
     return copy;
   }
 
-  #overtake(datagram: Uint8Array): Uint8Array[] {
-    for (const held of this.#heldBack) held.ahead -= 1;
-    const caughtUp = this.#heldBack.filter((held) => held.ahead <= 0).map((held) => held.datagram);
-    this.#heldBack = this.#heldBack.filter((held) => held.ahead > 0);
-    if (!this.#happens(this.#weather.reordering ?? 0)) return [datagram, ...caughtUp];
+  #lateBy(): number {
+    if (!this.#happens(this.#weather.reordering ?? 0)) return 0;
     this.counts.reordered += 1;
-    this.#heldBack.push({ datagram, ahead: 1 + Math.floor(this.#random() * MOST_OVERTAKING) });
-    return caughtUp;
+    return this.#random() * MOST_LATE_MS;
   }
 
   #carry(datagram: Uint8Array, nowMs: number): Arrival[] {
@@ -139,6 +131,6 @@ export class Sky {
       waitMs = this.#freeAtMs - nowMs;
     }
     const jitter = jitterMs > 0 ? jitterMs * this.#random() : 0;
-    return [{ datagram, afterMs: waitMs + delayMs + jitter }];
+    return [{ datagram, afterMs: waitMs + delayMs + jitter + this.#lateBy() }];
   }
 }

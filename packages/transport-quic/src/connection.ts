@@ -17,6 +17,7 @@ import type { Link, LinkOwner } from "./link.ts";
 import { ConnectionLog } from "./observe/connection-log.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
+import { Patience } from "./patience.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { TableParent } from "./stream-table.ts";
 import type { StreamReader } from "./stream-reader.ts";
@@ -97,6 +98,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.#acceptedFrom = options.remoteAddress;
     this.#log = new ConnectionLog(this, options.isDialer ? "dialer" : "listener", options.trace);
     link.adopt(this);
+    link.patience = new Patience(options.idleTimeoutMs);
     link.expireAt(this.#firstStreamBy);
     this.#log.opened();
   }
@@ -125,7 +127,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    if (this.#loneFins.sendAll(performance.now()) || this.#hasMore()) this.#link.flush();
+    if (this.#loneFins.sendAll() || this.#hasMore()) this.#link.flush();
     this.#link.close(true, code, Buffer.from(text), info);
   }
 
@@ -196,7 +198,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   consumed(): void {
-    this.#link.wake();
+    this.#link.touch();
   }
 
   spoke(): void {

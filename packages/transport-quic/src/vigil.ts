@@ -21,6 +21,8 @@ export interface VigilOptions {
 
 /** The longest pause between questions while an answer is owed, in ticks; after it keep-alive is enough. */
 const MAX_PATIENCE_TICKS = 8;
+/** Heard within one tick, something big is on its way. */
+const FLOW_BYTES = 16_384;
 /** As long as the longest reset and one byte more: a reset is shorter than what it answers (RFC 9000 section 10.3). */
 const KNOCK_BYTES = 43;
 /** RFC 9000 section 17.3.1: a short header with the fixed bit. */
@@ -28,12 +30,15 @@ const SHORT_HEADER = 0x40;
 const SHORT_HEADER_RANDOM = 0x3f;
 
 /**
- * Watches over a dialed connection that expects to hear something, so that a gateway that was killed and started again, or a network that is back, is noticed soon. There are two such times.
+ * Watches over a dialed connection that expects to hear something, so that a gateway that was killed and started again, or a network that is back, is noticed soon. There are three such times.
  *
  * While an acknowledgement is missing, quiche asks ever more rarely, each time twice as long after the last; a vigil asks at a steady pace.
  *
  * While all is acknowledged but we spoke last, quiche asks nothing: a gateway killed between the acknowledgement and its answer would be missed only by keep-alive. A vigil asks
  * after one tick, two, four and eight; not for ever, as many a last word gets no answer.
+ *
+ * While much is coming in, quiche sends acknowledgements only: where a NAT gives us another address just then, the gateway goes on sending to the old one, and falls silent. A
+ * vigil asks once, and so shows where we are.
  */
 export class Vigil {
   readonly #watched: Watched;
@@ -41,6 +46,7 @@ export class Vigil {
   #timer: NodeJS.Timeout | undefined;
   #heardBytes = 0;
   #isOwed = false;
+  #wasFlowing = false;
   #patienceTicks = 1;
   #ticksLeft = 1;
   /** Packets sent before the question that is about to leave. */
@@ -61,6 +67,7 @@ export class Vigil {
   /** Stream data came in. */
   answered(): void {
     this.#isOwed = false;
+    if (this.#timer === undefined) this.#watch();
   }
 
   /** Everything was sent. @param timeoutMs quiche's next timeout */
@@ -107,14 +114,17 @@ export class Vigil {
     this.#timer = undefined;
     const { native, isLive } = this.#watched;
     if (!isLive) return;
+    const heardBytes = native.stats().recvBytes - this.#heardBytes;
+    const fellSilent = this.#wasFlowing && heardBytes === 0;
+    this.#wasFlowing = heardBytes >= FLOW_BYTES;
     const isInFlight = this.#isInFlight(native.timeout());
-    const wasHeard = native.stats().recvBytes !== this.#heardBytes;
-    if (!isInFlight && !this.#isOwed) return;
+    if (!isInFlight && !this.#isOwed && !this.#wasFlowing && !fellSilent) return;
     this.#watch();
-    if (isInFlight ? !wasHeard : this.#isOutOfPatience()) this.ask();
+    if (isInFlight ? heardBytes === 0 : fellSilent || this.#isOutOfPatience()) this.ask();
   };
 
   #isOutOfPatience(): boolean {
+    if (!this.#isOwed) return false;
     this.#ticksLeft -= 1;
     if (this.#ticksLeft > 0) return false;
     this.#isOwed = this.#patienceTicks < MAX_PATIENCE_TICKS;

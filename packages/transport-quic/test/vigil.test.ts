@@ -160,6 +160,35 @@ test("an answer ends the wait for one, and the next word begins another", () => 
   expect(link.pings).toBe(3);
 });
 
+test("a flow that falls silent is asked about once", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.vigil.answered();
+  for (let second = 0; second < 3; second += 1) {
+    link.heardBytes += 20_000;
+    link.vigil.answered();
+    vi.advanceTimersByTime(1000);
+  }
+  expect(link.pings).toBe(0);
+  vi.advanceTimersByTime(1000);
+  expect(link.pings).toBe(1);
+  // It was only over: the ping is acknowledged, and nothing more comes.
+  link.heardBytes += 40;
+  vi.advanceTimersByTime(20_000);
+  expect(link.pings).toBe(1);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a small answer is nothing to ask about", () => {
+  const link = fakeLink();
+  link.timeoutMs = QUIET_MS;
+  link.heardBytes += 500;
+  link.vigil.answered();
+  vi.advanceTimersByTime(20_000);
+  expect(link.pings).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test("a question that is not acknowledged is repeated at a steady pace, however long the answer was owed", () => {
   const link = fakeLink();
   link.timeoutMs = QUIET_MS;

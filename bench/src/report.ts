@@ -83,7 +83,8 @@ function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): R
   const middle = (list: readonly Sample[]) => significant(median(list.map(({ value }) => value)));
   const byPeer = <T>(figure: (list: readonly Sample[]) => T) =>
     Object.fromEntries(peers.map((peer) => [peer, figure(cellOf(samples, row.work, peer))]));
-  const ratios = byPeer((list) => significant(middle(ours) / middle(list), 3));
+  const compared = <T>(figures: BySystem<T>): BySystem<T> => (row.isIncomparable === true ? {} : figures);
+  const ratios = compared(byPeer((list) => significant(middle(ours) / middle(list), 3)));
   const goal = Object.fromEntries(
     Object.entries(row.goals).filter((entry): entry is [string, number] => entry[1] !== null && entry[0] in ratios),
   );
@@ -98,7 +99,9 @@ function resultRow(row: RowSpec, samples: Samples, chosen: readonly string[]): R
     bound: row.bound ?? null,
     met: verdict(row, middle(ours), { ratios, goal }),
     ranges: Object.fromEntries([...cells].map(([system, list]) => [system, rangeOf(list.map(({ value }) => value))])),
-    ratioRanges: byPeer((list) => rangeOf(list.map(({ value }, index) => (ours[index]?.value ?? Number.NaN) / value))),
+    ratioRanges: compared(
+      byPeer((list) => rangeOf(list.map(({ value }, index) => (ours[index]?.value ?? Number.NaN) / value))),
+    ),
     extra: extrasOf(cells),
   };
 }

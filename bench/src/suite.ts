@@ -15,6 +15,8 @@ export interface RowSpec {
   readonly goals: Readonly<Record<string, number | null>>;
   /** What our own figure must be at most (`lower`) or at least (`higher`), in the row's unit, whatever the peers do. */
   readonly bound?: number;
+  /** The figure is a ratio itself, or lies about zero: ours is not divided by the peer's. */
+  readonly isIncomparable?: true;
 }
 
 /** A number of a suite that the command line may change. */

@@ -1,5 +1,7 @@
+import { churn } from "./churn/suite.ts";
+import { sessions } from "./sessions/suite.ts";
 import type { Suite } from "./suite.ts";
 import { transport } from "./transport/suite.ts";
 
 /** Every suite `npm run bench` knows. */
-export const SUITES: readonly Suite[] = [transport];
+export const SUITES: readonly Suite[] = [transport, sessions, churn];

@@ -55,7 +55,8 @@ function verdictOf(row: ResultRow, system: string): string {
   const judged = (figure: number, wanted: number) =>
     `${reaches(row, figure, wanted) ? "ok" : "MISSED"} ${sign}${String(wanted)}`;
   if (system === OURS) return row.bound === null ? "" : judged(row.ours, row.bound);
-  const ratio = row.ratios[system] ?? Number.NaN;
+  const ratio = row.ratios[system];
+  if (ratio === undefined) return "";
   const wanted = row.goal[system];
   const times = `${ratio < 10 ? ratio.toFixed(2) : digits(ratio)}x`;
   return wanted === undefined ? times : `${times} ${judged(ratio, wanted)}`;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { BULK_CHUNK } from "../src/transport/payload.ts";
 import { dgram } from "../src/transport/systems/dgram.ts";
 
-const NO_TLS = { keyPem: "", chainPem: "", rootPem: "", serverName: "" };
+const tls = { keyPem: "", chainPem: "", rootPem: "", serverName: "" };
 const CHUNKS = 200;
 
 /** A way to `port` that loses one in `oneIn` of the datagrams that carry data. */
@@ -38,7 +38,7 @@ async function lossyWay(port: number, oneIn: number) {
 }
 
 async function send(ports: { readonly default: number; readonly "1350": number }): Promise<number[]> {
-  await using client = await dgram.dialer(NO_TLS, ports)("1350")();
+  await using client = await dgram.dialer({ tls, ports, devices: null })("1350")();
   const counts: number[] = [];
   for (let stream = 0; stream < 2; stream++) {
     const sink = await client.openBulk();
@@ -52,12 +52,12 @@ describe("the limit of node:dgram", () => {
   const all = CHUNKS * BULK_CHUNK.length;
 
   it("counts what arrived, stream by stream", async () => {
-    await using server = await dgram.serve(NO_TLS);
+    await using server = await dgram.serve({ tls, state: null });
     expect(await send(server.ports)).toEqual([all, all]);
   });
 
   it("counts nothing that was lost on the way, and sends it again", async () => {
-    await using server = await dgram.serve(NO_TLS);
+    await using server = await dgram.serve({ tls, state: null });
     await using way = await lossyWay(server.ports["1350"], 1000);
     expect(await send({ default: way.port, "1350": way.port })).toEqual([all, all]);
     expect(way.lost()).toBeGreaterThan(10);

@@ -17,7 +17,7 @@ export const THROUGHPUT: RowSpec = {
 };
 
 /** How large, whatever it is. */
-export const SIZE: SettingSpec = { name: "size", about: "how large", default: 100, quick: 10, least: 2, most: 1000 };
+const SIZE: SettingSpec = { name: "size", about: "how large", default: 100, quick: 10, least: 2, most: 1000 };
 
 /** One round. */
 export const PLAN: Plan = {

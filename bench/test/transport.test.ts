@@ -81,7 +81,11 @@ describe("a worker process", () => {
     const open = () => worker.ask({ type: "open", work: "events" }, "opened", wait);
     await expect(open()).rejects.toThrow(/client of http2, asked to "open events", failed: .*not prepared/);
     // Port 1 of loopback: nothing listens there.
-    await worker.ask({ type: "prepare", tls: client, ports: { default: 1, "1350": 1 } }, "prepared", wait);
+    await worker.ask(
+      { type: "prepare", tls: client, ports: { default: 1, "1350": 1 }, devices: null },
+      "prepared",
+      wait,
+    );
     await expect(open()).rejects.toThrow("ECONNREFUSED");
   });
 

@@ -1,17 +1,34 @@
 /** What the runner and its worker processes say to each other. Both are this code, started together; the checks catch a mistake, not an attacker. */
 import { workOf, type Work } from "./rows.ts";
-import type { Ports, TlsMaterial } from "./systems/system.ts";
+import type { MemoryBytes } from "./memory.ts";
+import type { Devices, Ports, TlsMaterial } from "./systems/system.ts";
 import type { Measured } from "./work.ts";
 
 /** To a worker. */
 export type Command =
-  | { readonly type: "serve"; readonly tls: TlsMaterial }
-  | { readonly type: "prepare"; readonly tls: TlsMaterial; readonly ports: Ports }
+  /** `state`: the directory of a gateway's state; null for what has none. */
+  | { readonly type: "serve"; readonly tls: TlsMaterial; readonly state: string | null }
+  /** `devices`: who the client is, one after the other; null: `tls` says it. */
+  | { readonly type: "prepare"; readonly tls: TlsMaterial; readonly ports: Ports; readonly devices: Devices | null }
   /** Open a cell; `run` and `close` are for this one. */
   | { readonly type: "open"; readonly work: Work }
   | { readonly type: "run"; readonly ms: number }
   | { readonly type: "close" }
   | { readonly type: "usage" }
+  /** Collect garbage, then say how much memory the process has. It must have been started with `--expose-gc`. */
+  | { readonly type: "memory" }
+  /** How many connections the server holds. */
+  | { readonly type: "count" }
+  /** Open so many sessions more and keep them, so many at once. */
+  | { readonly type: "hold"; readonly sessions: number; readonly atOnce: number }
+  /** Requests one at a time over some of the held sessions, in turn. */
+  | { readonly type: "touch"; readonly ms: number }
+  /** Close all held sessions. */
+  | { readonly type: "release" }
+  /** So many connections, each opened, used once and closed. */
+  | { readonly type: "reconnect"; readonly times: number }
+  /** So many requests on one connection, which stays, each on a stream of its own. */
+  | { readonly type: "request"; readonly times: number }
   | { readonly type: "stop" };
 
 /** From a worker: one reply to each command but `stop`. */
@@ -23,6 +40,10 @@ export type Reply =
   | { readonly type: "closed" }
   /** CPU time of the process so far, user and system. */
   | { readonly type: "usage"; readonly cpuMicros: number }
+  | { readonly type: "memory"; readonly memory: MemoryBytes }
+  | { readonly type: "count"; readonly connections: number }
+  | { readonly type: "held"; readonly seconds: number }
+  | { readonly type: "done" }
   | { readonly type: "failed"; readonly message: string };
 
 /** The reply of one type. */
@@ -35,15 +56,29 @@ export function parseCommand(value: unknown): Command {
   const message = fieldsOf(value);
   switch (message["type"]) {
     case "serve":
-      return { type: "serve", tls: tlsOf(message["tls"]) };
+      return { type: "serve", tls: tlsOf(message["tls"]), state: orNull(message["state"], textOf) };
     case "prepare":
-      return { type: "prepare", tls: tlsOf(message["tls"]), ports: portsOf(message["ports"]) };
+      return {
+        type: "prepare",
+        tls: tlsOf(message["tls"]),
+        ports: portsOf(message["ports"]),
+        devices: orNull(message["devices"], devicesOf),
+      };
     case "open":
       return { type: "open", work: workOf(textOf(message["work"])) };
     case "run":
-      return { type: "run", ms: numberOf(message["ms"]) };
+    case "touch":
+      return { type: message["type"], ms: numberOf(message["ms"]) };
+    case "hold":
+      return { type: "hold", sessions: numberOf(message["sessions"]), atOnce: numberOf(message["atOnce"]) };
+    case "reconnect":
+    case "request":
+      return { type: message["type"], times: numberOf(message["times"]) };
     case "close":
     case "usage":
+    case "memory":
+    case "count":
+    case "release":
     case "stop":
       return { type: message["type"] };
     default:
@@ -60,7 +95,14 @@ export function parseReply(value: unknown): Reply {
     case "prepared":
     case "opened":
     case "closed":
+    case "done":
       return { type: message["type"] };
+    case "memory":
+      return { type: "memory", memory: memoryOf(fieldsOf(message["memory"])) };
+    case "count":
+      return { type: "count", connections: numberOf(message["connections"]) };
+    case "held":
+      return { type: "held", seconds: numberOf(message["seconds"]) };
     case "measured":
       return { type: "measured", measured: measuredOf(fieldsOf(message["measured"])) };
     case "usage":
@@ -79,6 +121,19 @@ function measuredOf(measured: Fields): Measured {
     operations: numberOf(measured["operations"]),
     extra: Object.fromEntries(extra),
   };
+}
+
+function memoryOf({ rss, heap, external }: Fields): MemoryBytes {
+  return { rss: numberOf(rss), heap: numberOf(heap), external: numberOf(external) };
+}
+
+function devicesOf(value: unknown): Devices {
+  const { file, first } = fieldsOf(value);
+  return { file: textOf(file), first: numberOf(first) };
+}
+
+function orNull<T>(value: unknown, parse: (value: unknown) => T): T | null {
+  return value === null ? null : parse(value);
 }
 
 function tlsOf(value: unknown): TlsMaterial {

@@ -10,6 +10,8 @@ export interface WorkerOptions {
   readonly system: string;
   readonly role: "server" | "client";
   readonly profileDir: string | null;
+  /** Let it collect garbage when it is asked how much memory it has. */
+  readonly exposesGc?: boolean;
   /** Where its standard error goes; with ours by default. */
   readonly stderr?: "inherit" | "ignore";
 }
@@ -36,12 +38,12 @@ export class Worker implements AsyncDisposable {
         resolve();
       });
     });
-    child.on("message", (value) => this.#settle((waiting) => waiting.resolve(parseReply(value))));
+    child.on("message", (value) => this.#settle((waiting) => settleWith(waiting, value)));
     child.on("error", (cause) => this.#settle((waiting) => waiting.reject(new Error(`${name} failed`, { cause }))));
   }
 
   /** Start a worker. */
-  static start({ system, role, profileDir, stderr = "inherit" }: WorkerOptions): Worker {
+  static start({ system, role, profileDir, exposesGc = false, stderr = "inherit" }: WorkerOptions): Worker {
     const profile =
       profileDir === null
         ? []
@@ -51,7 +53,7 @@ export class Worker implements AsyncDisposable {
             `--cpu-prof-name=${system}-${role}-${String(Date.now())}.cpuprofile`,
           ];
     const child = fork(WORKER, [system], {
-      execArgv: ["-C", "@quaymesh/source", ...profile],
+      execArgv: ["-C", "@quaymesh/source", ...(exposesGc ? ["--expose-gc"] : []), ...profile],
       stdio: ["ignore", "inherit", stderr, "ipc"],
     });
     return new Worker(child, `the ${role} of ${system}`);
@@ -96,6 +98,14 @@ export class Worker implements AsyncDisposable {
 
   #settle(how: (waiting: PromiseWithResolvers<Reply>) => void): void {
     if (this.#waiting !== null) how(this.#waiting);
+  }
+}
+
+function settleWith(waiting: PromiseWithResolvers<Reply>, value: unknown): void {
+  try {
+    waiting.resolve(parseReply(value));
+  } catch (error) {
+    waiting.reject(error);
   }
 }
 

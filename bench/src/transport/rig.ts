@@ -42,8 +42,8 @@ export class TransportRig implements Rig {
     // Clients are used last and end first, so no server reports a connection that was cut.
     const server = workers.use(Worker.start({ system, role: "server", profileDir }));
     const client = workers.use(Worker.start({ system, role: "client", profileDir }));
-    const { ports } = await server.ask({ type: "serve", tls: this.#credentials.server }, "serving", wait);
-    await client.ask({ type: "prepare", tls: this.#credentials.client, ports }, "prepared", wait);
+    const { ports } = await server.ask({ type: "serve", tls: this.#credentials.server, state: null }, "serving", wait);
+    await client.ask({ type: "prepare", tls: this.#credentials.client, ports, devices: null }, "prepared", wait);
     const started = workers.move();
     const pair: Pair = { server, client, [Symbol.asyncDispose]: () => started.disposeAsync() };
     this.#pairs.set(system, pair);

@@ -1,14 +1,21 @@
 /** A worker process: `worker.ts SYSTEM` is one system's server or client, whichever the runner tells it to be. */
+import { HeldSessions, reconnect, request } from "./held.ts";
+import { memoryAfterGc } from "./memory.ts";
 import { parseCommand, type Command, type Reply } from "./messages.ts";
 import type { Work } from "./rows.ts";
 import { loadSystem } from "./systems/index.ts";
-import type { BenchServer, Datagrams, Dial } from "./systems/system.ts";
+import type { BenchClient, BenchServer, Datagrams, Dial } from "./systems/system.ts";
 import { openCell, type Cell } from "./work.ts";
 
-type Role =
-  | { readonly kind: "new" }
-  | { readonly kind: "server"; readonly server: BenchServer }
-  | { readonly kind: "client"; readonly dialers: Readonly<Record<Datagrams, Dial>> };
+interface Client {
+  readonly kind: "client";
+  readonly dialers: Readonly<Record<Datagrams, Dial>>;
+  readonly held: HeldSessions;
+  /** For `request`: opened with the first, and kept. */
+  connection: BenchClient | null;
+}
+
+type Role = { readonly kind: "new" } | { readonly kind: "server"; readonly server: BenchServer } | Client;
 
 const system = await loadSystem(process.argv[2] ?? "");
 let role: Role = { kind: "new" };
@@ -16,21 +23,31 @@ let cell: Cell | null = null;
 
 const datagramsOf = (work: Work): Datagrams => (work === "bulk-1350" ? "1350" : "default");
 
+function client(): Client {
+  if (role.kind !== "client") throw new Error("this worker is not prepared as a client");
+  return role;
+}
+
+function server(): BenchServer {
+  if (role.kind !== "server") throw new Error("this worker does not serve");
+  return role.server;
+}
+
 async function obey(command: Exclude<Command, { type: "stop" }>): Promise<Reply> {
   switch (command.type) {
     case "serve": {
-      const server = await system.serve(command.tls);
+      const server = await system.serve(command);
       role = { kind: "server", server };
       return { type: "serving", ports: server.ports };
     }
     case "prepare": {
-      const dial = system.dialer(command.tls, command.ports);
-      role = { kind: "client", dialers: { default: dial("default"), "1350": dial("1350") } };
+      const dial = system.dialer(command);
+      const dialers = { default: dial("default"), "1350": dial("1350") };
+      role = { kind: "client", dialers, held: new HeldSessions(dialers.default), connection: null };
       return { type: "prepared" };
     }
     case "open":
-      if (role.kind !== "client") throw new Error("this worker is not prepared as a client");
-      cell = await openCell(command.work, role.dialers[datagramsOf(command.work)]);
+      cell = await openCell(command.work, client().dialers[datagramsOf(command.work)]);
       return { type: "opened" };
     case "run":
       if (cell === null) throw new Error("no cell is open");
@@ -43,6 +60,33 @@ async function obey(command: Exclude<Command, { type: "stop" }>): Promise<Reply>
       const { user, system: kernel } = process.cpuUsage();
       return { type: "usage", cpuMicros: user + kernel };
     }
+    case "memory":
+      return { type: "memory", memory: await memoryAfterGc() };
+    case "count":
+      return { type: "count", connections: await server().connections() };
+    default:
+      return await obeyWithMany(command, client());
+  }
+}
+
+type WithMany = Extract<Command, { type: "hold" | "touch" | "release" | "reconnect" | "request" }>;
+
+async function obeyWithMany(command: WithMany, client: Client): Promise<Reply> {
+  switch (command.type) {
+    case "hold":
+      return { type: "held", seconds: await client.held.hold(command.sessions, command.atOnce) };
+    case "touch":
+      return { type: "measured", measured: await client.held.touch(command.ms) };
+    case "release":
+      await client.held[Symbol.asyncDispose]();
+      return { type: "done" };
+    case "reconnect":
+      await reconnect(client.dialers.default, command.times);
+      return { type: "done" };
+    case "request":
+      client.connection ??= await client.dialers.default();
+      await request(client.connection, command.times);
+      return { type: "done" };
     default:
       return command satisfies never;
   }

@@ -4,7 +4,7 @@
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import type { BenchClient, BenchServer, Datagrams, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type { BenchClient, BenchServer, Datagrams, Dial, DialerOptions, Sink, System } from "./system.ts";
 
 const HOST = "127.0.0.1";
 const SOCKET_BUFFER_BYTES = 4 << 20;
@@ -65,7 +65,7 @@ async function serve(): Promise<BenchServer> {
   };
 }
 
-function dialer(_tls: TlsMaterial, ports: Ports): (datagrams: Datagrams) => Dial {
+function dialer({ ports }: DialerOptions): (datagrams: Datagrams) => Dial {
   return (datagrams) => async () => {
     const socket = createSocket("udp4");
     socket.connect(ports[datagrams], HOST);

@@ -12,7 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import { ANSWER, REQUEST, checkAnswer, decode, decodeCount, encodeCount } from "../payload.ts";
 import { Drain } from "./drain.ts";
-import type { BenchClient, BenchServer, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type { BenchClient, BenchServer, Dial, DialerOptions, ServeOptions, Sink, System } from "./system.ts";
 
 const HOST = "127.0.0.1";
 const READY_MS = 10_000;
@@ -72,7 +72,7 @@ const bulk: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
   });
 };
 
-async function serve(tls: TlsMaterial): Promise<BenchServer> {
+async function serve({ tls }: ServeOptions): Promise<BenchServer> {
   const server = new Server(OPTIONS);
   server.addService(SERVICE, { unary, events, bulk });
   const pair = { private_key: Buffer.from(tls.keyPem), cert_chain: Buffer.from(tls.chainPem) };
@@ -82,13 +82,14 @@ async function serve(tls: TlsMaterial): Promise<BenchServer> {
   });
   return {
     ports: { default: port, "1350": port },
-    // It does not say.
-    connections: () => Number.NaN,
+    connections: () => {
+      throw new Error("@grpc/grpc-js does not say how many connections it has");
+    },
     [Symbol.asyncDispose]: async () => server.forceShutdown(),
   };
 }
 
-function dialer(tls: TlsMaterial, ports: Ports): () => Dial {
+function dialer({ tls, ports }: DialerOptions): () => Dial {
   const secure = credentials.createSsl(Buffer.from(tls.rootPem), Buffer.from(tls.keyPem), Buffer.from(tls.chainPem));
   const options: ChannelOptions = {
     ...OPTIONS,

@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 import { FrameDecoder } from "@quaymesh/protocol";
 import { ANSWER, REQUEST, checkAnswer, decode, decodeCount, encodeCount, framed } from "../payload.ts";
 import { Drain } from "./drain.ts";
-import type { BenchClient, BenchServer, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type { BenchClient, BenchServer, Dial, DialerOptions, ServeOptions, Sink, System } from "./system.ts";
 
 const HOST = "127.0.0.1";
 const WINDOW_BYTES = 16 << 20;
@@ -17,7 +17,7 @@ const ANSWER_FRAME = framed(ANSWER);
 /** The system. */
 export const http2: System = { serve, dialer };
 
-async function serve(tls: TlsMaterial): Promise<BenchServer> {
+async function serve({ tls }: ServeOptions): Promise<BenchServer> {
   const server = createSecureServer({
     key: tls.keyPem,
     cert: tls.chainPem,
@@ -77,7 +77,7 @@ function answer(stream: ServerHttp2Stream, path: string): void {
   stream.on("end", () => stream.end(framed(encodeCount(count))));
 }
 
-function dialer(tls: TlsMaterial, ports: Ports): () => Dial {
+function dialer({ tls, ports }: DialerOptions): () => Dial {
   const secureContext = createSecureContext({ key: tls.keyPem, cert: tls.chainPem, ca: tls.rootPem });
   return () => async () => {
     const session = connect(`https://${tls.serverName}:${String(ports.default)}`, {

@@ -8,6 +8,7 @@ const LOADERS = {
   ws: async () => (await import("./ws.ts")).ws,
   dgram: async () => (await import("./dgram.ts")).dgram,
   jsquic: async () => (await import("./jsquic.ts")).jsquic,
+  gateway: async () => (await import("../../sessions/gateway.ts")).gateway,
 } as const;
 
 /** Load a system by name. @throws {RangeError} for an unknown one */

@@ -7,7 +7,17 @@ import Logger, { LogLevel } from "@matrixai/logger";
 import { QUICClient, QUICServer, events, type QUICStream } from "@matrixai/quic";
 import { FrameDecoder } from "@quaymesh/protocol";
 import { ANSWER, REQUEST, checkAnswer, decode, decodeCount, encodeCount, framed } from "../payload.ts";
-import type { BenchClient, BenchServer, Datagrams, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type {
+  BenchClient,
+  BenchServer,
+  Datagrams,
+  Dial,
+  DialerOptions,
+  ServeOptions,
+  Sink,
+  System,
+  TlsMaterial,
+} from "./system.ts";
 
 const HOST = "127.0.0.1";
 const KEY_BYTES = 32;
@@ -39,7 +49,7 @@ const configOf = (tls: TlsMaterial, datagrams: Datagrams) => ({
   ...(datagrams === "1350" && { maxSendUdpPayloadSize: 1350 }),
 });
 
-async function serve(tls: TlsMaterial): Promise<BenchServer> {
+async function serve({ tls }: ServeOptions): Promise<BenchServer> {
   const server = new QUICServer({
     crypto: { key: arrayBufferOf(randomBytes(KEY_BYTES)), ops: { sign, verify } },
     config: configOf(tls, "default"),
@@ -101,7 +111,7 @@ async function serveStream(stream: QUICStream): Promise<void> {
   await writer.close();
 }
 
-function dialer(tls: TlsMaterial, ports: Ports): (datagrams: Datagrams) => Dial {
+function dialer({ tls, ports }: DialerOptions): (datagrams: Datagrams) => Dial {
   return (datagrams) => async () => {
     const options = {
       host: HOST,

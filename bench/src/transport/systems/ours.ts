@@ -2,7 +2,7 @@
 import { FrameDecoder, type ByteStream, type Connection, type Listener } from "@quaymesh/protocol";
 import { createQuicTransport } from "@quaymesh/transport-quic";
 import { ANSWER, REQUEST, checkAnswer, decode, decodeCount, encodeCount, framed } from "../payload.ts";
-import type { BenchClient, BenchServer, Datagrams, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type { BenchClient, BenchServer, Datagrams, Dial, DialerOptions, ServeOptions, Sink, System } from "./system.ts";
 
 const HOST = "127.0.0.1";
 const PROTOCOL = "quaymesh-bench/1";
@@ -19,7 +19,7 @@ export const ours: System = { serve, dialer };
 const transportFor = (datagrams: Datagrams) =>
   createQuicTransport(datagrams === "default" ? {} : { datagramBytes: Number(datagrams) });
 
-async function serve(tls: TlsMaterial): Promise<BenchServer> {
+async function serve({ tls }: ServeOptions): Promise<BenchServer> {
   await using opened = new AsyncDisposableStack();
   const listeners: Listener[] = [];
   const listen = async (datagrams: Datagrams) => {
@@ -100,7 +100,7 @@ async function countBytes(stream: ByteStream, first: Uint8Array): Promise<void> 
   await stream.end(framed(encodeCount(count)));
 }
 
-function dialer(tls: TlsMaterial, ports: Ports): (datagrams: Datagrams) => Dial {
+function dialer({ tls, ports }: DialerOptions): (datagrams: Datagrams) => Dial {
   return (datagrams) => {
     const transport = transportFor(datagrams);
     return async () => {

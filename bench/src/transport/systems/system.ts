@@ -17,7 +17,7 @@ export type Ports = Readonly<Record<Datagrams, number>>;
 export interface BenchServer extends AsyncDisposable {
   readonly ports: Ports;
   /** Connections it holds now. */
-  connections(): number;
+  connections(): number | Promise<number>;
 }
 
 /** One stream to the server, one way. */
@@ -41,9 +41,31 @@ export interface BenchClient extends AsyncDisposable {
 /** Opens a connection: resolves once a request can be sent. */
 export type Dial = () => Promise<BenchClient>;
 
-/** A transport under measurement. */
+/** Enrolled devices that a client process plays. */
+export interface Devices {
+  /** Where their credentials are. */
+  readonly file: string;
+  /** The first of them that is this process's. */
+  readonly first: number;
+}
+
+/** What a server has besides its certificate. */
+export interface ServeOptions {
+  readonly tls: TlsMaterial;
+  /** The directory of a gateway's state. */
+  readonly state: string | null;
+}
+
+/** What a client has besides its certificate. */
+export interface DialerOptions {
+  readonly tls: TlsMaterial;
+  readonly ports: Ports;
+  readonly devices: Devices | null;
+}
+
+/** A transport under measurement, or what is built on one. */
 export interface System {
-  serve(tls: TlsMaterial): Promise<BenchServer>;
+  serve(options: ServeOptions): Promise<BenchServer>;
   /** Prepares what a process shares between its connections (a TLS context, a transport). */
-  dialer(tls: TlsMaterial, ports: Ports): (datagrams: Datagrams) => Dial;
+  dialer(options: DialerOptions): (datagrams: Datagrams) => Dial;
 }

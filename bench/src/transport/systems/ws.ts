@@ -7,7 +7,7 @@ import { createServer } from "node:https";
 import { createSecureContext, type ConnectionOptions, type SecureContext } from "node:tls";
 import { WebSocket, WebSocketServer, type ClientOptions, type RawData } from "ws";
 import { ANSWER, REQUEST, checkAnswer, decode, decodeCount, encodeCount } from "../payload.ts";
-import type { BenchClient, BenchServer, Dial, Ports, Sink, System, TlsMaterial } from "./system.ts";
+import type { BenchClient, BenchServer, Dial, DialerOptions, ServeOptions, Sink, System } from "./system.ts";
 
 const HOST = "127.0.0.1";
 const BACKLOG = 4096;
@@ -22,7 +22,7 @@ const IDLE_TIMEOUT_MS = 30_000;
 /** The system. */
 export const ws: System = { serve, dialer };
 
-async function serve(tls: TlsMaterial): Promise<BenchServer> {
+async function serve({ tls }: ServeOptions): Promise<BenchServer> {
   const server = createServer({
     key: tls.keyPem,
     cert: tls.chainPem,
@@ -100,7 +100,7 @@ function bufferOf(data: RawData): Buffer {
   throw new TypeError("ws gave something else than a buffer");
 }
 
-function dialer(tls: TlsMaterial, ports: Ports): () => Dial {
+function dialer({ tls, ports }: DialerOptions): () => Dial {
   const secureContext = createSecureContext({ key: tls.keyPem, cert: tls.chainPem, ca: tls.rootPem });
   return () => () => WsClient.open(ports.default, tls.serverName, secureContext);
 }

@@ -9,6 +9,7 @@ const ALERT_NAMES: ReadonlyMap<number, string> = new Map([
   [QUIC_ERRORS.certificateUnknown, "certificate_unknown"],
   [QUIC_ERRORS.unknownCa, "unknown_ca"],
   [QUIC_ERRORS.accessDenied, "access_denied"],
+  [QUIC_ERRORS.decryptError, "decrypt_error"],
   [QUIC_ERRORS.certificateRequired, "certificate_required"],
   [QUIC_ERRORS.noApplicationProtocol, "no_application_protocol"],
   [QUIC_ERRORS.connectionRefused, "connection_refused"],

@@ -24,18 +24,18 @@ export async function temporaryDirectory(): Promise<{ readonly path: string } & 
 }
 
 /** A certificate authority, in a directory that is gone again: its keys stay in memory. */
-export async function createAuthority(meshName = "harbor"): Promise<Authority> {
+export async function createAuthority(meshName = "harbor", now = Date.now()): Promise<Authority> {
   await using directory = await temporaryDirectory();
   const key = await createKeyFile(join(directory.path, "sealing.key"));
   const store = await KeyStore.open(join(directory.path, "keys"), { key });
-  return await Authority.create({ store, meshName, now: Date.now() });
+  return await Authority.create({ store, meshName, now });
 }
 
 /** Put into `directory` what pairing with `authority` would have left there. */
 export async function pairState(
   directory: string,
   authority: Authority,
-  options: { readonly addresses?: readonly SocketAddress[]; readonly renewAfter?: number } = {},
+  options: { readonly addresses?: readonly SocketAddress[]; readonly renewAfter?: number; readonly now?: number } = {},
 ): Promise<KeyPair> {
   const layout = layoutOf(directory);
   const key = await KeyPair.generate();
@@ -44,7 +44,7 @@ export async function pairState(
     csr: await createCsr(key),
     deviceId: DEVICE_ID,
     expectedSpkiSha256: key.spkiSha256,
-    now: Date.now(),
+    now: options.now ?? Date.now(),
   });
   await storeIdentity(layout, {
     deviceId: DEVICE_ID,

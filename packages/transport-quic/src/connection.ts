@@ -17,7 +17,6 @@ import type { Link, LinkOwner } from "./link.ts";
 import { ConnectionLog } from "./observe/connection-log.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
-import { Patience } from "./patience.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { TableParent } from "./stream-table.ts";
 import type { StreamReader } from "./stream-reader.ts";
@@ -98,7 +97,6 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.#acceptedFrom = options.remoteAddress;
     this.#log = new ConnectionLog(this, options.isDialer ? "dialer" : "listener", options.trace);
     link.adopt(this);
-    link.patience = new Patience(options.idleTimeoutMs);
     link.expireAt(this.#firstStreamBy);
     this.#log.opened();
   }
@@ -198,7 +196,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   consumed(): void {
-    this.#link.touch();
+    this.#link.wake();
   }
 
   spoke(): void {

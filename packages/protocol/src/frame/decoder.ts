@@ -36,7 +36,7 @@ export class FrameDecoder {
   /**
    * Decode the frames that `chunk` completes; an incomplete tail is kept. Frames in front of a bad header are still
    * returned; the next call throws then.
-   * @param chunk bytes as read, any length, 0 included; views of it are returned, so it must not be reused
+   * @param chunk bytes as read, any length, 0 included; views of it are returned, so it must not be written to before those are done with
    * @returns frame bodies in wire order
    * @throws {ProtocolError} `FRAME_TOO_LARGE`, `FRAME_EMPTY`; from then on always
    */

@@ -19,8 +19,8 @@ export async function openTransport(options: TransportFlags = {}): Promise<Trans
   });
 }
 
-/** RFC 9000 section 14.1, and what a UDP datagram holds. */
-const DATAGRAM_BYTES = { min: 1200, max: 65_507 };
+/** As the transport has them. */
+const DATAGRAM_BYTES = { min: 1200, max: 16_384 };
 
 /** `--datagram-bytes`, for every command that has a network. */
 export function datagramOption(): Option {

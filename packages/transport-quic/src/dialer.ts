@@ -14,6 +14,7 @@ import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { Tracer } from "./observe/tracer.ts";
+import { PathLimit } from "./path-limit.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 import type { StreamMemory } from "./slabs.ts";
 import type { Batching } from "./syscalls/batching.ts";
@@ -34,6 +35,8 @@ export interface DialAttempt {
   /** How often to ask while something is not acknowledged. */
   readonly probeMs: number;
   readonly datagramBytes: number;
+  /** Whether the path surely carries that. */
+  readonly isTrusted: boolean;
   /** Several datagrams a system call, where the platform has that. */
   readonly batching: Batching | undefined;
   readonly tracer: Tracer | undefined;
@@ -120,6 +123,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       remoteAddress: { host: address.host, port: address.port },
     });
     this.#link.tap = this.#trace;
+    if (!attempt.isTrusted) this.#link.pathLimit = new PathLimit();
     this.#vigil = new Vigil(this.#link, {
       everyMs: attempt.probeMs,
       idleTimeoutMs: attempt.idleTimeoutMs,

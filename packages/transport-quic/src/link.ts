@@ -5,6 +5,7 @@ import type { HostPort, NativeConnection } from "./binding.ts";
 import { MAX_PATHS } from "./config.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { PathLimit } from "./path-limit.ts";
 import { PeerPaths } from "./peer-paths.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 
@@ -70,6 +71,8 @@ export class Link {
   #paths: PeerPaths | undefined;
   /** How long a datagram may be; less once the peer has another address, because nothing is known of that path. */
   #datagramBytes = Infinity;
+  /** Where the path may carry less than is configured: what it was found to carry. */
+  pathLimit: PathLimit | undefined;
   /** How long the next datagram may be, of all that follow. */
   #nextBytes = Infinity;
   /** How many bytes are taken from the peer. */
@@ -134,6 +137,7 @@ export class Link {
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.local };
     }
     this.datagrams += 1;
+    this.pathLimit?.heard();
     this.tap?.received(datagram.length);
     try {
       this.native.recv(datagram, this.#info);
@@ -184,13 +188,14 @@ export class Link {
     const active = paths?.active();
     for (;;) {
       const slot = outgoing.slot();
-      const atMost = Math.min(this.#datagramBytes, this.#nextBytes);
+      const atMost = Math.min(this.#datagramBytes, this.#nextBytes, this.pathLimit?.bytes ?? Infinity);
       const out = atMost < slot.length ? slot.subarray(0, atMost) : slot;
       const sent = paths === undefined ? native.send(out) : paths.next(out, active);
       if (sent === null) break;
       this.#nextBytes = Infinity;
       outgoing.take(sent[0], systemAddress(sent[1].to));
       this.datagrams += 1;
+      this.pathLimit?.sent(sent[0]);
       this.tap?.sent(sent[0]);
     }
   }
@@ -259,6 +264,7 @@ export class Link {
     }
     if (this.#nativeDeadline <= now) {
       this.#nativeDeadline = Infinity;
+      this.pathLimit?.timedOut(this.native.stats().lost);
       this.native.onTimeout();
       this.wake();
     }

@@ -25,6 +25,7 @@ import { Endpoint } from "./endpoint.ts";
 import type { EndpointOwner } from "./endpoint.ts";
 import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
+import { PathLimit } from "./path-limit.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
 import { CONNECTION_REFUSE } from "./observe/channels.ts";
@@ -54,6 +55,8 @@ export interface ListenerParts {
   readonly resetSecret: Uint8Array | undefined;
   /** The largest datagram any of the configurations sends. */
   readonly datagramBytes: number;
+  /** Whether the path to this address surely carries datagrams as long as configured. */
+  readonly isTrusted: (host: string) => boolean;
   /** The configuration for a client at this address. */
   readonly configFor: (host: string) => NativeConfig;
 }
@@ -229,6 +232,7 @@ export class QuicListener implements Listener, EndpointOwner {
     const link: Link = new Link(native, endpoint, remote, handshake);
     link.tap = trace;
     trace?.received(datagram.length);
+    if (!this.#parts.isTrusted(from.address)) link.pathLimit = new PathLimit();
     link.hearsAtMost(MAX_HANDSHAKE_BYTES);
     const now = performance.now();
     this.#halfOpen.add(link, handshake, { host: from.address, validated: originalDcid !== undefined, now });

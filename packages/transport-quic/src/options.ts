@@ -6,8 +6,9 @@ import type { QuicTraceOptions } from "./observe/tracer.ts";
 /** Options of {@link createQuicTransport}. All have defaults. */
 export interface QuicTransportOptions {
   /**
-   * UDP payload bytes per datagram, 1200 to 65507: what this end sends at most, and tells its peer to send at most. `auto`: 16384 when both ends are on loopback, 1350 otherwise
-   * (the binding cannot discover the path's MTU). Set it for jumbo-frame networks, and lower for tunnels; the smaller of both ends' is used.
+   * UDP payload bytes per datagram, 1200 to 16384: what this end sends at most, and tells its peer to send at most. `auto`: 16384 when both ends are on loopback, 1350 otherwise
+   * (the binding cannot discover the path's MTU). Set it for jumbo-frame networks, and lower for tunnels; the smaller of both ends' is used. Where a
+   * path turns out to swallow datagrams of that size, a connection goes on with 1350 bytes, then 1200; loopback with `auto` is trusted.
    */
   readonly datagramBytes?: "auto" | number;
   /** Address validation by Retry: `auto` once more than 64 handshakes are half open, or `always` (a round trip more per handshake). */
@@ -64,9 +65,9 @@ export const DEFAULT_DATAGRAM_BYTES = 1350;
 /** On loopback, whose MTU is 65536. */
 export const LOOPBACK_DATAGRAM_BYTES = 16_384;
 /** RFC 9000 section 14.1: no path may carry less. */
-const MIN_DATAGRAM_BYTES = 1200;
-/** 65535 less the IPv4 and UDP headers. */
-const MAX_DATAGRAM_BYTES = 65_507;
+export const MIN_DATAGRAM_BYTES = 1200;
+/** quiche writes packet lengths in two bytes, and fills 16383 at most. */
+const MAX_DATAGRAM_BYTES = 16_384;
 
 const MIB = 1 << 20;
 

@@ -83,6 +83,7 @@ class QuicTransport implements Transport {
         credentials,
         resetSecret: options.resetSecret,
         datagramBytes: Math.max(near, far),
+        isTrusted: (host) => this.#isTrusted(host),
         configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
       });
     } catch (error) {
@@ -131,6 +132,7 @@ class QuicTransport implements Transport {
       keepAliveMs: this.#options.keepAliveMs,
       probeMs: this.#options.probeMs,
       datagramBytes,
+      isTrusted: this.#isTrusted(target.host),
       batching: await this.#batching(),
       tracer: this.#tracer,
       memory: this.#memory,
@@ -140,6 +142,10 @@ class QuicTransport implements Transport {
 
   #batching(): Promise<Batching | undefined> {
     return this.#options.systemCalls === "plain" ? Promise.resolve(undefined) : loadBatching();
+  }
+
+  #isTrusted(host: string): boolean {
+    return this.#options.datagramBytes === "auto" && isLoopback(host);
   }
 
   #datagramBytes(host: string): number {

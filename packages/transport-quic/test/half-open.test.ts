@@ -71,6 +71,18 @@ test("where connections hold every place, a newcomer gets one of a handshake tha
   expect(displaced).toEqual(["slow"]);
 });
 
+test("where a flood holds every place, the older half keep theirs and the younger half turn over, for proved addresses alone", () => {
+  const { knock, halfOpen, displaced } = openRoom(16);
+  for (let index = 0; index < 16; index += 1) knock(`${index}`, proved(`192.0.2.${index}`, index));
+  expect(knock("forged", { host: "198.51.100.1", validated: false, now: 20 })).toBe(false);
+  for (let index = 16; index < 24; index += 1) expect(knock(`${index}`, proved(`192.0.2.${index}`, 20))).toBe(true);
+  expect(displaced).toEqual(["8", "9", "10", "11", "12", "13", "14", "15"]);
+  expect(halfOpen.size).toBe(16);
+  // Nobody of the older half had to go before its time.
+  expect(knock("late", proved("192.0.2.200", DISPLACED_AFTER_MS))).toBe(true);
+  expect(displaced.at(-1)).toBe("0");
+});
+
 test("a place is free again when its handshake is over, and ending twice frees one", () => {
   const halfOpen = new HalfOpen(1);
   const key = {};

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { LISTENER_CUTS, LISTENER_REFUSALS } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
@@ -5,6 +6,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { GatewayMetrics } from "../../src/observe/metrics.ts";
 import { ProbeServer } from "../../src/observe/probe-server.ts";
 import { stats } from "../api/fake-services.ts";
+import { SESSION_CUTS } from "../../src/sessions/service.ts";
 import { FIRST_FRAME_MS } from "../../src/sessions/timed-stream.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FakeNode } from "../support/fake-node.ts";
@@ -164,4 +166,22 @@ test("what a running gateway counts goes with what happens to it", async () => {
   expect(after.get('quaymesh_connections_cut_total{reason="first-frame"}')).toBe(1);
   expect(await node.heartbeat(1)).toMatchObject({ fenced: [] });
   metrics.close();
+});
+
+test("the guide names every metric and every reason, and no other", async () => {
+  const guide = await readFile(new URL("../../../../docs/observability.md", import.meta.url), "utf8");
+  const named = new Set([...guide.matchAll(/`(quaymesh_[a-z_]+)(?:\{[a-z]+\})?`/gu)].map((match) => match[1]));
+  const metrics = metricsOf();
+  const exposed = [...samplesOf(await metrics.text()).keys()].map((name) => name.replace(/\{.*/u, ""));
+  expect([...named].toSorted()).toEqual(
+    [...new Set(exposed.filter((name) => name.startsWith("quaymesh_")))].toSorted(),
+  );
+  metrics.close();
+  const reasonsIn = (heading: string): string[] => {
+    const part = guide.split(`### ${heading}`)[1]?.split(/\n##/u)[0] ?? "";
+    const cells = part.split("\n").flatMap((line) => /^\| (?<cell>`[^|]*) \|/u.exec(line)?.groups?.["cell"] ?? []);
+    return cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)`/gu)].map((match) => match[1] ?? ""));
+  };
+  expect(reasonsIn("Why somebody was refused").toSorted()).toEqual([...LISTENER_REFUSALS, "opening"].toSorted());
+  expect(reasonsIn("Why somebody was cut").toSorted()).toEqual([...LISTENER_CUTS, ...SESSION_CUTS].toSorted());
 });

@@ -16,6 +16,8 @@ const RETRY_ABOVE_HALF_OPEN = 64;
 /** Handshakes begun without address validation; past it every newcomer is validated, whatever is half open. */
 const UNVALIDATED_RATE = { perSecond: 1000, burst: 2000 };
 const RETRY_PACKET_BYTES = 256;
+/** Refusals that are sealed and sent; sealing costs more than all that comes before it, so past this a flood hears nothing. */
+const CLOSE_RATE = { perSecond: 2000, burst: 4000 };
 
 /** A client that may start TLS. */
 export interface Admitted {
@@ -64,11 +66,13 @@ export class Admission {
   readonly #claimedBudget: HandshakeBudget;
   readonly #validatedBudget: HandshakeBudget;
   readonly #unvalidated: TokenBucket;
+  readonly #closes: TokenBucket;
 
   /** @param now milliseconds, monotonic */
   constructor(options: AdmissionOptions, now: number) {
     this.#options = options;
     this.#unvalidated = new TokenBucket(UNVALIDATED_RATE, now);
+    this.#closes = new TokenBucket(CLOSE_RATE, now);
     this.#claimedBudget = new HandshakeBudget(options.handshakeBudget);
     this.#validatedBudget = new HandshakeBudget(options.handshakeBudget);
   }
@@ -88,13 +92,14 @@ export class Admission {
       }
     } else if (!this.#validatedBudget.spend(from.address, now)) {
       refused("budget", from);
+      this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy", now);
       return undefined;
     }
     const place = places.claim({ host: from.address, validated: validated !== undefined, now });
     if (place !== "granted") {
       refused(place, from);
       // The client is told the same either way: there is no room now.
-      this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy");
+      this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy", now);
       return undefined;
     }
     // After a Retry the client already uses an id of ours.
@@ -136,7 +141,7 @@ export class Admission {
     if (originalDcid !== undefined) return originalDcid;
     this.#options.refused("token", from);
     // A client accepts one Retry only, so it must hear that this one failed (RFC 9000 section 8.1.2).
-    this.#close(header, from, INVALID_TOKEN, "invalid token");
+    this.#close(header, from, INVALID_TOKEN, "invalid token", now);
     return undefined;
   }
 
@@ -150,7 +155,8 @@ export class Admission {
     reply(packet.subarray(0, bytes), from);
   }
 
-  #close(header: NativeHeader, from: DatagramSource, code: number, reason: string): void {
+  #close(header: NativeHeader, from: DatagramSource, code: number, reason: string, now: number): void {
+    if (!this.#closes.take(now)) return;
     this.#options.reply(statelessClose(header.dcid, header.scid, code, reason), from);
   }
 }

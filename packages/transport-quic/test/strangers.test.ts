@@ -60,11 +60,42 @@ test("whoever forges an address uses up its unproved handshakes only, and its ow
 });
 
 test("an address that was proved has a budget too", async () => {
-  const { knock, comeBack, refused } = await openAdmission();
+  const { knock, comeBack, refused, replies } = await openAdmission();
   for (let index = 0; index < 3; index += 1) knock();
   expect([0, 1, 2].map(() => comeBack() !== undefined)).toEqual([true, true, true]);
+  const before = replies.length;
   expect(comeBack()).toBeUndefined();
   expect(refused.snapshot()).toMatchObject({ budget: 1 });
+  // A Retry, and a CONNECTION_CLOSE: whoever proved its address is told that there is no room.
+  expect(replies.slice(before).map((packet) => (packet.readUInt8(0) >> 4) & 0b11)).toEqual([3, 0]);
+});
+
+test("a proved address that floods is answered at a bounded rate, and its token gets it nothing more", async () => {
+  const replies: Buffer[] = [];
+  const refused = new Counters<ListenerRefusal>();
+  const admission = new Admission(
+    {
+      binding: await loadBinding(),
+      refused: (reason) => refused.add(reason),
+      places: { halfOpen: 0, claim: () => "busy" },
+      retry: "always",
+      handshakeBudget: { perSecond: 64, burst: 256 },
+      reply: (packet) => void replies.push(Buffer.from(packet)),
+    },
+    0,
+  );
+  const from = { address: "192.0.2.7", port: 4000 };
+  const scid = randomBytes(20);
+  admission.admit(sealInitial({ dcid: randomBytes(8), scid, number: 0, frames: PING }), from, 0);
+  const [retry] = replies.splice(0);
+  const token = retry?.subarray(47, -16) ?? Buffer.alloc(0);
+  const replayed = sealInitial({ dcid: retry?.subarray(27, 47) ?? scid, token, scid, number: 1, frames: PING });
+  for (let index = 0; index < 6000; index += 1) admission.admit(replayed, from, 0);
+  expect(refused.snapshot()).toEqual({ retry: 1, busy: 256, budget: 5744 });
+  expect(replies).toHaveLength(4000);
+  // Ten seconds later it is worth nothing at all.
+  admission.admit(replayed, from, 10_001);
+  expect(refused.snapshot()).toMatchObject({ token: 1 });
 });
 
 test("a stranger's handshake is heard up to a bound, so that what it leaves open cannot fill memory", async () => {

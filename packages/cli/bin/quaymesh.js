@@ -59,6 +59,17 @@ function load(entry) {
 
 // A checkout runs its sources, whatever an earlier build left behind; a published package has no sources.
 function startAgainForSource() {
+  if (process.env.LISTEN_FDS && Number(process.env.LISTEN_PID) === process.pid) {
+    // Node marks what it inherits to be closed when it starts another program.
+    process.stderr.write(
+      "quaymesh: in a checkout, sockets from systemd get lost when it starts itself again. Start it with:  node -C " +
+        SOURCE_CONDITION +
+        " " +
+        fileURLToPath(import.meta.url) +
+        " (exit 2)\n",
+    );
+    process.exit(2);
+  }
   var args = process.execArgv.concat(["-C", SOURCE_CONDITION, fileURLToPath(import.meta.url)], process.argv.slice(2));
   if (process.platform !== "win32" && typeof process.execve === "function") {
     // The same process goes on: signals, exit codes and the terminal need no forwarding.

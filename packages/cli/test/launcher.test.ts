@@ -138,3 +138,10 @@ describe("bin/quaymesh.js", () => {
     }
   });
 });
+
+test("in a checkout, sockets from systemd would get lost when it starts itself again: it says so, and how to start it", () => {
+  const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"';
+  const ended = spawnSync("/bin/sh", ["-c", script, "sh", process.execPath, BIN, "--version"], { encoding: "utf8" });
+  expect(ended).toMatchObject({ status: 2, stdout: "" });
+  expect(ended.stderr).toContain(`Start it with:  node -C @quaymesh/source ${BIN}`);
+});

@@ -138,7 +138,7 @@ export const GATEWAY_ERRORS = {
   },
   ADDRESS_UNAVAILABLE: {
     connect: "failed_precondition",
-    hint: "This machine does not have the address: name one it has with --listen, or 0.0.0.0 for all.",
+    hint: "Name an address this machine has with --listen, or 0.0.0.0 for all of IPv4, or [::] for both families; a descriptor must be that of a bound UDP socket.",
   },
   TRANSPORT_UNAVAILABLE: {
     connect: "failed_precondition",

@@ -231,8 +231,9 @@ const open = (family: 4 | 6, ipv6Only = false): dgram.Socket =>
 
 const enlarge = (socket: dgram.Socket): void => {
   try {
-    socket.setRecvBufferSize(SOCKET_BUFFER_BYTES);
-    socket.setSendBufferSize(SOCKET_BUFFER_BYTES);
+    // An inherited socket may have more than this process could ask for: systemd is not held to the kernel's limit.
+    if (socket.getRecvBufferSize() < SOCKET_BUFFER_BYTES) socket.setRecvBufferSize(SOCKET_BUFFER_BYTES);
+    if (socket.getSendBufferSize() < SOCKET_BUFFER_BYTES) socket.setSendBufferSize(SOCKET_BUFFER_BYTES);
   } catch {
     // Slower, not wrong: the kernel's default stays.
   }

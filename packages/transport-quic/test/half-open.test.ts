@@ -138,3 +138,21 @@ test("strangers that begin handshakes and never go on hold their places only unt
   await mesh[Symbol.asyncDispose]();
   await serving;
 });
+
+test("a handshake that is not complete in time is given up without a word, and counted", async () => {
+  await using mesh = await openMesh({ limits: { handshakeTimeoutMs: 200 } });
+  const socket = dgram.createSocket("udp4");
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const hello = sealInitial({ dcid: randomBytes(8), scid: randomBytes(20), number: 0, frames: Buffer.of(0x01) });
+  await new Promise((resolve) => {
+    socket.send(hello, mesh.listener.address.port, "127.0.0.1", resolve);
+  });
+  // The acknowledgement of what it said; nothing follows.
+  await once(socket, "message");
+  expect(mesh.listener.stats()).toMatchObject({ halfOpen: 1, connections: 1 });
+  const { datagramsSent } = mesh.listener.stats();
+  await expect.poll(() => mesh.listener.stats().refused.timeout, { timeout: 10_000 }).toBe(1);
+  expect(mesh.listener.stats()).toMatchObject({ halfOpen: 0, connections: 0, datagramsSent });
+  socket.close();
+});

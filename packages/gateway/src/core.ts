@@ -168,11 +168,12 @@ export class GatewayCore implements AsyncDisposable {
   /** Everything that is counted. */
   async stats(): Promise<GatewayStats> {
     const { store, registry, listener, dispatcher } = this.#parts;
-    const [devices, revocationEpoch, offsets] = await Promise.all([
+    const [devices, revocationEpoch, { earliest, latest }] = await Promise.all([
       store.devices.list(),
       store.devices.revocationEpoch(),
       store.events.bounds(),
     ]);
+    const offsets = { earliest: earliest > latest ? 0 : earliest, latest };
     return {
       startedAt: this.#startedAt,
       transport: listener.stats(),

@@ -131,3 +131,19 @@ test("a peer that resets a few streams is left alone", async () => {
   expect(mesh.listener.stats().cut).toEqual({});
   await mesh[Symbol.asyncDispose]();
 });
+
+test("streams that wait for their turn get it where their peer sends nothing more", async () => {
+  await using mesh = await openMesh({ transport: { probeMs: 60_000, keepAliveMs: 60_000 } });
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  let taken = 0;
+  const taking = (async () => {
+    for await (const _ of gateway.incomingStreams) taken += 1;
+  })();
+  const streams = await Promise.all(Array.from({ length: 5 * STREAMS_PER_TURN }, () => node.openStream()));
+  for (const stream of streams) void stream.write(Buffer.from("x"));
+  await expect.poll(() => taken, { timeout: 10_000 }).toBe(streams.length);
+  node.close(0);
+  await taking;
+});

@@ -50,6 +50,7 @@ test("a running gateway shows the same metrics on its admin socket and on the ad
       const { status, body } = await get({ ...way, path: "/metrics" });
       expect(status).toBe(200);
       expect(body).toContain("\nquaymesh_connections 0\n");
+      expect(body).toContain("\nquaymesh_event_log_first_offset 0\n");
       expect(body).toContain("\nprocess_resident_memory_bytes ");
       expect(await get({ ...way, path: "/readyz" })).toEqual({ status: 200, body: "ready\n" });
     }

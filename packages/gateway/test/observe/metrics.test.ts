@@ -173,7 +173,7 @@ test("the guide names every metric and every reason, and no other", async () => 
   const named = new Set([...guide.matchAll(/`(quaymesh_[a-z_]+)(?:\{[a-z]+\})?`/gu)].map((match) => match[1]));
   const metrics = metricsOf();
   const exposed = [...samplesOf(await metrics.text()).keys()].map((name) => name.replace(/\{.*/u, ""));
-  expect([...named].toSorted()).toEqual(
+  expect(Array.from(named).toSorted()).toEqual(
     [...new Set(exposed.filter((name) => name.startsWith("quaymesh_")))].toSorted(),
   );
   metrics.close();

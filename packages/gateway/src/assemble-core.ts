@@ -1,8 +1,9 @@
-import type { Listener } from "@quaymesh/protocol";
+import type { Authorize, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { silentLogger, type Logger } from "./logger.ts";
+import { loggedAuthorize, summarizeRefusals } from "./observe/refusal-log.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -64,7 +65,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   });
   try {
     await dispatcher.load();
-    const listener = await listen(options);
+    const listener = await listen(options, loggedAuthorize(trust, logger, clock));
     const registry = new SessionRegistry({
       clock,
       refused: () => listener.stats().refused,
@@ -85,6 +86,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     endpoint.start();
     const closed = new AbortController();
     const { signal } = closed;
+    summarizeRefusals(() => registry.stats(), { logger, clock, signal });
     const dueClock = runDueClock({
       store,
       clock,
@@ -102,8 +104,8 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   }
 }
 
-async function listen(options: GatewayCoreOptions): Promise<Listener> {
-  const { transport, address, credentials, anchorsPem, trust, transportLimits, resetSecret, signal } = options;
+async function listen(options: GatewayCoreOptions, authorize: Authorize): Promise<Listener> {
+  const { transport, address, credentials, anchorsPem, transportLimits, resetSecret, signal } = options;
   // A listener closes when its signal aborts. Ours is for the start: a gateway that is told to stop tells its nodes first, and closes the listener itself.
   const starting = new AbortController();
   const onAbort = (): void => starting.abort(signal?.reason);
@@ -113,7 +115,7 @@ async function listen(options: GatewayCoreOptions): Promise<Listener> {
       address,
       protocol: "quaymesh/1",
       credentials,
-      trust: { kind: "anchored", anchorsPem, authorize: trust.authorize },
+      trust: { kind: "anchored", anchorsPem, authorize },
       limits: { ...STREAM_LIMITS, ...transportLimits },
       ...(resetSecret !== undefined && { resetSecret }),
       signal: starting.signal,

@@ -170,7 +170,7 @@ test("what a running gateway counts goes with what happens to it", async () => {
 
 test("the guide names every metric and every reason, and no other", async () => {
   const guide = await readFile(new URL("../../../../docs/observability.md", import.meta.url), "utf8");
-  const named = new Set([...guide.matchAll(/`(quaymesh_[a-z_]+)(?:\{[a-z]+\})?`/gu)].map((match) => match[1]));
+  const named = new Set([...guide.matchAll(/`(quaymesh_[a-z_]+)(?:\{[a-z]+\})?`/gu)].map((match) => match[1] ?? ""));
   const metrics = metricsOf();
   const exposed = [...samplesOf(await metrics.text()).keys()].map((name) => name.replace(/\{.*/u, ""));
   expect(Array.from(named).toSorted()).toEqual(

@@ -12,6 +12,7 @@ import { connectionClosed, unreachable } from "./errors.ts";
 import { judge } from "./judge.ts";
 import { Link } from "./link.ts";
 import type { LinkOwner } from "./link.ts";
+import { isAddressGone } from "./local-address.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { Tracer } from "./observe/tracer.ts";
 import { PathLimit } from "./path-limit.ts";
@@ -55,6 +56,10 @@ const KEEP_ALIVE_TICKS = 4;
  * ends more than the message itself. This has room for a chain of two P-256 certificates and a small request.
  */
 const LAST_FLIGHT_BYTES = 2048;
+/** What sending says where our own address was taken away, and where there is no network at all. */
+const ROUTE_FAULTS: ReadonlySet<string> = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "EINVAL"]);
+/** An address may be given back at once, as when a lease is renewed. */
+const ADDRESS_GONE_MS = 1000;
 /** A refused port that gives no sign of life for so long is one nobody listens on any more. One refusal alone may be a forged ICMP message. */
 const REFUSED_SILENCE_MS = 1000;
 const FATAL_FAULTS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
@@ -106,6 +111,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   #state: "handshake" | "open" | "failed" = "handshake";
   #keepAlive: NodeJS.Timeout | undefined;
   #suspicion: NodeJS.Timeout | undefined;
+  #doubt: NodeJS.Timeout | undefined;
   #releasing: Promise<void> | undefined;
 
   constructor(attempt: DialAttempt, socket: UdpSocket) {
@@ -149,6 +155,7 @@ class Dialer implements EndpointOwner, LinkOwner {
   release(): Promise<void> {
     clearInterval(this.#keepAlive);
     clearTimeout(this.#suspicion);
+    clearTimeout(this.#doubt);
     this.#vigil.end();
     this.#releasing ??= this.#endpoint.close();
     return this.#releasing;
@@ -173,6 +180,7 @@ class Dialer implements EndpointOwner, LinkOwner {
 
   fault(code: string): void {
     if (this.#state === "open" && code === "ECONNREFUSED") this.#suspect();
+    if (this.#state === "open" && ROUTE_FAULTS.has(code)) this.#doubtAddress();
     if (this.#state !== "handshake" || !FATAL_FAULTS.has(code)) return;
     this.#fail(unreachable(Object.assign(new Error(code), { code }), printAddress(this.#attempt.address)));
     this.#link.abandon({ kind: "local" });
@@ -227,6 +235,18 @@ class Dialer implements EndpointOwner, LinkOwner {
     const isOurs = close.kind === "transport" && !close.byPeer && isCryptoError(close.code);
     if (isOurs) this.#fail(new TransportError("PEER_REFUSED", "the peer's certificate was refused", { close }));
     else this.#fail(connectionClosed(close));
+  }
+
+  // A socket that sends from an address that is gone will never send again, whatever network there is now.
+  #doubtAddress(): void {
+    if (this.#doubt !== undefined || !this.#link.isLive) return;
+    const { host } = this.#endpoint.local;
+    this.#doubt = setTimeout(() => {
+      void isAddressGone(host).then((isGone) => {
+        this.#doubt = undefined;
+        if (isGone && this.#link.isLive) this.#link.abandon({ kind: "idle" });
+      });
+    }, ADDRESS_GONE_MS);
   }
 
   // An idle connection is silent too, so a refusal asks for a sign of life.

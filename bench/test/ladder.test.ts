@@ -35,6 +35,7 @@ function paperCrew({ bytes, latency, loses = 0 }: Cost) {
     settle: async (wanted) => {
       if (sessions - loses !== wanted && wanted > 0) throw new Error(`holds ${String(sessions - loses)}`);
     },
+    collect: async () => {},
     memory: async () => ({ rss: EMPTY_BYTES + bytes(sessions), heap: 0, external: 0 }),
     cpuSeconds: async () => cpu,
     touch: async () => ({ value: latency(sessions), operations: 1, extra: { "µs p99": latency(sessions) * 2 } }),

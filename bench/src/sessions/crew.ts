@@ -84,7 +84,12 @@ export class Crew implements AsyncDisposable {
     }
   }
 
-  /** The server's memory, its garbage collected. */
+  /** Have the server collect the garbage of what was done before. */
+  async collect(): Promise<void> {
+    await this.#server.ask({ type: "collect" }, "done", this.#wait(0));
+  }
+
+  /** The server's memory, its garbage collected thoroughly. */
   async memory(): Promise<MemoryBytes> {
     return (await this.#server.ask({ type: "memory" }, "memory", this.#wait(0))).memory;
   }

@@ -1,5 +1,6 @@
 /** More and more idle sessions on one server, measured on every rung. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { MemoryBytes } from "../transport/memory.ts";
 import type { Crew } from "./crew.ts";
 
 /** Sessions on a way to `most`: N/100, N/10, N/2 and N. The growth rows compare the last with the second, latency with the first. */
@@ -32,7 +33,7 @@ export interface Rung {
 }
 
 /** What a ladder stands on. */
-export type Climbed = Pick<Crew, "hold" | "release" | "settle" | "memory" | "cpuSeconds" | "touch">;
+export type Climbed = Pick<Crew, "hold" | "release" | "settle" | "collect" | "memory" | "cpuSeconds" | "touch">;
 
 /** How a ladder is climbed. */
 export interface ClimbOptions {
@@ -58,44 +59,56 @@ const WARM_UP_SESSIONS = 64;
  * @throws {Error} when a session is not opened, or one is lost on the way
  */
 export async function climb(crew: Climbed, options: ClimbOptions): Promise<readonly Rung[]> {
-  const { clients, settleMs, note, signal } = options;
-  const none = sharesOf(0, clients);
-  await crew.hold(none, sharesOf(WARM_UP_SESSIONS, clients), AT_ONCE);
-  if (options.touchMs > 0) await crew.touch(options.touchMs);
+  const empty = await emptyServer(crew, options);
+  const found: Rung[] = [];
+  for (const sessions of options.rungs) found.push(await step(crew, { empty, from: found.at(-1), sessions }, options));
+  return found;
+}
+
+async function emptyServer(crew: Climbed, { clients, touchMs, settleMs, signal }: ClimbOptions): Promise<MemoryBytes> {
+  await crew.hold(sharesOf(0, clients), sharesOf(WARM_UP_SESSIONS, clients), AT_ONCE);
+  if (touchMs > 0) await crew.touch(touchMs);
   await crew.release();
   await crew.settle(0);
   await delay(settleMs, undefined, { signal });
-  const empty = await crew.memory();
-  const found: Rung[] = [];
-  let held = none;
-  for (const sessions of options.rungs) {
-    const before = held.reduce((sum, count) => sum + count, 0);
-    const targets = sharesOf(sessions, clients);
-    const cpuBefore = await crew.cpuSeconds();
-    note(`opening ${String(sessions - before)} sessions more`);
-    const seconds = await crew.hold(held, targets, AT_ONCE);
-    const cpu = (await crew.cpuSeconds()) - cpuBefore;
-    held = targets;
-    await delay(settleMs, undefined, { signal });
-    await crew.settle(sessions);
-    const memory = await crew.memory();
-    note(`${String(sessions)} sessions idle for ${String(options.idleMs / 1e3)} s`);
-    const idleCpu = await idleShare(crew, options);
-    const latency = options.touchMs > 0 ? await crew.touch(options.touchMs) : undefined;
-    // None was lost meanwhile: what was measured is the cost of all.
-    await crew.settle(sessions);
-    const more = sessions - before;
-    found.push({
-      sessions,
-      rssPerSession: (memory.rss - empty.rss) / sessions,
-      heapPerSession: (memory.heap + memory.external - empty.heap - empty.external) / sessions,
-      idleCpu,
-      perSecond: more / seconds,
-      cpuPerSession: cpu / more,
-      ...(latency !== undefined && { latency: { p50: latency.value, p99: latency.extra["µs p99"] ?? Number.NaN } }),
-    });
-  }
-  return found;
+  return await crew.memory();
+}
+
+interface Step {
+  /** The server without sessions. */
+  readonly empty: MemoryBytes;
+  /** The rung below; undefined for the first. */
+  readonly from: Rung | undefined;
+  readonly sessions: number;
+}
+
+async function step(crew: Climbed, { empty, from, sessions }: Step, options: ClimbOptions): Promise<Rung> {
+  const { clients, settleMs, touchMs, idleMs, note, signal } = options;
+  const before = from?.sessions ?? 0;
+  const more = sessions - before;
+  const cpuBefore = await crew.cpuSeconds();
+  note(`opening ${String(more)} sessions more`);
+  const seconds = await crew.hold(sharesOf(before, clients), sharesOf(sessions, clients), AT_ONCE);
+  const cpu = (await crew.cpuSeconds()) - cpuBefore;
+  await delay(settleMs, undefined, { signal });
+  await crew.settle(sessions);
+  await crew.collect();
+  note(`${String(sessions)} sessions idle for ${String(idleMs / 1e3)} s`);
+  const idleCpu = await idleShare(crew, options);
+  // Only now: it takes the young generation away from V8, which then collects more often than it would.
+  const memory = await crew.memory();
+  const latency = touchMs > 0 ? await crew.touch(touchMs) : undefined;
+  // None was lost meanwhile: what was measured is the cost of all.
+  await crew.settle(sessions);
+  return {
+    sessions,
+    rssPerSession: (memory.rss - empty.rss) / sessions,
+    heapPerSession: (memory.heap + memory.external - empty.heap - empty.external) / sessions,
+    idleCpu,
+    perSecond: more / seconds,
+    cpuPerSession: cpu / more,
+    ...(latency !== undefined && { latency: { p50: latency.value, p99: latency.extra["µs p99"] ?? Number.NaN } }),
+  };
 }
 
 async function idleShare(crew: Climbed, { idleMs, signal }: ClimbOptions): Promise<number> {

@@ -8,7 +8,7 @@ import { ROWS } from "./rows.ts";
  * without keep-alive would be gone.
  */
 const IDLE: Budget = { warmupMs: 3000, measureMs: 30_000 };
-const GLANCE: Budget = { warmupMs: 100, measureMs: 300 };
+const GLANCE: Budget = { warmupMs: 50, measureMs: 150 };
 
 /** Many idle sessions on one server process: ours and a whole gateway, beside ws. */
 export const sessions: Suite = {

@@ -15,7 +15,9 @@ export type Command =
   | { readonly type: "run"; readonly ms: number }
   | { readonly type: "close" }
   | { readonly type: "usage" }
-  /** Collect garbage, then say how much memory the process has. It must have been started with `--expose-gc`. */
+  /** Collect garbage, as it happens anyway sooner or later. The process must have been started with `--expose-gc`. */
+  | { readonly type: "collect" }
+  /** Collect garbage thoroughly, then say how much memory the process has. As for `collect`. */
   | { readonly type: "memory" }
   /** How many connections the server holds. */
   | { readonly type: "count" }
@@ -76,6 +78,7 @@ export function parseCommand(value: unknown): Command {
       return { type: message["type"], times: numberOf(message["times"]) };
     case "close":
     case "usage":
+    case "collect":
     case "memory":
     case "count":
     case "release":

@@ -1,6 +1,6 @@
 /** A worker process: `worker.ts SYSTEM` is one system's server or client, whichever the runner tells it to be. */
 import { HeldSessions, reconnect, request } from "./held.ts";
-import { memoryAfterGc } from "./memory.ts";
+import { collectGarbage, memoryAfterGc } from "./memory.ts";
 import { parseCommand, type Command, type Reply } from "./messages.ts";
 import type { Work } from "./rows.ts";
 import { loadSystem } from "./systems/index.ts";
@@ -60,6 +60,9 @@ async function obey(command: Exclude<Command, { type: "stop" }>): Promise<Reply>
       const { user, system: kernel } = process.cpuUsage();
       return { type: "usage", cpuMicros: user + kernel };
     }
+    case "collect":
+      collectGarbage();
+      return { type: "done" };
     case "memory":
       return { type: "memory", memory: await memoryAfterGc() };
     case "count":

@@ -128,7 +128,11 @@ export class UdpSocket implements BatchSocket {
     const socket = open(address.family);
     try {
       const fd = batching === undefined ? undefined : openDescriptor(batching.libc, address.family);
-      if (fd !== undefined) socket.bind({ fd, exclusive: true });
+      if (fd !== undefined && batching !== undefined) {
+        socket.bind({ fd, exclusive: true });
+        // Before the kernel chooses a port: it would take one that another of our sockets has, and only one of the two would hear.
+        keepExclusive(batching.libc, fd);
+      }
       const connected = once(socket, "connect");
       socket.connect(address.port, address.host);
       await connected;

@@ -1,4 +1,6 @@
 /** A node that is refused says why: the whole way from the gateway's verdict, over UDP, to what `quaymesh node run` prints and ends with. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Authority } from "@quaymesh/identity";
 import type { ListenerRefusal, ListenOptions } from "@quaymesh/protocol";
 import { createQuicTransport } from "@quaymesh/transport-quic";
@@ -135,4 +137,20 @@ test.each(CASES)("$counted: $code, exit $exit, and the gateway counts it", async
   expect(people.exit).toBe(wanted.exit);
   expect(people.stderr).toContain(wanted.code);
   expect(flat(people.stderr)).toContain(flat(wanted.says));
+});
+
+test("--trace leaves a trace of the connection, which says how it ended", async () => {
+  shared ??= createAuthority("harbor", MADE_AT);
+  const authority = await shared;
+  await using listener = await createQuicTransport().listen(await refusing(authority, "revoked"));
+  await using state = await temporaryDirectory();
+  await pairState(state.path, authority, { addresses: [listener.address] });
+  await using traces = await temporaryDirectory();
+  await runCommand(["node", "run", "--no-retry", "--state", state.path, "--trace", traces.path]);
+  const files = await readdir(traces.path);
+  expect(files).toEqual([expect.stringMatching(/^[0-9a-f]{16,40}_client\.sqlog$/u)]);
+  // Written without being waited for.
+  await expect
+    .poll(async () => await readFile(join(traces.path, files[0] ?? ""), "utf8"))
+    .toMatch(/"name":"connectivity:connection_closed","data":\{"owner":"remote".*"connection_code":300/u);
 });

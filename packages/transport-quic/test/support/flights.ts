@@ -2,7 +2,7 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 
 /** One datagram that crossed a {@link FlightRecorder}. */
-export interface CrossedDatagram {
+interface CrossedDatagram {
   readonly direction: "up" | "down";
   readonly bytes: Buffer;
 }

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { HostPort } from "../src/binding.ts";
 import { loadBatching } from "../src/syscalls/batching.ts";
+import type { ReceiveBatch } from "../src/syscalls/receive-batch.ts";
 import type { Libc } from "../src/syscalls/libc.ts";
 import { SendBatch } from "../src/syscalls/send-batch.ts";
 import type { BatchSocket } from "../src/syscalls/send-batch.ts";
@@ -303,6 +304,33 @@ describe.skipIf(batching === undefined)("sockets with batched calls", () => {
     const refused = once(thief, "error");
     thief.bind(socket.local.port, "127.0.0.1");
     expect(await refused).toMatchObject([{ code: "EADDRINUSE" }]);
+  });
+
+  test("take what waits once a turn, so that no sender keeps a turn from ending", async () => {
+    if (batching === undefined) throw new Error("no batching");
+    let drains = 0;
+    // A drain that takes nothing leaves every datagram to node:dgram.
+    const receives = { drain: () => (drains += 1) } as unknown as ReceiveBatch;
+    const socket = await UdpSocket.bind(LOOPBACK, { batching: { ...batching, receives } });
+    const sender = await receiver();
+    cleanUps.push(() => socket.close());
+    const hear = async (count: number): Promise<void> => {
+      const heard = Promise.withResolvers<void>();
+      const until = socket.received + count;
+      const check = (): void => {
+        if (socket.received === until) heard.resolve();
+      };
+      socket.listen({ datagram: check, fault: (code) => heard.reject(new Error(code)) });
+      for (let index = 0; index < count; index += 1) sender.send(Buffer.of(index), 1, socket.local);
+      await heard.promise;
+    };
+    await hear(1);
+    expect(drains).toBe(0);
+    await hear(20);
+    expect(drains).toBe(1);
+    socket.turn();
+    await hear(20);
+    expect(drains).toBe(2);
   });
 
   test("fail to bind as node:dgram does", async () => {

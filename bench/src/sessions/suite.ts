@@ -14,7 +14,7 @@ const GLANCE: Budget = { warmupMs: 50, measureMs: 150 };
 export const sessions: Suite = {
   name: "sessions",
   about: "N idle mutual-TLS sessions with keep-alive on one server",
-  takes: "about 9 minutes",
+  takes: "about 10 minutes",
   rows: ROWS,
   optionalPeers: [],
   settings: [{ name: "sessions", about: "N", default: 10_000, quick: 100, least: 100, most: 18_000 }],

@@ -9,7 +9,7 @@ const GLANCE: Budget = { warmupMs: 60, measureMs: 150 };
 export const transport: Suite = {
   name: "transport",
   about: "one connection's speed; mutual TLS, two processes",
-  takes: "about 5 minutes",
+  takes: "about 4 minutes",
   rows: ROWS,
   optionalPeers: ["jsquic"],
   settings: [],

@@ -12,7 +12,7 @@ import type {
   PeerTrust,
   SocketAddress,
 } from "@quaymesh/protocol";
-import { systemAddress, unmapped } from "./address.ts";
+import { shownHost, systemAddress } from "./address.ts";
 import { Admission } from "./admission.ts";
 import type { Admitted, Places } from "./admission.ts";
 import { AsyncQueue } from "./async-queue.ts";
@@ -118,7 +118,7 @@ export class QuicListener implements Listener, EndpointOwner {
   #refuse(reason: ListenerRefusal, from: DatagramSource): void {
     this.#refused.add(reason);
     if (!CONNECTION_REFUSE.hasSubscribers) return;
-    const remoteAddress = { host: unmapped(from.address), port: from.port };
+    const remoteAddress = { host: shownHost(from.address), port: from.port };
     CONNECTION_REFUSE.publish({ reason, remoteAddress } satisfies ConnectionRefused);
   }
 
@@ -220,7 +220,7 @@ export class QuicListener implements Listener, EndpointOwner {
       this.#refuse("handshake", from);
       return;
     }
-    const remoteAddress = { host: unmapped(remote.host), port: remote.port };
+    const remoteAddress = { host: shownHost(remote.host), port: remote.port };
     const trace = this.#parts.tracer?.begin({
       role: "listener",
       originalDcid: Buffer.from(originalDcid ?? dcid).toString("hex"),

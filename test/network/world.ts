@@ -70,7 +70,7 @@ export async function openWorld(options: { readonly host: string; readonly idleT
     state,
     accepted,
     isOnline: async () => (await client.devices.get(NAME)).state === "online",
-    sessionEpoch: async () => Number((await client.devices.get(NAME)).sessionEpoch),
+    sessionEpoch: async () => (await client.devices.get(NAME)).sessionEpoch,
     events: () => countTicks(client),
     [Symbol.asyncDispose]: async () => {
       await client[Symbol.asyncDispose]();

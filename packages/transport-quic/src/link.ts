@@ -137,7 +137,6 @@ export class Link {
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.local };
     }
     this.datagrams += 1;
-    this.pathLimit?.heard();
     this.tap?.received(datagram.length);
     try {
       this.native.recv(datagram, this.#info);
@@ -198,6 +197,7 @@ export class Link {
       this.pathLimit?.sent(sent[0]);
       this.tap?.sent(sent[0]);
     }
+    if (this.pathLimit?.isDue === true) this.pathLimit.count(native.stats().lost);
   }
 
   /**

@@ -1,7 +1,11 @@
 import { DEFAULT_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from "./options.ts";
 
-/** Loss timers that ran out one after the other with nothing heard between: three probes, as RFC 8899 section 5.1.2 has it. */
-const MAX_SILENT_TIMEOUTS = 3;
+/** Loss timers that ran out one after the other: three probes, as RFC 8899 section 5.1.2 has it. */
+const MAX_TIMEOUTS = 3;
+/** More long datagrams than that between two of them take acknowledgements of long ones: probes alone are two at a time. That the peer is heard shows only that short ones arrive. */
+const MAX_PROBES = 8;
+/** How often losses are counted where no timer runs out, because acknowledgements of short datagrams tell of them. */
+const COUNT_EVERY = 32;
 /** Fewer long datagrams say nothing about the path. */
 const MIN_LONG = 6;
 /** Of long datagrams, the share whose loss is no longer congestion: short ones come through meanwhile. */
@@ -16,8 +20,12 @@ const WINDOW = 256;
  */
 export class PathLimit {
   #bytes = Infinity;
+  /** The longest that was sent, and how many long ones. */
+  #longest = 0;
   #long = 0;
-  #silentTimeouts = 0;
+  #uncounted = 0;
+  #timeouts = 0;
+  #longAtTimeout = 0;
   #lostBefore = 0;
 
   /** The longest datagram to send; `Infinity`: what was configured. */
@@ -27,33 +35,47 @@ export class PathLimit {
 
   /** A datagram left. */
   sent(bytes: number): void {
-    if (bytes > MIN_DATAGRAM_BYTES) this.#long += 1;
+    if (bytes <= MIN_DATAGRAM_BYTES) return;
+    this.#longest = Math.max(this.#longest, bytes);
+    this.#long += 1;
+    this.#uncounted += 1;
   }
 
-  /** A datagram came in. */
-  heard(): void {
-    this.#silentTimeouts = 0;
+  /** Whether it is time to count losses. */
+  get isDue(): boolean {
+    return this.#uncounted >= COUNT_EVERY;
+  }
+
+  /** Count losses. @param lost packets lost in the connection's life @returns whether the limit is lower now */
+  count(lost: number): boolean {
+    this.#uncounted = 0;
+    const isSwallowed = this.#long >= MIN_LONG && lost - this.#lostBefore >= this.#long * LOST_SHARE;
+    if (isSwallowed) return this.#lower(lost);
+    if (this.#long >= WINDOW) this.#restart(lost);
+    return false;
   }
 
   /** quiche's timer ran out. @param lost packets lost in the connection's life @returns whether the limit is lower now */
   timedOut(lost: number): boolean {
     if (this.#long === 0) return false;
-    this.#silentTimeouts += 1;
-    const lostNow = lost - this.#lostBefore;
-    const isSilent = this.#silentTimeouts >= MAX_SILENT_TIMEOUTS;
-    const isSwallowed = this.#long >= MIN_LONG && lostNow >= this.#long * LOST_SHARE;
-    if (isSilent || isSwallowed) {
-      this.#bytes = this.#bytes > DEFAULT_DATAGRAM_BYTES ? DEFAULT_DATAGRAM_BYTES : MIN_DATAGRAM_BYTES;
-      this.#restart(lost);
-      return true;
-    }
-    if (this.#long >= WINDOW) this.#restart(lost);
-    return false;
+    if (this.#long - this.#longAtTimeout > MAX_PROBES) this.#timeouts = 0;
+    this.#longAtTimeout = this.#long;
+    this.#timeouts += 1;
+    return this.#timeouts >= MAX_TIMEOUTS ? this.#lower(lost) : this.count(lost);
+  }
+
+  #lower(lost: number): boolean {
+    const longest = Math.min(this.#longest, this.#bytes);
+    this.#bytes = longest > DEFAULT_DATAGRAM_BYTES ? DEFAULT_DATAGRAM_BYTES : MIN_DATAGRAM_BYTES;
+    this.#restart(lost);
+    return true;
   }
 
   #restart(lost: number): void {
     this.#long = 0;
-    this.#silentTimeouts = 0;
+    this.#uncounted = 0;
+    this.#timeouts = 0;
+    this.#longAtTimeout = 0;
     this.#lostBefore = lost;
   }
 }

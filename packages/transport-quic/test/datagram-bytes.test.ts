@@ -116,7 +116,6 @@ test("loss that hits short datagrams as well as long ones lowers nothing", () =>
     // One in five is lost: heavy, and still no black hole.
     if (round % 5 === 0) lost += 1;
     if (round % 10 === 0) expect(limit.timedOut(lost)).toBe(false);
-    limit.heard();
   }
   expect(limit.bytes).toBe(Infinity);
 });
@@ -132,4 +131,30 @@ test("silence lowers the limit a step at a time, and timers of a connection that
     if (limit.timedOut(0)) lowered.push(limit.bytes);
   }
   expect(lowered).toEqual([1350, 1200, 1200]);
+});
+
+test("long datagrams that all get lost lower the limit also where no timer runs out", () => {
+  const limit = new PathLimit();
+  for (let sent = 0; sent < 300; sent += 1) limit.sent(1350);
+  expect(limit.isDue).toBe(true);
+  expect(limit.count(3)).toBe(false);
+  expect(limit.isDue).toBe(false);
+  for (let sent = 0; sent < 32; sent += 1) limit.sent(1350);
+  expect(limit.isDue).toBe(true);
+  expect(limit.count(3 + 30)).toBe(true);
+  // Straight to what every path carries: 1350 was what got lost.
+  expect(limit.bytes).toBe(1200);
+});
+
+test("timers that run out count where long datagrams go through between them only as probes", () => {
+  const limit = new PathLimit();
+  for (let timeouts = 0; timeouts < 10; timeouts += 1) {
+    for (let sent = 0; sent < 9; sent += 1) limit.sent(1350);
+    expect(limit.timedOut(0)).toBe(false);
+  }
+  for (let timeouts = 0; timeouts < 2; timeouts += 1) {
+    limit.sent(1350);
+    limit.sent(1350);
+    expect(limit.timedOut(0)).toBe(timeouts === 1);
+  }
 });

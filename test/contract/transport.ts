@@ -13,6 +13,7 @@ import type { Credentials, Transport } from "@quaymesh/protocol";
 import { describeAdmission } from "./transport/admission.ts";
 import { describeClosing } from "./transport/closing.ts";
 import { describeListening } from "./transport/listening.ts";
+import { describeStats } from "./transport/stats.ts";
 import { describeStreamEnds } from "./transport/stream-ends.ts";
 import { describeStreams } from "./transport/streams.ts";
 
@@ -41,5 +42,6 @@ export function describeTransportContract(name: string, setup: () => Promise<Tra
     describeStreams(setup);
     describeStreamEnds(setup);
     describeClosing(setup);
+    describeStats(setup);
   });
 }

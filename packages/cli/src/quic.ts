@@ -7,14 +7,17 @@ export interface TransportFlags {
   readonly datagramBytes?: number | undefined;
   /** Where to write a trace of each connection. */
   readonly trace?: string | undefined;
+  /** When a listener has newcomers prove their address. */
+  readonly retry?: "auto" | "always" | undefined;
 }
 
 /** The network of every command that needs one: QUIC. Loaded on demand, so that the others start without the native binding. */
 export async function openTransport(options: TransportFlags = {}): Promise<Transport> {
   const { createQuicTransport } = await import("@quaymesh/transport-quic");
-  const { datagramBytes, trace } = options;
+  const { datagramBytes, trace, retry } = options;
   return createQuicTransport({
     ...(datagramBytes !== undefined && { datagramBytes }),
+    ...(retry !== undefined && { retry }),
     ...(trace !== undefined && { trace: { directory: trace } }),
   });
 }
@@ -31,4 +34,10 @@ export function datagramOption(): Option {
 /** `--trace`, for the commands that stay connected. An environment variable too, so that a service can be traced without a change of its command line. */
 export function traceOption(): Option {
   return new Option("--trace <dir>", "write a qlog trace of each connection there").env("QUAYMESH_TRACE");
+}
+
+/** `--retry`, for what listens. */
+export function retryOption(): Option {
+  const text = "have newcomers prove their address: auto, while many knock at once, or always, a round trip more each";
+  return new Option("--retry <when>", text).choices(["auto", "always"]);
 }

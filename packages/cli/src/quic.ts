@@ -8,16 +8,16 @@ export interface TransportFlags {
   /** Where to write a trace of each connection. */
   readonly trace?: string | undefined;
   /** When a listener has newcomers prove their address. */
-  readonly retry?: "auto" | "always" | undefined;
+  readonly validateAddresses?: "auto" | "always" | undefined;
 }
 
 /** The network of every command that needs one: QUIC. Loaded on demand, so that the others start without the native binding. */
 export async function openTransport(options: TransportFlags = {}): Promise<Transport> {
   const { createQuicTransport } = await import("@quaymesh/transport-quic");
-  const { datagramBytes, trace, retry } = options;
+  const { datagramBytes, trace, validateAddresses } = options;
   return createQuicTransport({
     ...(datagramBytes !== undefined && { datagramBytes }),
-    ...(retry !== undefined && { retry }),
+    ...(validateAddresses !== undefined && { retry: validateAddresses }),
     ...(trace !== undefined && { trace: { directory: trace } }),
   });
 }
@@ -36,8 +36,8 @@ export function traceOption(): Option {
   return new Option("--trace <dir>", "write a qlog trace of each connection there").env("QUAYMESH_TRACE");
 }
 
-/** `--retry`, for what listens. */
-export function retryOption(): Option {
-  const text = "have newcomers prove their address: auto, while many knock at once, or always, a round trip more each";
-  return new Option("--retry <when>", text).choices(["auto", "always"]);
+/** `--validate-addresses`, for what listens. */
+export function validationOption(): Option {
+  const text = "by Retry, before TLS: auto, while many knock at once; or always, a round trip more for each";
+  return new Option("--validate-addresses <when>", text).choices(["auto", "always"]);
 }

@@ -6,7 +6,7 @@ import { list, makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { gatewayLogger, LOG_LEVELS, type LogLevel } from "../gateway-logger.ts";
 import { shareSockets } from "../inherited.ts";
-import { datagramOption, openTransport, retryOption, traceOption, type TransportFlags } from "../quic.ts";
+import { datagramOption, openTransport, validationOption, traceOption, type TransportFlags } from "../quic.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
 interface Options extends CommonOptions, TransportFlags {
@@ -64,7 +64,7 @@ export function gatewayRunCommand(context: Context): Command {
     )
     .addOption(datagramOption())
     .addOption(traceOption())
-    .addOption(retryOption())
+    .addOption(validationOption())
     .option("--sealing-key <file>", "the key that seals the authority, where it is not kept in the state directory")
     .addOption(
       new Option(

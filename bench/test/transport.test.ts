@@ -89,6 +89,16 @@ describe("a worker process", () => {
     await expect(open()).rejects.toThrow("ECONNREFUSED");
   });
 
+  it("says how much memory it has only where it can collect garbage first", async () => {
+    await using plain = Worker.start({ system: "http2", role: "client", profileDir: null });
+    await expect(plain.ask({ type: "memory" }, "memory", wait)).rejects.toThrow("cannot collect garbage");
+    await using able = Worker.start({ system: "http2", role: "client", profileDir: null, exposesGc: true });
+    await able.ask({ type: "collect" }, "done", wait);
+    const { memory } = await able.ask({ type: "memory" }, "memory", wait);
+    expect(memory.rss).toBeGreaterThan(memory.heap);
+    expect(memory.heap).toBeGreaterThan(1e6);
+  });
+
   it("that answers another question is an error", async () => {
     await using worker = Worker.start({ system: "http2", role: "client", profileDir: null });
     const asked = worker.ask({ type: "close" }, "measured", wait);

@@ -10,7 +10,7 @@ const COUNTED: Budget = { warmupMs: 0, measureMs: 0 };
 export const churn: Suite = {
   name: "churn",
   about: "what connections and streams leave behind in memory",
-  takes: "about 1 minute",
+  takes: "about half a minute",
   rows: ROWS,
   optionalPeers: ["ws", "http2", "jsquic"],
   settings: [

@@ -1,0 +1,58 @@
+/** The oracle for one input: it is taken or refused as promised, without blocking the thread. */
+import { type FindingKind, type PureTarget, Violation } from "./target.ts";
+
+/** DESIGN: no frame blocks the event loop for longer. */
+export const MAX_BLOCK_MS = 50;
+/** A pause of the machine does not come three times in a row at the same input. */
+const CONFIRMATIONS = 3;
+
+/** What is wrong with one input. */
+export interface Failure {
+  readonly kind: FindingKind;
+  readonly message: string;
+}
+
+/** Judge one input. @param onMs told how long it took, by the clock */
+export async function judge(
+  target: PureTarget,
+  input: Uint8Array,
+  onMs?: (ms: number) => void,
+): Promise<Failure | undefined> {
+  const startedAt = performance.now();
+  const failure = await attempt(target, input);
+  const ms = performance.now() - startedAt;
+  onMs?.(ms);
+  if (failure !== undefined || ms <= MAX_BLOCK_MS) return failure;
+  return confirmSlow(target, input);
+}
+
+async function attempt(target: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+  try {
+    // Awaiting what is no promise would cost every input a turn.
+    const pending = target.run(input);
+    if (pending !== undefined) await pending;
+    return undefined;
+  } catch (error) {
+    return { kind: error instanceof Violation ? "violated" : "threw", message: describe(error) };
+  }
+}
+
+// By the clock it was late, but it may have been descheduled, compiled or swept up after. Its CPU time tells.
+async function confirmSlow(target: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+  let least = Infinity;
+  for (let again = 0; again < CONFIRMATIONS; again += 1) {
+    const before = process.threadCpuUsage();
+    await attempt(target, input);
+    const { user, system } = process.threadCpuUsage(before);
+    least = Math.min(least, (user + system) / 1000);
+  }
+  if (least <= MAX_BLOCK_MS) return undefined;
+  return { kind: "slow", message: `one input takes ${least.toFixed(0)} ms of CPU, again and again` };
+}
+
+const describe = (error: unknown): string => {
+  if (!(error instanceof Error)) return `threw ${String(error)}`;
+  const where = (error.stack ?? "").split("\n").find((line) => /\/(packages|planted)\//.test(line));
+  const place = /\/((?:packages|test)\/[^):]+:\d+)/.exec(where ?? "")?.[1];
+  return `${error.name}: ${error.message.slice(0, 200)}${place === undefined ? "" : ` (${place})`}`;
+};

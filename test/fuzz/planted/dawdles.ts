@@ -1,0 +1,1 @@
+export { dawdles as target } from "./targets.ts";

@@ -1,0 +1,1 @@
+export { hangs as target } from "./targets.ts";

@@ -1,0 +1,1 @@
+export { hides as target } from "./targets.ts";

@@ -1,0 +1,1 @@
+export { hoards as target } from "./targets.ts";

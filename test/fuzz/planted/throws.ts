@@ -1,0 +1,1 @@
+export { throws as target } from "./targets.ts";

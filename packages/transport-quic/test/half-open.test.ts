@@ -156,3 +156,34 @@ test("a handshake that is not complete in time is given up without a word, and c
   expect(mesh.listener.stats()).toMatchObject({ halfOpen: 0, connections: 0, datagramsSent });
   socket.close();
 });
+
+test("a token gives its client one place however often it is shown, and somebody else none", async () => {
+  await using mesh = await openMesh({ transport: { retry: "always" } });
+  const open = async () => {
+    const socket = dgram.createSocket("udp4");
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    return socket;
+  };
+  const [client, thief] = [await open(), await open()];
+  const scid = randomBytes(20);
+  const say = async (socket: dgram.Socket, packet: Buffer): Promise<Buffer> => {
+    const answer = once(socket, "message");
+    socket.send(packet, mesh.listener.address.port, "127.0.0.1");
+    const [datagram] = await answer;
+    if (!Buffer.isBuffer(datagram)) throw new TypeError("not a datagram");
+    return datagram;
+  };
+  const ping = Buffer.of(0x01);
+  const retry = await say(client, sealInitial({ dcid: randomBytes(8), scid, number: 0, frames: ping }));
+  expect(mesh.listener.stats()).toMatchObject({ halfOpen: 0, connections: 0, refused: { retry: 1 } });
+  // Our id follows the client's; the token is what is left but the 16-byte integrity tag (RFC 9000 section 17.2.5).
+  const shown = { dcid: retry.subarray(27, 47), token: retry.subarray(47, -16), scid, frames: ping };
+  for (let number = 1; number <= 5; number += 1) await say(client, sealInitial({ ...shown, number }));
+  expect(mesh.listener.stats()).toMatchObject({ halfOpen: 1, connections: 1, refused: { retry: 1 } });
+  // To the same id the handshake under way hears it, and takes it for its client's that has moved; another id has no such token.
+  await say(thief, sealInitial({ ...shown, dcid: randomBytes(20), number: 1 }));
+  expect(mesh.listener.stats()).toMatchObject({ halfOpen: 1, connections: 1, refused: { retry: 1, token: 1 } });
+  client.close();
+  thief.close();
+});

@@ -9,15 +9,18 @@ export interface TransportFlags {
   readonly trace?: string | undefined;
   /** When a listener has newcomers prove their address. */
   readonly validateAddresses?: "auto" | "always" | undefined;
+  /** `plain`: load no more native code than QUIC itself needs. */
+  readonly systemCalls?: "auto" | "plain" | undefined;
 }
 
 /** The network of every command that needs one: QUIC. Loaded on demand, so that the others start without the native binding. */
 export async function openTransport(options: TransportFlags = {}): Promise<Transport> {
   const { createQuicTransport } = await import("@quaymesh/transport-quic");
-  const { datagramBytes, trace, validateAddresses } = options;
+  const { datagramBytes, trace, validateAddresses, systemCalls } = options;
   return createQuicTransport({
     ...(datagramBytes !== undefined && { datagramBytes }),
     ...(validateAddresses !== undefined && { retry: validateAddresses }),
+    ...(systemCalls !== undefined && { systemCalls }),
     ...(trace !== undefined && { trace: { directory: trace } }),
   });
 }

@@ -6,6 +6,8 @@ const COPIES = 5;
 const DATA_ROUNDS = 10;
 /** A round is what quiche takes to notice a loss by later acknowledgements (RFC 9002 section 6.1.2) and to hear of the repetition. */
 const RTTS_PER_ROUND = 1.5;
+/** What quiche sends of one stream takes a datagram of its own; with many streams and a small window repetitions queue. */
+const BYTES_PER_STREAM = 1350;
 /** RFC 9000 section 18.2: what a peer may take to acknowledge, by default. */
 const MAX_ACK_DELAY_MS = 25;
 /** quiche's most urgent: what is repeated of such a stream does not wait for the others' repetitions. */
@@ -36,8 +38,8 @@ interface LoneFin {
 
 /**
  * Ends streams whose last bytes have left already, the one case in which no data can carry the FIN (ADR 0003). quiche then loses it in two ways: a repetition of earlier
- * data takes its turn to be sent, and once all *data* is acknowledged and the peer's end was read the stream is forgotten, a FIN in flight with it. So a FIN waits until nothing is in
- * flight, travels alone, and the peer's end is not read until nothing is in flight again. On a connection that is never quiet, patience stands in for proof: it is counted in round trips in which the peer was heard, so that neither a long path nor an outage uses it up.
+ * data takes its turn to be sent, and once all *data* is acknowledged and the peer's end was read the stream is forgotten, a FIN in flight with it. So where the peer's end was read, a FIN waits until nothing is in
+ * flight; else it leaves at once, and the peer's end is not read until nothing is in flight. On a connection that is never quiet, patience stands in for proof: it is counted in round trips in which the peer was heard, so that neither a long path nor an outage uses it up.
  */
 export class LoneFins {
   readonly #native: NativeConnection;
@@ -58,7 +60,7 @@ export class LoneFins {
       // quiche has forgotten the stream already; sending the FIN will say so.
     }
     const heardBefore = this.#native.stats().recvBytes;
-    const dueAt = now + this.#roundMs();
+    const dueAt = now + this.#pace().roundMs;
     this.#pending.push({ id, reads, stage: "waiting", copies: 0, packetsBefore: 0, rounds: 0, dueAt, heardBefore });
   }
 
@@ -71,13 +73,14 @@ export class LoneFins {
   step(timeoutMs: number | null, now: number): boolean {
     if (this.#pending.length === 0) return false;
     const { sent: packets, recvBytes } = this.#native.stats();
-    const roundMs = this.#roundMs();
+    const { roundMs, queueRounds } = this.#pace();
+    const dataRounds = DATA_ROUNDS + queueRounds;
     const isQuiet = (timeoutMs ?? 0) > this.#idleTimeoutMs / 2;
     let hasSent = false;
     this.#pending = this.#pending.filter((fin) => {
       const isRoundOver = now >= fin.dueAt;
       if (isRoundOver) beginRound(fin, recvBytes, now + roundMs);
-      const next = nextStep(fin, { isQuiet, isRoundOver, packets });
+      const next = nextStep(fin, { isQuiet, isRoundOver, packets, dataRounds });
       if (next === "wait") return true;
       if (next === "send" && this.#emit(fin, packets)) {
         fin.dueAt = now + roundMs;
@@ -118,9 +121,14 @@ export class LoneFins {
     return true;
   }
 
-  #roundMs(): number {
-    const rttMs = this.#native.pathStats().find((path) => path.active)?.rtt ?? 0;
-    return RTTS_PER_ROUND * rttMs + MAX_ACK_DELAY_MS;
+  /** How long a round is, and how many more it takes until every waiting stream had its turn to be repeated. */
+  #pace(): { readonly roundMs: number; readonly queueRounds: number } {
+    const path = this.#native.pathStats().find((each) => each.active);
+    const windowStreams = Math.max(1, (path?.cwnd ?? 0) / BYTES_PER_STREAM);
+    return {
+      roundMs: RTTS_PER_ROUND * (path?.rtt ?? 0) + MAX_ACK_DELAY_MS,
+      queueRounds: Math.ceil(this.#pending.length / windowStreams),
+    };
   }
 }
 
@@ -135,10 +143,15 @@ interface Moment {
   readonly isRoundOver: boolean;
   /** Packets sent so far. */
   readonly packets: number;
+  /** After how many rounds data counts as acknowledged. */
+  readonly dataRounds: number;
 }
 
 const nextStep = (fin: LoneFin, moment: Moment): "wait" | "send" | "done" => {
-  if (fin.stage === "waiting") return moment.isQuiet || fin.rounds >= DATA_ROUNDS ? "send" : "wait";
+  if (fin.stage === "waiting") {
+    // While the peer's end is unread, quiche keeps the stream, and repeats its FIN.
+    return fin.reads !== undefined || moment.isQuiet || fin.rounds >= moment.dataRounds ? "send" : "wait";
+  }
   // Quiet counts only once the FIN has left.
   if (moment.isQuiet && moment.packets > fin.packetsBefore) return "done";
   if (!moment.isRoundOver) return "wait";

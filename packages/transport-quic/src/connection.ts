@@ -15,6 +15,7 @@ import type { ReadHold } from "./lone-fins.ts";
 import { TOO_MANY_ADDRESSES } from "./link.ts";
 import type { Link, LinkOwner } from "./link.ts";
 import { ConnectionLog } from "./observe/connection-log.ts";
+import { readStats } from "./observe/read-stats.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { CorkPool, ReadSlab, StreamMemory } from "./slabs.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -22,7 +23,8 @@ import type { TableParent } from "./stream-table.ts";
 import type { StreamReader } from "./stream-reader.ts";
 import type { Vigil } from "./vigil.ts";
 import type { StreamWriter } from "./stream-writer.ts";
-import type { WorkShare } from "./work-share.ts";
+import { WorkShare } from "./work-share.ts";
+import type { Share, WorkLimits } from "./work-share.ts";
 
 /** Options of {@link QuicConnection}. */
 export interface ConnectionOptions {
@@ -44,7 +46,7 @@ export interface ConnectionOptions {
 
 /** How a listener holds its peers to what one connection may ask. */
 export interface PeerBounds {
-  readonly share: WorkShare;
+  readonly limits: WorkLimits;
   /** The connection is ended for this. */
   cut(reason: ListenerCut): void;
   /** New streams have to wait. */
@@ -67,6 +69,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly #release: (() => Promise<void>) | undefined;
   readonly #vigil: ConnectionOptions["vigil"];
   readonly #bounds: PeerBounds | undefined;
+  /** Made with the first stream: most connections of a large mesh are idle. */
+  #work: WorkShare | undefined;
   readonly #log: ConnectionLog;
   readonly #openedAt = performance.now();
   readonly #acceptedFrom: SocketAddress;
@@ -245,7 +249,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   share(wanted: number): number {
-    const share = this.#bounds?.share.grant(wanted, performance.now()) ?? { kind: "all" };
+    const share: Share = this.#workShare()?.grant(wanted, performance.now()) ?? { kind: "all" };
     switch (share.kind) {
       case "all":
         return wanted;
@@ -267,30 +271,13 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   };
 
   streamReset(): void {
-    if (this.#bounds?.share.reset(performance.now()) === false) this.#hasExceeded = true;
+    if (this.#workShare()?.reset(performance.now()) === false) this.#hasExceeded = true;
   }
-}
 
-/** What quiche knows of a connection. @param accepted where the peer was, for when quiche has forgotten every path */
-function readStats(native: NativeConnection, ageMs: number, accepted: SocketAddress): ConnectionStats {
-  const { sentBytes, recvBytes, sent, recv, lost, streamRetransBytes } = native.stats();
-  const active = native.pathStats().find((path) => path.active);
-  const address = ({ host, port }: SocketAddress): SocketAddress => ({ host: shownHost(host), port });
-  return {
-    localAddress: active === undefined ? { host: "", port: 0 } : address(active.localHost),
-    remoteAddress: active === undefined ? accepted : address(active.peerHost),
-    ageMs,
-    rttMs: active?.rtt ?? 0,
-    congestionWindowBytes: active?.cwnd ?? 0,
-    datagramBytes: active?.pmtu ?? 0,
-    bytesSent: sentBytes,
-    bytesReceived: recvBytes,
-    packetsSent: sent,
-    packetsReceived: recv,
-    packetsLost: lost,
-    bytesRetransmitted: streamRetransBytes,
-    deliveryBytesPerSecond: active?.deliveryRate ?? 0,
-  };
+  #workShare(): WorkShare | undefined {
+    if (this.#bounds !== undefined) this.#work ??= new WorkShare(this.#bounds.limits, performance.now());
+    return this.#work;
+  }
 }
 
 /** The longest prefix of `text` that is whole characters and at most `maxBytes` of UTF-8. */

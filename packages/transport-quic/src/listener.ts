@@ -37,7 +37,6 @@ import { MAX_HANDSHAKE_BYTES, ServerHandshake } from "./server-handshake.ts";
 import type { HandshakeOutcome } from "./server-handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { DatagramSource } from "./udp-socket.ts";
-import { WorkShare } from "./work-share.ts";
 
 /** What a listener is made of. */
 export interface ListenerParts {
@@ -74,6 +73,8 @@ export class QuicListener implements Listener, EndpointOwner {
   readonly #cut = new Counters<ListenerCut>();
   readonly #accepted = new AsyncQueue<Connection>();
   readonly #halfOpen: HalfOpen;
+  /** One for all connections. */
+  readonly #bounds: PeerBounds;
   #acceptedCount = 0;
   #throttled = 0;
   #closing: Promise<void> | undefined;
@@ -82,6 +83,13 @@ export class QuicListener implements Listener, EndpointOwner {
     const { binding, sockets, options, limits } = parts;
     this.#parts = parts;
     this.#halfOpen = new HalfOpen(limits.maxHalfOpen);
+    this.#bounds = {
+      limits,
+      cut: (reason) => this.#cut.add(reason),
+      throttled: () => {
+        this.#throttled += 1;
+      },
+    };
     this.#resets = new StatelessResets(parts.resetSecret ?? parts.credentials.keyPem, performance.now());
     this.addresses = sockets.map(({ socket, asked }) => ({ ...socket.local, asked }));
     this.#endpoints = sockets.map(({ socket }) => new Endpoint(socket, parts.datagramBytes, this));
@@ -261,19 +269,12 @@ export class QuicListener implements Listener, EndpointOwner {
   #accept(link: Link, peer: PeerIdentity, origin: Origin): void {
     const { limits, memory } = this.#parts;
     const { firstByteTimeoutMs, idleTimeoutMs } = limits;
-    const bounds: PeerBounds = {
-      share: new WorkShare(limits, performance.now()),
-      cut: (reason) => this.#cut.add(reason),
-      throttled: () => {
-        this.#throttled += 1;
-      },
-    };
     const connection = new QuicConnection(link, memory, {
       peer,
       isDialer: false,
       idleTimeoutMs,
       firstByteTimeoutMs,
-      bounds,
+      bounds: this.#bounds,
       ...origin,
     });
     this.#acceptedCount += 1;

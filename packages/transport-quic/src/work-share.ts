@@ -11,6 +11,9 @@ const THROTTLE_PAUSE_MS = 20;
 const STREAM_BURST_SECONDS = 2;
 const RESET_BURST_SECONDS = 4;
 
+/** What a {@link WorkShare} is made by. */
+export type WorkLimits = Pick<ListenLimits, "maxStreamsPerSecond" | "maxResetsPerSecond">;
+
 /** How much was granted, and when to ask again where that was not all. */
 export type Share =
   | { readonly kind: "all" }
@@ -30,7 +33,7 @@ export class WorkShare {
   readonly #resets: TokenBucket;
 
   /** @param now milliseconds, monotonic */
-  constructor(limits: Pick<ListenLimits, "maxStreamsPerSecond" | "maxResetsPerSecond">, now: number) {
+  constructor(limits: WorkLimits, now: number) {
     const { maxStreamsPerSecond: streams, maxResetsPerSecond: resets } = limits;
     this.#streams =
       streams === Infinity

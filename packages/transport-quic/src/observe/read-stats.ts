@@ -1,5 +1,5 @@
 import type { ConnectionStats, SocketAddress } from "@quaymesh/protocol";
-import { unmapped } from "../address.ts";
+import { shownHost } from "../address.ts";
 import type { NativeConnection } from "../binding.ts";
 
 /** What quiche knows of a connection. @param accepted where the peer was, for when quiche has forgotten every path */

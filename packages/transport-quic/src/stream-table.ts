@@ -93,10 +93,7 @@ export class StreamTable {
 
   /** The turn's promise continuations have run: deliver what {@link StreamTable.process} did not look for, and hand gathered writes to quiche. */
   uncork(): void {
-    if (this.#hasGuessed) {
-      this.#hasGuessed = false;
-      if (this.#parent.native.isReadable()) this.#deliverAll();
-    }
+    this.#deliverRest();
     if (this.#corked.length === 0) return;
     const corked = this.#corked;
     this.#corked = [];
@@ -142,6 +139,8 @@ export class StreamTable {
 
   /** The connection is over. @param readOut whether bytes that arrived before may still be read */
   fail(close: CloseInfo, readOut: boolean): void {
+    // What overtook others and came in the same turn as the close.
+    if (readOut) this.#deliverRest();
     this.#close = close;
     this.#incoming.end();
     // An error and its stack cost as much as all else here, and most connections end with nobody waiting.
@@ -175,6 +174,12 @@ export class StreamTable {
     for (let index = 0; index < taken; index += 1) this.#admit(first + index * ID_STEP);
     // The others have their turn another time.
     if (taken < fresh) this.#hasGuessed = false;
+  }
+
+  #deliverRest(): void {
+    if (!this.#hasGuessed) return;
+    this.#hasGuessed = false;
+    if (this.#parent.native.isReadable()) this.#deliverAll();
   }
 
   #deliverAll(): void {

@@ -39,6 +39,25 @@ test("a stream that overtakes others is delivered though another was waited for 
   expect((await next).value?.id).toBe(overtaking.id);
 });
 
+test("a stream that overtakes another is delivered though its connection is closed in the same turn", async () => {
+  await using mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const first = await node.openStream();
+  await first.end(Buffer.from("first"));
+  const gateway = await accepted;
+  const streams = gateway.incomingStreams[Symbol.asyncIterator]();
+  await readAll((await streams.next()).value ?? first);
+  const next = streams.next();
+  await node.openStream();
+  const last = await node.openStream();
+  void last.end(Buffer.from("last words"));
+  node.close(0);
+  const delivered = (await next).value;
+  expect(delivered?.id).toBe(last.id);
+  expect(Buffer.from((await delivered?.read()) ?? []).toString()).toBe("last words");
+});
+
 test("each of many waiting readers gets its own answer", async () => {
   await using mesh = await openMesh();
   const serving = serveEchoOnAll(mesh.listener);

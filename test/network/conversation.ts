@@ -15,7 +15,12 @@ export interface Pair extends AsyncDisposable {
 
 /** Connect over a proxy that lets everything pass at first. Datagrams are as short as off the machine. */
 export async function openPair(options: MeshOptions = {}): Promise<Pair> {
-  const mesh = await openMesh({ transport: { datagramBytes: 1350 }, ...options });
+  const mesh = await openMesh({
+    transport: { datagramBytes: 1350 },
+    // The gateway may be the only one to open streams.
+    limits: { firstByteTimeoutMs: 60_000 },
+    ...options,
+  });
   const proxy = await openProxy({ upstreamPort: mesh.listener.address.port, seed: testSeed() });
   const accepted = accept(mesh.listener);
   const node = await mesh.dial({ port: proxy.port });

@@ -16,8 +16,10 @@ export interface ChildSetup {
 export interface Sample {
   readonly kind: "sample";
   readonly cpuMs: number;
-  /** After a collection. */
+  /** After a collection, where one was asked for. */
   readonly rssBytes: number;
+  /** The most it ever was, collected or not. */
+  readonly peakRssBytes: number;
   /** The longest turn of the event loop since the last sample, in CPU time of its thread. */
   readonly longestTurnMs: number;
   /** Datagrams that came in in that turn. */
@@ -67,14 +69,16 @@ const gateway = await Gateway.open({
 });
 const meter = new TurnMeter(() => listener?.stats().datagramsReceived ?? 0);
 
-function sample(): Sample {
-  globalThis.gc?.();
+function sample(collects: boolean): Sample {
+  if (collects) globalThis.gc?.();
   const stats = listener?.stats();
   const { user, system } = process.cpuUsage();
   return {
     kind: "sample",
     cpuMs: (user + system) / 1000,
     rssBytes: process.memoryUsage.rss(),
+    // Kilobytes.
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
     ...meter.take(),
     connections: stats?.connections ?? 0,
     refused: stats?.refused ?? {},
@@ -84,7 +88,7 @@ function sample(): Sample {
   };
 }
 
-process.on("message", () => process.send?.(sample()));
+process.on("message", (question) => process.send?.(sample(question === "collect")));
 process.once("disconnect", () => void gateway.stop());
 const port = Number(gateway.addresses[0]?.split(":").at(-1));
 process.send?.({ kind: "ready", meshId: gateway.meshId, port } satisfies Ready);

@@ -77,15 +77,15 @@ export class Rig implements AsyncDisposable {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** What the gateway says of itself, or `undefined` where it lives no more. */
-  async sample(): Promise<Sample | undefined> {
+  /** What the gateway says of itself, or `undefined` where it lives no more. @param question `look` leaves the garbage where it is */
+  async sample(question: "collect" | "look" = "collect"): Promise<Sample | undefined> {
     if (!this.isAlive) return undefined;
     // Listeners must go with the question: many are asked.
     const done = new AbortController();
     const answer = once(this.#child, "message", { signal: done.signal });
     const exit = once(this.#child, "exit", { signal: done.signal }).then(() => [undefined]);
     for (const waiting of [answer, exit]) waiting.catch(() => {});
-    this.#child.send("sample");
+    this.#child.send(question);
     const [sample]: (Sample | undefined)[] = await Promise.race([answer, exit]);
     done.abort();
     return sample;

@@ -77,6 +77,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   /** Until streams that had to wait are looked at again. */
   #pause: NodeJS.Timeout | undefined;
   #hasExceeded = false;
+  #isUsedUp = false;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -160,12 +161,18 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
     this.#endsDueAt = this.#streams.checkEnds(performance.now());
     if (this.#hasExceeded) this.#sendAway();
+    else if (this.#isUsedUp) this.#retire();
   }
 
   // Not from within a delivery: the streams it goes through would be gone.
   #sendAway(): void {
     this.#bounds?.cut("resets");
     this.close(CLOSE_CODES.excessive, "too many streams were reset");
+  }
+
+  #retire(): void {
+    this.#bounds?.cut("streams");
+    this.close(CLOSE_CODES.ok, "as many streams as one connection may have");
   }
 
   uncork(): void {
@@ -245,6 +252,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   // TableParent
 
   opened(id: number, byPeer: boolean): void {
+    // Two bits say whose and which way.
+    if (this.#bounds !== undefined && id >>> 2 >= this.#bounds.limits.maxStreamsEver) this.#isUsedUp = true;
     this.#log.streamOpened(id, byPeer);
   }
 

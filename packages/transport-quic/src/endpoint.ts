@@ -149,6 +149,16 @@ const guarded = (link: Link, work: () => void): void => {
     work();
   } catch (error) {
     reportFault("connection", error);
+    giveUp(link);
+  }
+};
+
+// What failed may fail again while it is told that it is over.
+const giveUp = (link: Link): void => {
+  try {
     link.fault();
+  } catch (error) {
+    reportFault("connection", error);
+    link.abandon({ kind: "local" });
   }
 };

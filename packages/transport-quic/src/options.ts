@@ -111,6 +111,7 @@ const DEFAULT_LIMITS: Omit<ListenLimits, "maxHalfOpen"> = {
   idleTimeoutMs: 30_000,
   maxStreamsPerSecond: Infinity,
   maxResetsPerSecond: 1000,
+  maxStreamsEver: 1 << 20,
 };
 
 /** A listener's bounds with their defaults. */

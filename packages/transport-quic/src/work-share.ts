@@ -12,7 +12,7 @@ const STREAM_BURST_SECONDS = 2;
 const RESET_BURST_SECONDS = 4;
 
 /** What a {@link WorkShare} is made by. */
-export type WorkLimits = Pick<ListenLimits, "maxStreamsPerSecond" | "maxResetsPerSecond">;
+export type WorkLimits = Pick<ListenLimits, "maxStreamsPerSecond" | "maxResetsPerSecond" | "maxStreamsEver">;
 
 /** How much was granted, and when to ask again where that was not all. */
 export type Share =
@@ -33,7 +33,7 @@ export class WorkShare {
   readonly #resets: TokenBucket;
 
   /** @param now milliseconds, monotonic */
-  constructor(limits: WorkLimits, now: number) {
+  constructor(limits: Omit<WorkLimits, "maxStreamsEver">, now: number) {
     const { maxStreamsPerSecond: streams, maxResetsPerSecond: resets } = limits;
     this.#streams =
       streams === Infinity

@@ -112,6 +112,22 @@ test("a peer that resets streams as fast as it opens them is sent away, is told 
   await mesh[Symbol.asyncDispose]();
 });
 
+test("a connection that had as many streams as it may is ended once they are answered, and counted; the peer may dial again", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsEver: 10 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  for (const cuts of [1, 2]) {
+    const node = await mesh.dial();
+    for (let index = 0; index < 10; index += 1) {
+      expect((await ask(node, Buffer.of(index)))[0]).toBe(index);
+    }
+    await expect(ask(node, Buffer.from("one more"))).rejects.toMatchObject({ code: "CONNECTION_CLOSED" });
+    expect(await node.closed).toMatchObject({ kind: "application", code: 0, byPeer: true });
+    expect(mesh.listener.stats().cut).toEqual({ streams: cuts });
+  }
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});
+
 test("a peer that resets a few streams is left alone", async () => {
   const mesh = await openMesh();
   const accepted = accept(mesh.listener);

@@ -84,6 +84,11 @@ export interface ListenLimits {
   readonly maxStreamsPerSecond: number;
   /** Streams a peer may reset per second, on average over a burst of four times that; beyond it the connection is closed as `excessive`. Default 1000. */
   readonly maxResetsPerSecond: number;
+  /**
+   * Streams of either side over the life of a connection; then it is closed with code 0, and the peer may dial again. A bound because QUIC stacks remember something of each (quiche some 20 bytes, for
+   * ever). Default 1048576.
+   */
+  readonly maxStreamsEver: number;
 }
 
 /** Options of {@link Transport.listen}. */

@@ -34,9 +34,9 @@ export type ListenerRefusal = (typeof LISTENER_REFUSALS)[number];
 
 /**
  * Why a listener ended a connection it had accepted. `first-stream`: its peer opened no stream in time. `idle`: nothing was heard of it. `resets`: its peer gave up more streams than
- * work can be done for. `addresses`: it came from too many addresses.
+ * work can be done for. `addresses`: it came from too many addresses. `streams`: it had as many as one connection may.
  */
-export const LISTENER_CUTS = ["first-stream", "idle", "resets", "addresses"] as const;
+export const LISTENER_CUTS = ["first-stream", "idle", "resets", "addresses", "streams"] as const;
 
 /** One of {@link LISTENER_CUTS}. */
 export type ListenerCut = (typeof LISTENER_CUTS)[number];

@@ -10,6 +10,8 @@ const PROTOCOL = "quaymesh-bench/1";
 const KINDS = { unary: 1, events: 2, bulk: 3 } as const;
 /** So that the listener is never full: closing connections count until they are drained. */
 const MAX_CONNECTIONS = 65_536;
+/** Receivers of a stream are through with what they read when they ask for more, so they read into one piece of memory. */
+const READ_BYTES = 256 << 10;
 const REQUEST_BYTES = Uint8Array.of(KINDS.unary, ...framed(REQUEST));
 const ANSWER_FRAME = framed(ANSWER);
 
@@ -84,7 +86,8 @@ async function answerOne(stream: ByteStream, first: Uint8Array): Promise<void> {
 async function countEvents(stream: ByteStream, first: Uint8Array): Promise<void> {
   const frames = new FrameDecoder();
   let count = 0;
-  for (let chunk: Uint8Array | null = first; chunk !== null; chunk = await stream.read()) {
+  const memory = new Uint8Array(READ_BYTES);
+  for (let chunk: Uint8Array | null = first; chunk !== null; chunk = await stream.read(memory)) {
     for (const body of frames.push(chunk)) {
       decode(body);
       count++;
@@ -96,7 +99,8 @@ async function countEvents(stream: ByteStream, first: Uint8Array): Promise<void>
 
 async function countBytes(stream: ByteStream, first: Uint8Array): Promise<void> {
   let count = 0;
-  for (let chunk: Uint8Array | null = first; chunk !== null; chunk = await stream.read()) count += chunk.length;
+  const memory = new Uint8Array(READ_BYTES);
+  for (let chunk: Uint8Array | null = first; chunk !== null; chunk = await stream.read(memory)) count += chunk.length;
   await stream.end(framed(encodeCount(count)));
 }
 

@@ -18,6 +18,8 @@ const BATCH = 100;
 const MAX_RECENT = 400;
 const ANSWER_MS = 5000;
 const MAX_GROWN_BYTES = 128 << 20;
+/** The well-behaved ones, in the order in which they are opened. */
+const SESSIONS = ["direct", "with somebody on its path"];
 /** Each costs seconds to look into. */
 const MAX_SUSPICIONS = 3;
 /** Of what crosses the path, this share is damaged. */
@@ -125,13 +127,21 @@ class DatagramRun {
   /** Every well-behaved session asks, and is answered on the connection it has had from the start. */
   async #allAnswer(sessions: readonly OpenSession[]): Promise<void> {
     const from = performance.now();
+    const waiting = new Set<string>(SESSIONS);
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => late.reject(new Error(`no answer within ${String(ANSWER_MS)} ms`)), ANSWER_MS);
     try {
-      await Promise.race([Promise.all(sessions.map((session) => session.health())), late.promise]);
+      const asked = sessions.map(async (session, index) => {
+        await session.health();
+        waiting.delete(SESSIONS[index] ?? "");
+      });
+      await Promise.race([Promise.all(asked), late.promise]);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      this.#add(this.#rig.isAlive ? "disturbed" : "died", `a well-behaved session: ${message}`);
+      this.#add(
+        this.#rig.isAlive ? "disturbed" : "died",
+        `a well-behaved session (${[...waiting].join(", ")}): ${message}`,
+      );
     } finally {
       clearTimeout(timer);
     }

@@ -44,7 +44,14 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ],
   ["GATEWAY_REFUSED", "This certificate is of another mesh: name the right state with --state, or pair again."],
   ["DEVICE_UNKNOWN", "The gateway lost or never had this device: pair this machine again."],
-  ["CERTIFICATE_EXPIRED", "If this machine's clock is right, pair it again; its name and key can stay."],
+  [
+    "CERTIFICATE_EXPIRED",
+    "If this machine's clock is right, open a pairing window on the gateway for a moment, and it renews by itself: quaymesh pair",
+  ],
+  [
+    "RENEW_TOO_LATE",
+    "Pair it again with  quaymesh node join  and a new code: it keeps its key, and stays the same device.",
+  ],
   ["PAIR_RATE_LIMITED", "Wait, then try once more with the right code."],
   ["STATE_CORRUPT", "Restore the state directory from a backup, or remove it and pair again."],
   ["STATE_VERSION", "Run the newer Quaymesh that wrote this state."],

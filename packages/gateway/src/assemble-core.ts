@@ -81,6 +81,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       clock,
       logger,
       meshId,
+      pairingAddresses: options.pairingAddresses ?? (() => []),
     };
     const endpoint = new MeshEndpoint(listener, { ...context, ...limits });
     endpoint.start();

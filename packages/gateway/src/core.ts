@@ -37,6 +37,8 @@ export interface GatewayCoreOptions {
   /** Where the mesh endpoint listens. */
   readonly address: ListenOptions["address"];
   readonly meshId: string;
+  /** Where nodes find the pairing endpoint when it is open, host:port; they are told with each welcome. Default: nowhere. */
+  readonly pairingAddresses?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
   readonly transportLimits?: Partial<ListenLimits>;
   readonly clock?: Clock;

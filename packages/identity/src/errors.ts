@@ -41,6 +41,7 @@ export type PairingCode =
   | "PAIR_TIMEOUT"
   | "PAIR_UNAVAILABLE"
   | "DEVICE_REVOKED"
+  | "DEVICE_UNKNOWN"
   | "RENEW_TOO_LATE";
 
 /** What a node finds out by itself while pairing. */

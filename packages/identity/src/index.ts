@@ -69,6 +69,7 @@ export type {
   CsrFinding,
   GatewayPairingEffect,
   GatewayPairingInput,
+  RenewalFinding,
   RequestEnd,
 } from "./pairing/gateway/port.ts";
 export { PAIRING_LIMITS } from "./pairing/limits.ts";

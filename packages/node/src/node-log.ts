@@ -1,5 +1,6 @@
 import type { NodeState } from "./link/state.ts";
 import type { NodeLogLine } from "./node-options.ts";
+import { formatAddress } from "./state/address.ts";
 
 /** Turns what happens into {@link NodeLogLine}s. */
 export class NodeLog {
@@ -18,6 +19,10 @@ export class NodeLog {
       const { code, message } = state.error;
       const details = { code, attempt: state.attempt, retryInMs: state.retryInMs };
       this.line({ level: "warn", event: "link.waiting", message, details });
+    } else if (state.kind === "renewing") {
+      const where = state.addresses.map(formatAddress).join(", ");
+      const message = `the certificate has run out: asking for another at ${where}`;
+      this.line({ level: "info", event: "link.renewing", message, details: { attempt: state.attempt } });
     } else if (state.kind === "online") {
       const details = { sessionEpoch: state.sessionEpoch, handshakeMs: Math.round(state.handshakeMs) };
       this.line({ level: "info", event: "link.online", message: `online in mesh ${state.mesh}`, details });

@@ -14,7 +14,9 @@ import { checkOptions, checkPrivate } from "./node-checks.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
 import { Outbox } from "./outbox/outbox.ts";
-import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
+import { renewLate } from "./pairing/late-renewal.ts";
+import { endpointsOf, formatAddress } from "./state/address.ts";
+import { loadIdentity, loadKeyOf, storeIdentity, type NodeIdentity } from "./state/identity-file.ts";
 import { layoutOf, type StateLayout } from "./state/layout.ts";
 import { lockState, type StateLock } from "./state/lock.ts";
 import { StatusWriter } from "./state/status.ts";
@@ -94,6 +96,11 @@ export class Node implements AsyncDisposable {
           });
         },
       },
+      renewLate: async (signal) => {
+        const { key, layout } = parts;
+        const { transport } = options;
+        this.#renewed(await renewLate({ transport, key, layout, clock, identity: this.#identity, signal }));
+      },
       serve: (session) => this.#serve(session),
     });
     this.#status = new StatusWriter(parts.layout.status);
@@ -156,7 +163,7 @@ export class Node implements AsyncDisposable {
 
   /**
    * Stay connected and serve until `signal` aborts or {@link Node.stop} is called; then stop gracefully and return.
-   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `CLOCK_SKEW`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`, `STATE_CORRUPT`;
+   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `RENEW_TOO_LATE`, `CERTIFICATE_EXPIRED` where nobody can be asked for another, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`, `STATE_CORRUPT`;
    * `NODE_ALREADY_RUNNING` when it runs, `NODE_STOPPED` when it has stopped
    */
   async run(options: RunOptions = {}): Promise<void> {
@@ -269,24 +276,36 @@ export class Node implements AsyncDisposable {
   async #serve(session: OnlineSession): Promise<void> {
     const { clock, layout, key } = this.#parts;
     const tasks = this.#serveTasks(session);
+    await this.#learnEndpoints(session);
     const renewal = keepRenewed(session, {
       layout,
       key,
       clock,
       identity: () => this.#identity,
-      onRenewed: (identity) => {
-        this.#identity = identity;
-        const details = { notAfter: identity.notAfter };
-        this.#log.line({
-          level: "info",
-          event: "certificate.renewed",
-          message: "the certificate was renewed",
-          details,
-        });
-      },
+      onRenewed: (identity) => this.#renewed(identity),
       onFailed: (cause) => this.#log.failure("certificate.not-renewed", cause),
     });
     await Promise.all([tasks, renewal, this.#publishAll(session)]);
+  }
+
+  #renewed(identity: NodeIdentity): void {
+    this.#identity = identity;
+    const details = { notAfter: identity.notAfter };
+    this.#log.line({ level: "info", event: "certificate.renewed", message: "the certificate was renewed", details });
+  }
+
+  /** Where a renewal is to be asked for should this machine sleep past its certificate. Never rejects: it is a precaution. */
+  async #learnEndpoints({ welcome, connection }: OnlineSession): Promise<void> {
+    const told = endpointsOf(welcome.pairing ?? [], connection.remoteAddress.host);
+    const known = this.#identity.pairingAddresses ?? [];
+    if (told.length === 0 || told.map(formatAddress).join() === known.map(formatAddress).join()) return;
+    try {
+      const identity = { ...this.#identity, pairingAddresses: told };
+      await storeIdentity(this.#parts.layout, identity);
+      this.#identity = identity;
+    } catch (cause) {
+      this.#log.failure("identity.not-stored", cause);
+    }
   }
 
   async #serveTasks(session: OnlineSession): Promise<void> {

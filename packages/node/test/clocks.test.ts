@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { withClocks } from "../src/link/clocks.ts";
 import { failureOfClose } from "../src/link/failure.ts";
 import { createAuthority, DEVICE_ID } from "./support/paired-state.ts";
-import { openScene } from "./support/scene.ts";
+import { openScene, untilState } from "./support/scene.ts";
 
 const YEAR = 365 * 86_400_000;
 const ADDRESS = { host: "192.0.2.10", port: 7420 };
@@ -51,7 +51,7 @@ describe("a certificate refused for its dates", () => {
     expect(withClocks(revoked, await certificate(), 0)).toBe(revoked);
   });
 
-  it("stops the node with that sentence", async () => {
+  it("has the node wait with that sentence, for a clock to be set", async () => {
     await using it = await openScene({ listens: false });
     await using _listener = await it.network.listen({
       address: ADDRESS,
@@ -59,9 +59,13 @@ describe("a certificate refused for its dates", () => {
       credentials: { keyPem: "key", chainPem: "chain" },
       trust: { kind: "judged", authorize: () => ({ kind: "refuse", reason: "expired" }) },
     });
-    await expect(it.node.run()).rejects.toMatchObject({
+    const running = it.node.run();
+    const { error } = await untilState(it.node, "waiting");
+    expect(error).toMatchObject({
       code: "CLOCK_SKEW",
       message: expect.stringMatching(/valid from .* and this clock says .* compare both machines' clocks/u),
     });
+    await it.node.stop();
+    await running;
   });
 });

@@ -38,6 +38,7 @@ function openLink(transport: Transport, own: Partial<NodeIdentity> = {}) {
       capabilities: [],
     }),
     hooks: { running: () => [], load: () => 0, onLeases: () => {}, onDraining: () => {} },
+    renewLate: () => Promise.reject(new Error("nobody to ask")),
     serve: async ({ signal }) => {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     },

@@ -54,7 +54,9 @@ describe("messages", () => {
     );
     expect([...seen].toSorted()).toEqual(Object.keys(PARSERS).toSorted());
     const methods = new Set(vectors.messages.filter(({ request }) => request === true).map(({ stream }) => stream));
-    expect([...methods].toSorted()).toEqual([...NODE_METHODS, ...GATEWAY_METHODS, ...PAIRING_METHODS].toSorted());
+    expect([...methods].toSorted()).toEqual(
+      [...new Set([...NODE_METHODS, ...GATEWAY_METHODS, ...PAIRING_METHODS])].toSorted(),
+    );
   });
 
   it("names the field that does not fit, but not what is in it", () => {

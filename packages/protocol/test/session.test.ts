@@ -357,7 +357,7 @@ describe("backoff", () => {
   it.each<[DialVerdict, object]>([
     ["revoked", { kind: "stop", reason: "revoked" }],
     ["unknown", { kind: "stop", reason: "unknown" }],
-    ["expired", { kind: "stop", reason: "expired" }],
+    ["expired", { kind: "retry", afterMs: 250 }],
     ["untrusted", { kind: "stop", reason: "untrusted" }],
     ["wrong-protocol", { kind: "stop", reason: "wrong-protocol" }],
     ["busy", { kind: "retry", afterMs: 250 }],

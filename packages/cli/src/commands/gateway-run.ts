@@ -14,6 +14,7 @@ interface Options extends CommonOptions, TransportFlags {
   readonly pairingListen?: readonly ListenSpec[];
   readonly advertise?: readonly string[];
   readonly mesh?: string;
+  readonly door?: "window" | "always";
   readonly maxConnections?: number;
   readonly sealingKey?: string;
   readonly metrics?: SocketAddress;
@@ -52,6 +53,12 @@ export function gatewayRunCommand(context: Context): Command {
         "--pairing-listen <address>",
         "pairing endpoint, the same way (default: same hosts, port 7421)",
       ).argParser(parseListen),
+    )
+    .addOption(
+      new Option(
+        "--door <when>",
+        "pairing endpoint open: while a window is, or always, so that devices that slept past their certificates come back by themselves (default: window)",
+      ).choices(["window", "always"]),
     )
     .addOption(
       new Option("--advertise <hosts>", "hosts that nodes are told to dial (default: this machine's)").argParser(list),
@@ -101,6 +108,7 @@ async function run(context: Context, options: Options): Promise<void> {
         ),
         ...(options.datagramBytes !== undefined && { childArguments: [String(options.datagramBytes)] }),
         ...(sockets.pairing && { listen: sockets.pairing }),
+        ...(options.door && { door: options.door }),
       },
       ...(options.state !== undefined && { state: options.state }),
       ...(options.mesh !== undefined && { meshName: options.mesh }),

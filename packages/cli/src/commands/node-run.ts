@@ -108,6 +108,8 @@ function stateLine(state: NodeState): string {
       return "starting";
     case "dialing":
       return `dialing ${formatAddress(state.address)}${state.attempt > 1 ? `, attempt ${state.attempt}` : ""}`;
+    case "renewing":
+      return `the certificate has run out; asking for another at ${state.addresses.map(formatAddress).join(", ")}`;
     case "online":
       return `online with mesh "${printable(state.mesh)}", session ${state.sessionEpoch}, after ${span(state.handshakeMs)}`;
     case "waiting":

@@ -237,7 +237,10 @@ async function openParts(
   const store = opening.use(
     await openSqliteStore({ ...file, logger, onBroken: broken.resolve, ...(signal && { signal }) }),
   );
-  const core = opening.use(await openCore(options, { authority, store, address, clock, logger }));
+  // Sessions come before the pairing endpoint is set up; until then there is nothing to tell of it.
+  const door: { desk?: PairingDesk } = {};
+  const pairingAddresses = () => door.desk?.addresses ?? [];
+  const core = opening.use(await openCore(options, { authority, store, address, pairingAddresses, clock, logger }));
   const addresses = advertisedAddresses(core.addresses, options.advertise).map(formatAddress);
   if (mayAnswerFromElsewhere(core.addresses)) {
     const listening = core.addresses.map(formatAddress);
@@ -248,6 +251,7 @@ async function openParts(
   }
   const common = { authority, store, core, clock, logger };
   const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses }));
+  door.desk = pairing;
   const version = options.version ?? GATEWAY_VERSION;
   const storeBroken = broken.promise;
   const { adminSocket, metrics } = options;

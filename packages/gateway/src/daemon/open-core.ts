@@ -13,6 +13,7 @@ export interface CoreParts {
   readonly authority: Authority;
   readonly store: Store;
   readonly address: ListenOptions["address"];
+  readonly pairingAddresses: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -22,7 +23,7 @@ export interface CoreParts {
  * @throws {GatewayError} `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`, `TRANSPORT_UNAVAILABLE`, `STORE_*`; {IdentityError} `CLOCK_SKEW`, `CA_INVALID` where no certificate can be issued at this time
  */
 export async function openCore(options: GatewayOptions, parts: CoreParts): Promise<GatewayCore> {
-  const { authority, store, address, clock, logger } = parts;
+  const { authority, store, address, pairingAddresses, clock, logger } = parts;
   const leaf = await authority.issueGatewayLeaf({ now: clock.now() });
   try {
     return await GatewayCore.open({
@@ -35,6 +36,7 @@ export async function openCore(options: GatewayOptions, parts: CoreParts): Promi
       issuer: authority,
       address,
       meshId: authority.meshId,
+      pairingAddresses,
       clock,
       logger,
       ...(options.limits && { limits: options.limits }),

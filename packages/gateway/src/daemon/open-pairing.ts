@@ -23,7 +23,7 @@ export interface PairingParts {
 /** Set pairing up. Its endpoint's certificate and key are its own; that key is the only one the endpoint's process ever has. */
 export async function openPairing(options: GatewayOptions, parts: PairingParts): Promise<PairingDesk> {
   const { authority, store, core, clock, logger } = parts;
-  const { childModule, childArguments = [], listen } = options.pairing;
+  const { childModule, childArguments = [], listen, door = "window" } = options.pairing;
   const addresses = listen === undefined ? besideMesh(core) : listenAddresses(listen);
   const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.pairing.limits };
   const leaf = await authority.issuePairingLeaf({ now: clock.now() });
@@ -45,6 +45,7 @@ export async function openPairing(options: GatewayOptions, parts: PairingParts):
         peers,
       }),
     ticketAddresses: (bound) => advertisedAddresses(bound, options.advertise),
+    door,
     meshAddresses: () => parts.meshAddresses,
     limits,
     clock,

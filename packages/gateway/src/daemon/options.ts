@@ -3,6 +3,7 @@ import type { InheritedSocket, ListenLimits, ListenOptions, SocketAddress, Trans
 import type { Clock } from "../clock.ts";
 import type { GatewayLimits } from "../core.ts";
 import type { Logger } from "../logger.ts";
+import type { PairingDoor } from "../pairing/desk-parts.ts";
 import type { PairingLimits } from "../pairing/limits.ts";
 
 /** UDP port of the mesh endpoint when nobody names one. */
@@ -57,6 +58,8 @@ export interface GatewayPairingOptions {
   readonly childModule: URL;
   /** Where the pairing endpoint listens while a window is open. An inherited socket is handed to its process each time. Default: port 7421 on the mesh endpoint's hosts. */
   readonly listen?: ListenOptions["address"];
+  /** When the pairing endpoint is open: while a window is (default), or always, for devices that slept past their certificates. */
+  readonly door?: PairingDoor;
   /** What the module gets in `process.argv`, after its own name. Default: nothing. */
   readonly childArguments?: readonly string[];
   readonly limits?: Partial<PairingLimits>;

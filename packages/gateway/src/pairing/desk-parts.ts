@@ -9,21 +9,29 @@ import type { PeerListener } from "./child-run.ts";
 import type { PairingEndpoint } from "./endpoint.ts";
 import type { PairingLimits } from "./limits.ts";
 
+/** When the pairing endpoint is open: while a window is, or always. Without a window it renews certificates, and pairs nobody. */
+export type PairingDoor = "window" | "always";
+
 /** The pairing endpoint, as pairing uses it. */
-export type EndpointPort = Pick<PairingEndpoint, "addresses" | "demand" | "release" | "send" | "end" | "drop"> &
+export type EndpointPort = Pick<
+  PairingEndpoint,
+  "addresses" | "expectedAddresses" | "demand" | "release" | "send" | "end" | "drop"
+> &
   AsyncDisposable;
 
 /** What pairing stands on. */
 export interface DeskParts {
   readonly authority: Pick<Authority, "meshId" | "rootDer" | "rootSpkiSha256" | "issueDeviceLeaf">;
   readonly store: Pick<Store, "pairing" | "devices">;
-  readonly devices: Pick<DeviceService, "enroll">;
+  readonly devices: Pick<DeviceService, "enroll" | "addCertificate">;
   readonly sessions: Pick<SessionService, "whenOnline">;
   /** SHA-256 of the SubjectPublicKeyInfo of the pairing endpoint's leaf. */
   readonly endpointSpkiSha256: Uint8Array;
   readonly openEndpoint: (peers: PeerListener) => EndpointPort;
   /** What tickets say of an endpoint that is bound to these. */
   readonly ticketAddresses: (bound: readonly BoundAddress[]) => readonly SocketAddress[];
+  /** `always`: the endpoint is open without a window too, for devices whose certificate has run out. */
+  readonly door: PairingDoor;
   /** Where nodes dial the mesh endpoint, host:port. */
   readonly meshAddresses: () => readonly string[];
   readonly limits: PairingLimits;

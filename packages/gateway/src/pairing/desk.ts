@@ -15,7 +15,7 @@ import type { PeerListener, RemotePeer } from "./child-run.ts";
 import { drawPin, drawTicket, eraseCode } from "./code.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { EffectRunner, type UntimedInput } from "./effects.ts";
-import { helloOf, messageOf } from "./frames.ts";
+import { messageOf, openingOf } from "./frames.ts";
 import { isPrintable } from "./printable.ts";
 import { ALL_REQUEST_STATES, finalUpdate, requestView, windowRow } from "./records.ts";
 import { restorePairing, type RestoredPairing } from "./restore.ts";
@@ -51,6 +51,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
         parts,
         rooms: this.#rooms,
         endpoint: this.#endpoint,
+        pairingAddresses: () => this.addresses,
         remoteOf: (attemptId) => this.#remoteOf(attemptId),
         feed: (input) => void this.#step(input),
         signal: this.#closing.signal,
@@ -59,12 +60,24 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     );
   }
 
-  /** Take up pairing where the store left it. @throws {GatewayError} `STORE_*` */
+  /** Take up pairing where the store left it. @throws {GatewayError} `STORE_*`; `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE` where the endpoint is to be open always */
   static async open(parts: DeskParts): Promise<PairingDesk> {
     const restored = await restorePairing(parts);
     const desk = new PairingDesk(parts, restored);
     for (const awaited of restored.awaited) desk.#activateLater(awaited);
+    try {
+      if (parts.door === "always") await desk.#endpoint.demand();
+    } catch (cause) {
+      await desk[Symbol.asyncDispose]();
+      throw cause;
+    }
     return desk;
+  }
+
+  /** Where nodes dial the pairing endpoint while it is open, host:port; empty where its port is not known before it has been open. */
+  get addresses(): readonly string[] {
+    const bound = this.#endpoint.expectedAddresses;
+    return bound.length === 0 ? [] : this.#parts.ticketAddresses(bound).map(formatAddress);
   }
 
   get isOpen(): boolean {
@@ -132,15 +145,19 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   }
 
   onPeer(peer: RemotePeer, firstFrame: Uint8Array): void {
-    const hello = helloOf(firstFrame);
-    if (hello === undefined) {
+    const opening = openingOf(firstFrame);
+    if (opening === undefined) {
       this.#endpoint.drop(peer.id);
       return;
     }
     this.#remotes.set(peer.id, peer);
     const source = sourcePrefix(peer.host);
     const seen = { source, nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#parts.endpointSpkiSha256 };
-    this.#step({ kind: "hello", attemptId: peer.id, hello, peer: seen, entropy: drawAttemptEntropy() });
+    if (opening.method === "certificate.renew") {
+      this.#step({ kind: "renew", attemptId: peer.id, csr: opening.csr, peer: seen });
+      return;
+    }
+    this.#step({ kind: "hello", attemptId: peer.id, hello: opening, peer: seen, entropy: drawAttemptEntropy() });
     const attempt = this.#state.attempts.get(peer.id);
     if (attempt?.kind === "proving" && attempt.windowId !== undefined) {
       this.#rooms.arrive(attempt.windowId, this.#remoteOf(peer.id));
@@ -243,7 +260,8 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   /** The endpoint lives while a window is open, and a moment longer for who is still being answered. */
   #keepEndpoint(): void {
-    const needed = this.isOpen || this.#opening > 0;
+    const always = this.#parts.door === "always" && !this.#closing.signal.aborted;
+    const needed = always || this.isOpen || this.#opening > 0;
     if (needed || !isPairingOpen(this.#state)) {
       this.#cancelLinger?.();
       this.#cancelLinger = undefined;

@@ -11,6 +11,7 @@ import { GatewayError } from "../errors.ts";
 import { eraseCode } from "./code.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { enrol } from "./enrolment.ts";
+import { findRenewal, isRevoked, renewLate } from "./late-renewal.ts";
 import { printable } from "./printable.ts";
 import { requestRow } from "./records.ts";
 import type { Rooms } from "./rooms.ts";
@@ -35,6 +36,8 @@ export interface EffectContext {
   readonly endpoint: EndpointPort;
   /** Where an attempt comes from, host:port. */
   readonly remoteOf: (attemptId: string) => string;
+  /** Where nodes find the pairing endpoint when it is open, host:port. */
+  readonly pairingAddresses: () => readonly string[];
   /** Give the machine what an effect has brought. */
   readonly feed: (input: UntimedInput) => void;
   readonly signal: AbortSignal;
@@ -83,6 +86,12 @@ export class EffectRunner {
         return this.#ask(effect);
       case "issue":
         return this.#issue(effect);
+      case "inspect-renewal":
+        return this.#inspectRenewal(effect);
+      case "renew":
+        return this.#renew(effect);
+      case "finish":
+        return this.#context.endpoint.end(effect.attemptId, encodeFrame(effect.message));
       case "request-ended":
         return this.#requestEnded(effect);
       case "code-ended":
@@ -178,7 +187,7 @@ export class EffectRunner {
       rooms.put({ ...view, state: "approved" });
       const now = parts.clock.now();
       const enrolled = await enrol(
-        { ...parts, store: parts.store.pairing },
+        { ...parts, store: parts.store.pairing, pairingAddresses: this.#context.pairingAddresses },
         { view, facts, deviceId, csr, spkiSha256, now },
       );
       rooms.put(enrolled.view);
@@ -196,6 +205,29 @@ export class EffectRunner {
         feed({ kind: "issue-failed", requestId });
       } finally {
         this.#issuing.delete(requestId);
+      }
+    });
+  }
+
+  #inspectRenewal({ attemptId, csr, spkiSha256 }: Effect<"inspect-renewal">): void {
+    const { parts, feed } = this.#context;
+    this.#write(async () => {
+      const finding = await findRenewal(parts, { csr, spkiSha256 });
+      feed({ kind: "renewal-inspected", attemptId, finding });
+    });
+  }
+
+  #renew({ attemptId, deviceId, csr, spkiSha256 }: Effect<"renew">): void {
+    const { parts, feed, remoteOf } = this.#context;
+    const remote = remoteOf(attemptId);
+    this.#write(async () => {
+      try {
+        const renewed = await renewLate(parts, { deviceId, csr, spkiSha256, now: parts.clock.now() });
+        parts.logger.info({ device: deviceId, remote }, "a certificate that had run out was renewed");
+        feed({ kind: "renewal-issued", attemptId, renewed });
+      } catch (cause) {
+        parts.logger.warn({ err: cause, device: deviceId, remote }, "a late renewal failed");
+        feed({ kind: "renewal-failed", attemptId, revoked: isRevoked(cause) });
       }
     });
   }

@@ -49,6 +49,14 @@ export class PairingEndpoint implements AsyncDisposable {
     return this.#addresses;
   }
 
+  /** Where it listens, or would: before the first start what it was told, but for what only a start can tell. */
+  get expectedAddresses(): readonly BoundAddress[] {
+    if (this.#addresses.length > 0) return this.#addresses;
+    return this.#options.addresses.flatMap((asked) =>
+      "fd" in asked || asked.port === 0 ? [] : [{ host: asked.host, port: asked.port, asked }],
+    );
+  }
+
   /** The process's id, while one runs. */
   get pid(): number | undefined {
     return this.#run?.pid;

@@ -14,6 +14,8 @@ export interface EnrolmentParts {
   readonly store: PairingStore;
   /** Where nodes dial the mesh endpoint, host:port. */
   readonly meshAddresses: () => readonly string[];
+  /** Where they find the pairing endpoint when it is open. */
+  readonly pairingAddresses: () => readonly string[];
 }
 
 /** An approved request. */
@@ -72,6 +74,7 @@ export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<
       deviceId,
       renewAfter: leaf.renewAfter,
       addresses: [...parts.meshAddresses()],
+      pairing: [...parts.pairingAddresses()],
     },
   };
 }

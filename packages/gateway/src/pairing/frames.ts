@@ -1,15 +1,15 @@
 import { PAIRING_METHODS, parsePairToGateway, parseRequest, ProtocolError, RemoteError } from "@quaymesh/protocol";
-import type { PairHello, PairToGateway } from "@quaymesh/protocol";
+import type { PairHello, PairToGateway, RenewRequest } from "@quaymesh/protocol";
 
 /**
  * Frames as the pairing process passed them on, read anew: the process checks them for its own sake, and is not believed.
  * `undefined` is what no sound process lets through.
  */
-export function helloOf(body: Uint8Array): PairHello | undefined {
+export function openingOf(body: Uint8Array): PairHello | RenewRequest | undefined {
   return readable(() => parseRequest(body, PAIRING_METHODS));
 }
 
-/** See {@link helloOf}; messages nobody here knows are `undefined` too, and ignored. */
+/** See {@link openingOf}; messages nobody here knows are `undefined` too, and ignored. */
 export function messageOf(body: Uint8Array): PairToGateway | undefined {
   return readable(() => parsePairToGateway(body));
 }

@@ -18,6 +18,8 @@ export interface SessionContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly meshId: string;
+  /** Of the pairing endpoint, host:port. */
+  readonly pairingAddresses: () => readonly string[];
   readonly heartbeatMs: number;
   readonly leaseMs: number;
   readonly maxBatchesInFlight: number;

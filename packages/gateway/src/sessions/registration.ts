@@ -125,7 +125,7 @@ function retireOlderCertificates(session: LiveSession): void {
 }
 
 function welcomeOf(session: LiveSession, opened: OpenedSession): Omit<Welcome, "type"> {
-  const { meshId, heartbeatMs, clock } = session.context;
+  const { meshId, heartbeatMs, clock, pairingAddresses } = session.context;
   return {
     sessionEpoch: opened.sessionEpoch,
     mesh: meshId,
@@ -134,5 +134,6 @@ function welcomeOf(session: LiveSession, opened: OpenedSession): Omit<Welcome, "
     policyVersion: POLICY_VERSION,
     limits: { maxFrameBytes: MAX_FRAME_BYTES, maxBatchEvents: MAX_BATCH_EVENTS, maxEventBytes: MAX_EVENT_BYTES },
     time: clock.now(),
+    pairing: [...pairingAddresses()],
   };
 }

@@ -35,6 +35,7 @@ export interface RoomOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly port?: number;
+  readonly door?: "window" | "always";
 }
 
 /** Where a room's endpoint listens, or last did. */
@@ -85,7 +86,11 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
     const desk = await PairingDesk.open({
       authority,
       store,
-      devices: { enroll: (input) => store.devices.enroll(input) },
+      devices: {
+        enroll: (input) => store.devices.enroll(input),
+        addCertificate: (certificate) => store.devices.addCertificate(certificate),
+      },
+      door: options.door ?? "window",
       sessions: {
         whenOnline: (deviceId, wait) =>
           new Promise((resolve, reject) => {

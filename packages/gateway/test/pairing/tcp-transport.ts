@@ -148,7 +148,7 @@ export function spkiOf(der: Uint8Array): Uint8Array {
 export function tcpTransport(spkiSha256: Uint8Array = new Uint8Array(32)): Transport {
   return {
     async listen({ address, credentials }): Promise<Listener> {
-      const server = createServer({ pauseOnConnect: false });
+      const server = createServer({ pauseOnConnect: false, allowHalfOpen: true });
       const connections = connectionsOf(server, credentials.chainPem);
       const open = new Set<Socket>();
       server.on("connection", (socket) => {

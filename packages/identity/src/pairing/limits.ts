@@ -18,6 +18,8 @@ export interface PairingLimits {
   readonly proofMs: number;
   /** From proof to the operator's decision, and again from issuing to the device's first session. */
   readonly approvalMs: number;
+  /** How long after its end a certificate is still renewed, on the pairing endpoint. */
+  readonly lateRenewalMs: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -38,6 +40,7 @@ export const PAIRING_LIMITS: PairingLimits = {
   pending: 16,
   proofMs: 20_000,
   approvalMs: 5 * MINUTE_MS,
+  lateRenewalMs: 180 * DAY_MS,
 };
 
 /** How long a node waits for an answer that no person has to give. */

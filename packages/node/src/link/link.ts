@@ -18,6 +18,7 @@ import { MESH_PROTOCOL } from "../protocols.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
 import { withClocks } from "./clocks.ts";
 import { failureOf, failureOfClose, type LinkFailure } from "./failure.ts";
+import { calledForRenewal, tryRenewal, type LateOutcome } from "./late.ts";
 import { Observable } from "./observable.ts";
 import { Session, type SessionEnd, type SessionHooks } from "./session.ts";
 import type { NodeState } from "./state.ts";
@@ -42,6 +43,8 @@ export interface LinkOptions {
   readonly keyPem: () => string;
   readonly hello: () => Hello;
   readonly hooks: Omit<SessionHooks, "onOnline">;
+  /** Get another certificate where pairing endpoints are, and have `identity` give it from then on. @throws {NodeError} */
+  readonly renewLate: (signal: AbortSignal) => Promise<void>;
   /** What goes on while a session is online. Returns when `session.signal` aborts; never rejects. */
   readonly serve: (session: OnlineSession) => Promise<void>;
 }
@@ -95,7 +98,7 @@ export class Link {
 
   /**
    * Stay connected until `signal` aborts.
-   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `CERTIFICATE_EXPIRED`, `CLOCK_SKEW`, `GATEWAY_REFUSED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`
+   * @throws {NodeError} when dialing again cannot help: `DEVICE_REVOKED`, `DEVICE_UNKNOWN`, `RENEW_TOO_LATE`, `CERTIFICATE_EXPIRED` where nobody can be asked for another, `GATEWAY_REFUSED`, `GATEWAY_UNTRUSTED`, `GATEWAY_PROTOCOL`
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
@@ -104,6 +107,7 @@ export class Link {
     const onAbort = (): void => this.#connection?.close(CLOSE_CODES.ok, "stopped");
     signal.addEventListener("abort", onAbort);
     let attempt = 0;
+    let renewed = false;
     try {
       while (!signal.aborted && !this.#isLeaving) {
         attempt += 1;
@@ -111,11 +115,23 @@ export class Link {
         const end = { ...once, failure: withClocks(once.failure, this.#options.identity(), clock.now()) };
         if (signal.aborted || this.#isLeaving) break;
         if (end.wasOnline) attempt = 1;
+        const late = calledForRenewal(end.failure) ? await this.#renewLate(end.failure, attempt, signal) : undefined;
+        if (signal.aborted || this.#isLeaving) break;
+        // Once: a gateway that refuses what it has just given will not be pressed.
+        if (late?.kind === "renewed" && !renewed) {
+          renewed = true;
+          continue;
+        }
+        renewed = false;
+        if (late?.kind === "stop") throw late.error;
+        const error = late?.kind === "wait" ? late.error : end.failure.error;
         const plan = planRedial(end.failure.verdict, attempt, clock.random(), {
-          ...(end.retryAfterMs !== undefined && { retryAfterMs: end.retryAfterMs }),
+          ...((end.retryAfterMs ?? error.retryAfterMs) !== undefined && {
+            retryAfterMs: end.retryAfterMs ?? error.retryAfterMs ?? 0,
+          }),
         });
-        if (plan.kind === "stop") throw end.failure.error;
-        this.state.set({ kind: "waiting", attempt, retryInMs: plan.afterMs, error: end.failure.error });
+        if (plan.kind === "stop") throw error;
+        this.state.set({ kind: "waiting", attempt, retryInMs: plan.afterMs, error });
         await this.#pause(plan.afterMs, signal);
       }
     } finally {
@@ -123,6 +139,17 @@ export class Link {
       over.abort();
       await waking;
     }
+  }
+
+  async #renewLate(failure: LinkFailure, attempt: number, signal: AbortSignal): Promise<LateOutcome> {
+    const identity = this.#options.identity();
+    return await tryRenewal(failure, identity, async () => {
+      this.state.set({ kind: "renewing", attempt, addresses: identity.pairingAddresses ?? [] });
+      await this.#options.renewLate(signal);
+    }).catch((cause: unknown) => {
+      if (signal.aborted) return { kind: "wait", error: failure.error };
+      throw cause;
+    });
   }
 
   /** One dial and what comes of it. */

@@ -2,12 +2,14 @@ import type { SocketAddress } from "@quaymesh/protocol";
 import type { NodeError } from "../errors.ts";
 
 /**
- * Where a node is, as it would tell a person. `idle`: opened, not run yet. `online`: the gateway's `Welcome` is in, and nothing less makes it so.
+ * Where a node is, as it would tell a person. `idle`: opened, not run yet. `renewing`: the certificate was refused for its dates, and another is asked for. `online`: the gateway's `Welcome` is in, and nothing less makes it so.
  * `waiting`: the next dial comes in `retryInMs`. `stopped`: for good, with an `error` where it was not asked to. Times are Unix milliseconds.
  */
 export type NodeState =
   | { readonly kind: "idle" }
   | { readonly kind: "dialing"; readonly address: SocketAddress; readonly attempt: number }
+  /** The certificate has run out: asking the pairing endpoint for another. */
+  | { readonly kind: "renewing"; readonly attempt: number; readonly addresses: readonly SocketAddress[] }
   | {
       readonly kind: "online";
       readonly address: SocketAddress;

@@ -24,13 +24,20 @@ export interface PairingLink {
   readonly address: SocketAddress;
 }
 
+/** Where a pairing endpoint is, and how it is told from another. */
+export interface PairingTarget {
+  readonly addresses: readonly SocketAddress[];
+  /** SHA-256 of the root's SubjectPublicKeyInfo; without one the root is trusted on first use. */
+  readonly pin: Uint8Array | undefined;
+  /** Where it is known beforehand. */
+  readonly meshId: string | undefined;
+}
+
 /** What {@link dialPairing} needs. */
 export interface DialPairingOptions {
   readonly transport: Transport;
-  readonly invitation: JoinInvitation;
+  readonly target: PairingTarget;
   readonly credentials: Credentials;
-  /** The mesh this node is paired with already, whose root then is the only one taken. */
-  readonly paired: NodeIdentity | undefined;
   readonly now: number;
   readonly onStep?: (step: JoinStep) => void;
   readonly signal?: AbortSignal;
@@ -42,10 +49,8 @@ export interface DialPairingOptions {
  * @throws {NodeError} `GATEWAY_PIN_MISMATCH`, `GATEWAY_UNTRUSTED`, `CLOCK_SKEW`, `GATEWAY_UNREACHABLE`, `GATEWAY_BUSY`, …
  */
 export async function dialPairing(options: DialPairingOptions): Promise<PairingLink> {
-  const { invitation } = options;
-  const addresses = invitation.kind === "ticket" ? invitation.ticket.addresses : [invitation.address];
   const errors: NodeError[] = [];
-  for (const address of addresses) {
+  for (const address of options.target.addresses) {
     options.onStep?.({ kind: "dialing", address });
     try {
       return await dialOne(options, address);
@@ -60,10 +65,9 @@ export async function dialPairing(options: DialPairingOptions): Promise<PairingL
 }
 
 async function dialOne(options: DialPairingOptions, address: SocketAddress): Promise<PairingLink> {
-  const { transport, invitation, credentials, now, signal } = options;
-  const pin = pinOf(options);
-  const ticket = invitation.kind === "ticket" ? invitation.ticket : undefined;
-  const meshServerName = ticket === undefined ? undefined : pairingServerName(ticket.meshId);
+  const { transport, target, credentials, now, signal } = options;
+  const { pin, meshId } = target;
+  const meshServerName = meshId === undefined ? undefined : pairingServerName(meshId);
   const judged: { verdict?: ChainVerdict; peer?: PeerIdentity } = {};
   const authorize = (peer: PeerIdentity): Verdict => {
     const verdict = judgeChain(peer.chain, {
@@ -94,9 +98,18 @@ async function dialOne(options: DialPairingOptions, address: SocketAddress): Pro
   throw new NodeError("GATEWAY_UNTRUSTED", `${formatAddress(address)} showed no certificate that was judged`);
 }
 
-/** A node that is paired takes no other root, whatever a new invitation says: as ssh does. */
-function pinOf(options: DialPairingOptions): Uint8Array | undefined {
-  const { paired, invitation } = options;
+/**
+ * What an invitation leads to.
+ * @param paired the mesh this node is paired with already: it then takes no other root, whatever the invitation says, as ssh does
+ */
+export function targetOf(invitation: JoinInvitation, paired: NodeIdentity | undefined): PairingTarget {
+  const pin = pinOf(invitation, paired);
+  if (invitation.kind === "pin") return { addresses: [invitation.address], pin, meshId: undefined };
+  const { addresses, meshId } = invitation.ticket;
+  return { addresses, pin, meshId };
+}
+
+function pinOf(invitation: JoinInvitation, paired: NodeIdentity | undefined): Uint8Array | undefined {
   const root = paired === undefined ? undefined : certificatesFromPem(paired.rootPem)[0];
   if (root !== undefined) return sha256(new X509Certificate(root).publicKey.export({ type: "spki", format: "der" }));
   return invitation.kind === "ticket" ? invitation.ticket.rootSpkiSha256 : undefined;

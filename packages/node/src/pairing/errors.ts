@@ -16,6 +16,7 @@ const CODES: ReadonlyMap<string, NodeErrorCode> = new Map(
       "PAIR_TIMEOUT",
       "PAIR_PROTOCOL",
       "DEVICE_REVOKED",
+      "DEVICE_UNKNOWN",
       "RENEW_TOO_LATE",
       "GATEWAY_PIN_MISMATCH",
       "PAKE_CONFIRM_FAILED",

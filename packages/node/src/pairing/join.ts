@@ -14,7 +14,7 @@ import { NodeError } from "../errors.ts";
 import { findIdentity, loadOrCreateKey, type NodeIdentity } from "../state/identity-file.ts";
 import { layoutOf, type StateLayout } from "../state/layout.ts";
 import { lockState } from "../state/lock.ts";
-import { dialPairing, type PairingLink } from "./dial.ts";
+import { dialPairing, targetOf, type PairingLink } from "./dial.ts";
 import type { JoinInvitation, JoinOptions, JoinResult } from "./options.ts";
 import { runPairing } from "./run-pairing.ts";
 
@@ -36,7 +36,8 @@ export async function join(options: JoinOptions): Promise<JoinResult> {
   const paired = await findIdentity(layout);
   const key = await loadOrCreateKey(layout);
   const credentials = await selfSignedCredentials(key, { now: clock.now() });
-  const link = await dialPairing({ ...options, credentials, paired, now: clock.now() });
+  const target = targetOf(invitation, paired);
+  const link = await dialPairing({ ...options, target, credentials, now: clock.now() });
   try {
     options.onStep?.({
       kind: "connected",

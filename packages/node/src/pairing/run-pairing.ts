@@ -25,7 +25,7 @@ import { abortable } from "../bell.ts";
 import type { Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
 import { failureOf } from "../link/failure.ts";
-import { parseAddress, resolveUnspecified } from "../state/address.ts";
+import { endpointsOf, parseAddress, resolveUnspecified } from "../state/address.ts";
 import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
 import type { StateLayout } from "../state/layout.ts";
 import type { PairingLink } from "./dial.ts";
@@ -201,11 +201,14 @@ class PairingShell {
         throw new NodeError("PAIR_PROTOCOL", `the gateway gave an address that is none: ${text}`);
       return resolveUnspecified(address, link.address.host);
     });
+    const told = endpointsOf(issued.pairing ?? [], link.address.host);
     return {
       deviceId: issued.deviceId,
       meshId,
       mesh: meshNameOf(root),
       addresses,
+      // The one that answered is good as long as the gateway names no other.
+      pairingAddresses: told.length > 0 ? told : [link.address],
       chainPem: certificatesToPem(issued.chain),
       rootPem: certificatesToPem([root]),
       renewAfter: issued.renewAfter,

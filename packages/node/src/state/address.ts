@@ -17,3 +17,11 @@ export function parseAddress(text: string): SocketAddress | undefined {
 export function resolveUnspecified(address: SocketAddress, reachedAt: string): SocketAddress {
   return address.host === "0.0.0.0" || address.host === "::" ? { host: reachedAt, port: address.port } : address;
 }
+
+/** The addresses in `texts`, resolved like {@link resolveUnspecified}; what is none is left out: they are places to try. */
+export function endpointsOf(texts: readonly string[], reachedAt: string): readonly SocketAddress[] {
+  return texts.flatMap((text) => {
+    const address = parseAddress(text);
+    return address === undefined ? [] : [resolveUnspecified(address, reachedAt)];
+  });
+}

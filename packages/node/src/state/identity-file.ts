@@ -24,6 +24,8 @@ export interface NodeIdentity {
   readonly mesh: string;
   /** Mesh endpoints, best first; one at least. */
   readonly addresses: readonly SocketAddress[];
+  /** Pairing endpoint, best first: where a certificate that has run out is renewed. Unknown to a node that was paired before gateways told it. */
+  readonly pairingAddresses?: readonly SocketAddress[];
   /** This device's certificate, leaf first, root not included. */
   readonly chainPem: string;
   /** The pinned root. */
@@ -57,8 +59,12 @@ export async function findIdentity(layout: StateLayout): Promise<NodeIdentity | 
 
 /** Replace what is stored, as a whole. @throws {NodeError} `STATE_UNREADABLE` */
 export async function storeIdentity(layout: StateLayout, identity: NodeIdentity): Promise<void> {
-  const { addresses, ...rest } = identity;
-  const text = JSON.stringify({ version: VERSION, ...rest, addresses: addresses.map(formatAddress) }, undefined, 2);
+  const { addresses, pairingAddresses, ...rest } = identity;
+  const endpoints = {
+    addresses: addresses.map(formatAddress),
+    ...(pairingAddresses !== undefined && { pairingAddresses: pairingAddresses.map(formatAddress) }),
+  };
+  const text = JSON.stringify({ version: VERSION, ...rest, ...endpoints }, undefined, 2);
   try {
     await writeFileAtomic(layout.identity, `${text}\n`);
   } catch (cause) {
@@ -140,17 +146,23 @@ function parseIdentity(text: string, path: string): NodeIdentity {
     if (typeof field !== "number" || !Number.isFinite(field)) throw corruptState(path, `${name} is missing`);
     return field;
   };
-  const listed = fields.get("addresses");
-  const addresses = Array.isArray(listed)
-    ? listed.map((item) => (typeof item === "string" ? parseAddress(item) : undefined))
-    : [];
-  const good = addresses.filter((address) => address !== undefined);
-  if (good.length === 0 || good.length !== addresses.length) throw corruptState(path, "addresses are missing or wrong");
+  const addressesOf = (name: string): readonly SocketAddress[] => {
+    const listed = fields.get(name);
+    const addresses = Array.isArray(listed)
+      ? listed.map((item) => (typeof item === "string" ? parseAddress(item) : undefined))
+      : [];
+    const good = addresses.filter((address) => address !== undefined);
+    if (good.length !== addresses.length) throw corruptState(path, `${name} are wrong`);
+    return good;
+  };
+  const addresses = addressesOf("addresses");
+  if (addresses.length === 0) throw corruptState(path, "addresses are missing");
   const identity: NodeIdentity = {
     deviceId: textOf("deviceId"),
     meshId: textOf("meshId"),
     mesh: textOf("mesh"),
-    addresses: good,
+    addresses,
+    ...(fields.has("pairingAddresses") && { pairingAddresses: addressesOf("pairingAddresses") }),
     chainPem: textOf("chainPem"),
     rootPem: textOf("rootPem"),
     renewAfter: timeOf("renewAfter"),

@@ -80,6 +80,8 @@ function reportOf(state: NodeState, unacknowledged: number): ReportedState {
     at: Date.now(),
     pid: process.pid,
     unacknowledged,
+    ...(state.kind === "renewing" &&
+      state.addresses[0] !== undefined && { address: formatAddress(state.addresses[0]) }),
     ...("address" in state && { address: formatAddress(state.address) }),
     ...(state.kind === "online" && { sessionEpoch: state.sessionEpoch }),
     ...(error !== undefined && { error: { code: error.code, message: error.message } }),
@@ -89,6 +91,7 @@ function reportOf(state: NodeState, unacknowledged: number): ReportedState {
 const KINDS: ReadonlySet<string> = new Set([
   "idle",
   "dialing",
+  "renewing",
   "online",
   "waiting",
   "stopping",

@@ -8,6 +8,7 @@ import {
   parseSubscriberMessage,
   parseTaskEvent,
   parseTaskFromNode,
+  type Authorize,
   type ByteStream,
   type Connection,
   type Credentials,
@@ -64,6 +65,7 @@ export interface FakeListenOptions {
   readonly address?: SocketAddress;
   readonly credentials?: Credentials;
   readonly anchorsPem?: string;
+  readonly authorize?: Authorize;
 }
 
 const LOG = "log-1";
@@ -93,6 +95,8 @@ export class FakeGateway implements AsyncDisposable {
   renew: (csr: Uint8Array) => Promise<{ chain: readonly Uint8Array[]; renewAfter: number }> = async () => {
     throw new Error("no renewals here");
   };
+  /** Pairing endpoints that a welcome tells of. */
+  pairing: string[] | undefined;
   readonly #bell = new Bell();
   readonly #connections = new Set<Connection>();
   #listener: Listener | undefined;
@@ -111,7 +115,11 @@ export class FakeGateway implements AsyncDisposable {
       address: options.address ?? MESH_ADDRESS,
       protocol: "quaymesh/1",
       credentials: options.credentials ?? { keyPem: "gateway key", chainPem: "gateway chain" },
-      trust: { kind: "anchored", anchorsPem: options.anchorsPem ?? "root" },
+      trust: {
+        kind: "anchored",
+        anchorsPem: options.anchorsPem ?? "root",
+        ...(options.authorize && { authorize: options.authorize }),
+      },
       limits: { maxConnections: options.maxConnections ?? 16 },
     });
     this.#accepting = this.#acceptAll(this.#listener);
@@ -260,6 +268,7 @@ export class FakeGateway implements AsyncDisposable {
       policyVersion: 0,
       limits: { maxFrameBytes: 524_288, maxBatchEvents: 256, maxEventBytes: 65_536 },
       time: Date.now(),
+      ...(this.pairing && { pairing: this.pairing }),
     });
     for await (const message of control.messages(parseNodeControl)) {
       if (message.type === "bye") session.bye = message.reason;

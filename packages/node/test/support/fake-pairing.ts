@@ -12,6 +12,7 @@ import {
   type GatewayPairingEffect,
   type GatewayPairingInput,
   type PairingRequest,
+  type RenewalFinding,
 } from "@quaymesh/identity";
 import {
   MessageStream,
@@ -52,6 +53,17 @@ export class FakePairing implements AsyncDisposable {
   /** Bytes of application data received. */
   streams = 0;
   done = 0;
+  /** Certificates given to devices whose own had run out. */
+  renewals = 0;
+  /** What is known of the key that asks for a late renewal. */
+  finding: (spkiSha256: Uint8Array) => RenewalFinding = (spkiSha256) => ({
+    kind: "device",
+    deviceId: DEVICE_ID,
+    spkiSha256,
+    notAfter: Date.now() - 1,
+  });
+  /** The gateway's clock, for what it issues late. */
+  now: () => number = () => Date.now();
   /** Lets a test spoil what is issued. */
   spoil: (issued: PairIssued) => PairIssued = (issued) => issued;
   #state: GatewayPairing;
@@ -119,12 +131,17 @@ export class FakePairing implements AsyncDisposable {
   async #attempt(attemptId: string, stream: MessageStream, peer: PeerIdentity): Promise<void> {
     const frame = await stream.read();
     if (frame === null) return;
-    const hello = parseRequest(frame, PAIRING_METHODS);
+    const opening = parseRequest(frame, PAIRING_METHODS);
+    const seen = { source: "192.0.2.57", nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#gatewayKey };
+    if (opening.method === "certificate.renew") {
+      this.#step({ kind: "renew", attemptId, csr: opening.csr, peer: seen });
+      return;
+    }
     this.#step({
       kind: "hello",
       attemptId,
-      hello,
-      peer: { source: "192.0.2.57", nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#gatewayKey },
+      hello: opening,
+      peer: seen,
       entropy: drawAttemptEntropy(),
     });
     for await (const message of stream.messages(parsePairToGateway)) {
@@ -159,6 +176,22 @@ export class FakePairing implements AsyncDisposable {
         const finding = { kind: "valid", spkiSha256, enrolment: { kind: "none" } } as const;
         return this.#step({ kind: "csr-inspected", attemptId: effect.attemptId, finding });
       }
+      case "inspect-renewal": {
+        const { spkiSha256 } = await parseCsr(effect.csr);
+        const { attemptId } = effect;
+        return this.#step({ kind: "renewal-inspected", attemptId, finding: this.finding(spkiSha256) });
+      }
+      case "renew": {
+        const { attemptId, deviceId, csr, spkiSha256 } = effect;
+        const now = this.now();
+        const leaf = await this.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: spkiSha256, now });
+        const renewed = { type: "renewed", chain: [...leaf.chain], renewAfter: leaf.renewAfter, time: now } as const;
+        return this.#step({ kind: "renewal-issued", attemptId, renewed });
+      }
+      case "finish":
+        await this.#streams.get(effect.attemptId)?.end(effect.message);
+        this.renewals += 1;
+        return;
       case "issue":
         return this.#issue(effect);
       case "ask":

@@ -35,7 +35,12 @@ export async function createAuthority(meshName = "harbor", now = Date.now()): Pr
 export async function pairState(
   directory: string,
   authority: Authority,
-  options: { readonly addresses?: readonly SocketAddress[]; readonly renewAfter?: number; readonly now?: number } = {},
+  options: {
+    readonly addresses?: readonly SocketAddress[];
+    readonly renewAfter?: number;
+    readonly now?: number;
+    readonly pairingAddresses?: readonly SocketAddress[];
+  } = {},
 ): Promise<KeyPair> {
   const layout = layoutOf(directory);
   const key = await KeyPair.generate();
@@ -51,6 +56,7 @@ export async function pairState(
     meshId: authority.meshId,
     mesh: "harbor",
     addresses: options.addresses ?? [MESH_ADDRESS],
+    ...(options.pairingAddresses && { pairingAddresses: options.pairingAddresses }),
     chainPem: certificatesToPem(issued.chain),
     rootPem: authority.rootPem,
     renewAfter: options.renewAfter ?? issued.renewAfter,

@@ -33,6 +33,8 @@ export const pairIssued = message("issued", {
   renewAfter: uint(),
   /** Where the mesh endpoint listens: `host:port`. */
   addresses: Type.Array(text(260), { minItems: 1, maxItems: 8 }),
+  /** Where the pairing endpoint listens while it is open, the same way. */
+  pairing: Type.Optional(Type.Array(text(260), { maxItems: 8 })),
 });
 /** Node to gateway, its last message: stored, going to the mesh endpoint. */
 export const pairDone = message("done", {});

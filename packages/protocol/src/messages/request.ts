@@ -37,8 +37,8 @@ export const NODE_METHODS = [
 /** Methods of streams that a gateway opens. */
 export const GATEWAY_METHODS = ["task.run"] as const satisfies readonly RequestMethod[];
 
-/** Methods of the pairing endpoint. */
-export const PAIRING_METHODS = ["pair"] as const satisfies readonly RequestMethod[];
+/** Methods of the pairing endpoint. `certificate.renew` is there for a device whose certificate has run out. */
+export const PAIRING_METHODS = ["pair", "certificate.renew"] as const satisfies readonly RequestMethod[];
 
 const VALIDATORS = compileAll(SCHEMAS);
 

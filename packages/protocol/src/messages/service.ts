@@ -8,6 +8,8 @@ export const renewRequest = request("certificate.renew", { csr: bytes(1, 2048) }
 export const renewed = message("renewed", {
   chain: Type.Array(bytes(1, 4096), { minItems: 1, maxItems: 4 }),
   renewAfter: uint(),
+  /** The gateway's clock, Unix milliseconds: what a device whose own is wrong compares it with. */
+  time: Type.Optional(uint()),
 });
 /** Node to gateway, the request frame. */
 export const healthRequest = request("health", {});

@@ -61,6 +61,8 @@ export const welcome = message("welcome", {
   limits: Type.Object({ maxFrameBytes: uint(), maxBatchEvents: uint(), maxEventBytes: uint() }),
   /** The gateway's clock, Unix milliseconds. */
   time: uint(),
+  /** Where the pairing endpoint listens while it is open: `host:port`. A device whose certificate has run out asks there. */
+  pairing: Type.Optional(Type.Array(text(260), { maxItems: 8 })),
 });
 /** Gateway to node: which of the reported attempts are no longer this node's. */
 export const heartbeatAck = message("heartbeat.ack", {

@@ -27,7 +27,7 @@ export function backoffMs(attempt: number, random: number, retryAfterMs = 0, lim
 }
 
 /** Why a node stops dialing: more of the same cannot succeed, someone has to act. */
-export type StopReason = Extract<DialVerdict, "revoked" | "expired" | "unknown" | "untrusted" | "wrong-protocol">;
+export type StopReason = Extract<DialVerdict, "revoked" | "unknown" | "untrusted" | "wrong-protocol">;
 
 /** What to do after a connection failed or ended. */
 export type RedialPlan =
@@ -48,7 +48,6 @@ export function planRedial(
   const limits = options?.limits ?? BACKOFF_LIMITS;
   switch (verdict) {
     case "revoked":
-    case "expired":
     case "unknown":
     case "untrusted":
     case "wrong-protocol":
@@ -57,6 +56,8 @@ export function planRedial(
       // Another process holds this identity. Dialing at once would cut it off, and it us, without end.
       return { kind: "retry", afterMs: backoffMs(attempt, random, limits.capMs, limits) };
     case "busy":
+    // A clock may be set, and another certificate asked for; who can do neither stops by itself.
+    case "expired":
     case "draining":
     case "other":
     // Also what a gateway answers that cannot judge just now (its trust index is out of touch with the store): that

@@ -33,6 +33,7 @@ export class PeerRelay {
   /** Whether the gateway has heard of this peer. */
   #reported = false;
   #stopping = false;
+  readonly #answered = Promise.withResolvers<void>();
 
   constructor(id: number, connection: Connection, report: (message: ChildReport) => void) {
     this.#id = id;
@@ -78,6 +79,7 @@ export class PeerRelay {
 
   /** All is said: let the peer hang up, else do it. */
   drop(): void {
+    this.#answered.resolve();
     this.#hangUp ??= setTimeout(() => this.#connection.close(CLOSE_CODES.ok), HANG_UP_MS);
   }
 
@@ -92,7 +94,7 @@ export class PeerRelay {
     const frames = new MessageStream(stream, { maxFrameBytes: MAX_UNAUTHENTICATED_FRAME_BYTES });
     const first = await frames.read();
     if (first === null) return;
-    parseRequest(first, PAIRING_METHODS);
+    const { method } = parseRequest(first, PAIRING_METHODS);
     helloCame();
     if (this.#stopping) return this.end(STOPPING);
     this.#reported = true;
@@ -104,6 +106,8 @@ export class PeerRelay {
         parsePairToGateway(body);
         this.#report({ kind: "frame", id: this.#id, frame: base64(body) });
       }
+      // A question ends with its one frame; who asked is there until it has been answered.
+      if (method === "certificate.renew") await Promise.race([this.#answered.promise, this.#connection.closed]);
     } finally {
       this.#report({ kind: "gone", id: this.#id });
     }

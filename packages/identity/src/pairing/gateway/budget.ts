@@ -23,13 +23,17 @@ export function restoreBudget(failedAt: readonly number[]): Budget {
 
 /** How long a newcomer from `source` has to wait, in milliseconds; 0 when it may try now. */
 export function budgetWaitMs(budget: Budget, limits: PairingLimits, source: string, now: number): number {
-  const bucket = refilled(budget.sources.get(source), limits, now);
-  const bucketWait = bucket.tokens >= 1 ? 0 : Math.ceil((1 - bucket.tokens) * limits.sourceRefillMs);
   return Math.max(
-    bucketWait,
+    sourceWaitMs(budget, limits, source, now),
     windowWait(budget.failedAt, limits.failuresPerHour, HOUR_MS, now),
     windowWait(budget.failedAt, limits.failuresPerDay, DAY_MS, now),
   );
+}
+
+/** How long `source` has to wait for its own sake, in milliseconds; 0 when it may try now. */
+export function sourceWaitMs(budget: Budget, limits: PairingLimits, source: string, now: number): number {
+  const bucket = refilled(budget.sources.get(source), limits, now);
+  return bucket.tokens >= 1 ? 0 : Math.ceil((1 - bucket.tokens) * limits.sourceRefillMs);
 }
 
 /** An attempt begins: take one of its source's tokens. */

@@ -49,7 +49,8 @@ export function countPending(turn: Turn): number {
   return [...turn.requests.values()].filter(({ status }) => status.kind === "pending").length;
 }
 
-function crowdingWaitMs(turn: Turn): number {
+/** How long a newcomer has to wait because others are being served, in milliseconds; 0 when there is room. */
+export function crowdingWaitMs(turn: Turn): number {
   const { halfOpen, pending, proofMs } = turn.config.limits;
   const open = [...turn.attempts.values()].filter(isHalfOpen).length;
   return open >= halfOpen || countPending(turn) >= pending ? proofMs : 0;

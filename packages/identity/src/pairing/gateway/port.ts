@@ -1,5 +1,5 @@
 /** What goes into the gateway's pairing machine and what it asks for. Times are Unix milliseconds. */
-import type { PairHello, PairIssued, PairProve, PairToNode } from "@quaymesh/protocol";
+import type { PairHello, PairIssued, PairProve, PairToNode, Renewed } from "@quaymesh/protocol";
 import type { PairingCode } from "../../errors.ts";
 import type { CodeSecret, PairingPeer, PairingRequest } from "./state.ts";
 
@@ -27,6 +27,19 @@ export type CsrFinding =
         | { readonly kind: "device"; readonly deviceId: string };
     };
 
+/** What the shell found out about a request for a late renewal: first whose key the connection has, then what the CSR says. */
+export type RenewalFinding =
+  | { readonly kind: "unknown" | "revoked" }
+  | { readonly kind: "invalid"; readonly detail: string }
+  | {
+      readonly kind: "device";
+      readonly deviceId: string;
+      /** The CSR's key. */
+      readonly spkiSha256: Uint8Array;
+      /** End of the device's newest certificate. */
+      readonly notAfter: number;
+    };
+
 /** What happens. Every input carries the time; deadlines that have passed are applied before it. */
 export type GatewayPairingInput = { readonly now: number } & (
   | { readonly kind: "open"; readonly windowId: string; readonly code: CodeSecret; readonly expiresAt: number }
@@ -50,6 +63,13 @@ export type GatewayPairingInput = { readonly now: number } & (
   /** The `issue` effect is committed. */
   | { readonly kind: "issued"; readonly requestId: string; readonly issued: PairIssued }
   | { readonly kind: "issue-failed"; readonly requestId: string }
+  /** A device asks for a late renewal. */
+  | { readonly kind: "renew"; readonly attemptId: string; readonly csr: Uint8Array; readonly peer: PairingPeer }
+  | { readonly kind: "renewal-inspected"; readonly attemptId: string; readonly finding: RenewalFinding }
+  /** The `renew` effect is committed. */
+  | { readonly kind: "renewal-issued"; readonly attemptId: string; readonly renewed: Renewed }
+  /** `revoked`: meanwhile, by an operator. */
+  | { readonly kind: "renewal-failed"; readonly attemptId: string; readonly revoked: boolean }
   /** The node's last message. */
   | { readonly kind: "done"; readonly attemptId: string }
   /** The stream or the connection ended. */
@@ -100,6 +120,23 @@ export type GatewayPairingEffect =
       readonly spkiSha256: Uint8Array;
       readonly windowId: string;
     }
+  /** Look up the key, then parse the CSR; answer `renewal-inspected`. */
+  | {
+      readonly kind: "inspect-renewal";
+      readonly attemptId: string;
+      readonly csr: Uint8Array;
+      readonly spkiSha256: Uint8Array;
+    }
+  /** Issue another certificate and commit it, or take one that is young enough; answer `renewal-issued` or `renewal-failed`. */
+  | {
+      readonly kind: "renew";
+      readonly attemptId: string;
+      readonly deviceId: string;
+      readonly csr: Uint8Array;
+      readonly spkiSha256: Uint8Array;
+    }
+  /** Send the last message and end the stream. */
+  | { readonly kind: "finish"; readonly attemptId: string; readonly message: Renewed }
   | { readonly kind: "request-ended"; readonly requestId: string; readonly outcome: RequestEnd }
   /** Erase the secret. */
   | { readonly kind: "code-ended"; readonly windowId: string; readonly reason: CodeEnd; readonly code: CodeSecret }

@@ -49,7 +49,16 @@ interface AttemptBase {
   readonly deadline: number;
 }
 
-/** One pairing stream. */
+/** What an attempt at a late renewal keeps. It has no window. */
+interface RenewalBase {
+  readonly attemptId: string;
+  readonly peer: PairingPeer;
+  readonly csr: Uint8Array;
+  readonly windowId: undefined;
+  readonly deadline: number;
+}
+
+/** One stream of the pairing endpoint. */
 export type Attempt =
   /** Share sent. */
   | (AttemptBase & { readonly kind: "proving" })
@@ -62,6 +71,10 @@ export type Attempt =
     })
   /** Proof right; the shell looks at the CSR. */
   | (AttemptBase & { readonly kind: "inspecting"; readonly prove: PairProve })
+  /** Asked for a renewal; the shell looks up whose key it is. */
+  | (RenewalBase & { readonly kind: "looking-up" })
+  /** Granted; the shell issues. */
+  | (RenewalBase & { readonly kind: "renewing"; readonly deviceId: string })
   /** Proof answered; what remains is the request's. */
   | { readonly kind: "waiting"; readonly attemptId: string; readonly requestId: string };
 

@@ -3,6 +3,7 @@ import { onActivated, onApprove, onDeny, onDone, onGone, onIssued, onIssueFailed
 import { onHello } from "./hello.ts";
 import type { GatewayPairingEffect, GatewayPairingInput } from "./port.ts";
 import { onCsrInspected, onPersisted, onPersistFailed, onProve } from "./prove.ts";
+import { onRenew, onRenewalFailed, onRenewalInspected, onRenewalIssued } from "./renew.ts";
 import type { GatewayPairing } from "./state.ts";
 import { Turn } from "./turn.ts";
 
@@ -59,6 +60,14 @@ function apply(turn: Turn, input: GatewayPairingInput): void {
       return onIssued(turn, input);
     case "issue-failed":
       return onIssueFailed(turn, input);
+    case "renew":
+      return onRenew(turn, input);
+    case "renewal-inspected":
+      return onRenewalInspected(turn, input);
+    case "renewal-issued":
+      return onRenewalIssued(turn, input);
+    case "renewal-failed":
+      return onRenewalFailed(turn, input);
     case "done":
       return onDone(turn, input.attemptId);
     case "gone":

@@ -129,6 +129,11 @@ export class Endpoint implements LinkHost, UdpHandler {
     if (!this.#isSending) this.outgoing.flush();
   }
 
+  /** Send what `link` has to say now. A link scheduled before is looked at in the next turn all the same. */
+  answer(link: Link): void {
+    if (!this.#closed) guarded(link, () => link.flush());
+  }
+
   /** Send what is due now, without waiting for the turn. */
   flushNow(): void {
     if (!this.#closed) this.#send();

@@ -247,6 +247,8 @@ export class QuicListener implements Listener, EndpointOwner {
     endpoint.add(link, [scid, dcid]);
     link.expireAt(now + limits.handshakeTimeoutMs);
     link.wake();
+    // Not when the turn ends: its other handshakes take a while, in which this client can get on with its own part.
+    endpoint.answer(link);
   }
 
   #outcomeOf(from: DatagramSource, origin: Origin): HandshakeOutcome {

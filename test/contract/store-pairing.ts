@@ -53,7 +53,10 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
       // The same failure twice is one.
       expect(await store.pairing.recordFailure({ attemptId: "a", windowId: "w1" })).toMatchObject({ failures: 1 });
-      expect(await store.pairing.countFailures({ hourAgo: T0 + 1, dayAgo: T0 })).toEqual({ hour: 2, day: 3 });
+      expect(await store.pairing.countFailures({ secret: "ticket", hourAgo: T0 + 1, dayAgo: T0 })).toEqual({
+        hour: 2,
+        day: 3,
+      });
     });
 
     test("an attempt that a crash kept from being judged counts as failed, and only a proof takes it off", async () => {
@@ -71,9 +74,27 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
         failures: 1,
       });
       const store = await under.reopen();
-      expect(await store.pairing.countFailures(since)).toEqual({ hour: 2, day: 2 });
+      expect(await store.pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 2, day: 2 });
       await store.pairing.recordProof("nobody's");
-      expect(await store.pairing.countFailures(since)).toEqual({ hour: 2, day: 2 });
+      expect(await store.pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 2, day: 2 });
+    });
+
+    test("guesses at PINs and at tickets are counted apart", async () => {
+      await using under = await open();
+      const { pairing } = under.store;
+      await pairing.putWindow(WINDOW);
+      await pairing.putWindow({ ...WINDOW, windowId: "w2", codeId: undefined });
+      const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
+      for (const [attemptId, windowId] of [
+        ["a", "w1"],
+        ["b", "w2"],
+        ["c", "w2"],
+      ] as const) {
+        await pairing.recordAttempt({ attemptId, windowId, prefix: "192.0.2.1", at: T0, ...since });
+      }
+      const again = (await under.reopen()).pairing;
+      expect(await again.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 1, day: 1 });
+      expect(await again.countFailures({ ...since, secret: "pin" })).toEqual({ hour: 2, day: 2 });
     });
 
     test("an attempt at no window counts as one of its source, never as failed, and is forgotten once it is judged", async () => {
@@ -82,9 +103,9 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
       const attempt = { windowId: "", prefix: "192.0.2.1", at: T0, ...since };
       expect(await pairing.recordAttempt({ ...attempt, attemptId: "a" })).toEqual({ hour: 1, day: 1, prefixHour: 1 });
-      expect(await pairing.countFailures(since)).toEqual({ hour: 0, day: 0 });
+      expect(await pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 0, day: 0 });
       expect(await pairing.recordFailure({ attemptId: "a", windowId: "" })).toBeUndefined();
-      expect(await pairing.countFailures(since)).toEqual({ hour: 0, day: 0 });
+      expect(await pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 0, day: 0 });
       expect(await pairing.recordAttempt({ ...attempt, attemptId: "b" })).toEqual({ hour: 1, day: 1, prefixHour: 1 });
     });
 

@@ -195,25 +195,37 @@ describe("budgets", () => {
     expect(knock(burnt, rightNode(), next.next().value)).toBe("PAIR_CLOSED");
   });
 
-  test("ten wrong proofs an hour over all codes and sources, then wait until the oldest is an hour old", () => {
+  test("ten wrong PINs an hour over all windows and sources, then wait until the oldest is an hour old; tickets are let in all the while", () => {
     const gateway = new GatewayRoom();
     gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
+    const [pin, guess] = [pinCode("12345678"), pinCode("00000000")];
     const from = sources();
     for (let at = 0; at < 10; at++) {
-      // Three to a code, the last ones to a PIN.
-      const target = at < 9 ? ticketCode(`target ${Math.floor(at / 3)}`) : pinCode("12345678");
-      if (at % 3 === 0) gateway.open(target, { windowId: `target ${at}` });
-      const guess = target.kind === "pin" ? pinCode("00000000") : { ...target, secret: wrong.secret };
+      // Three to a window.
+      if (at % 3 === 0) gateway.open(pin, { windowId: `pin ${at}`, ttlMs: DAY });
       expect(knock(gateway, wrongNode(guess as never), from.next().value)).toBe("PAIR_CODE_INVALID");
       gateway.now += 1000;
     }
-    const refused = rightNode();
+    const refused = rightNode(pin as never);
     expect(knock(gateway, refused, from.next().value)).toBe("PAIR_RATE_LIMITED");
     expect(gateway.failed.get(refused.attemptId)?.retryAfterMs).toBe(HOUR - 10_000);
-    gateway.now += HOUR - 10_001;
-    expect(knock(gateway, rightNode(), from.next().value)).toBe("PAIR_RATE_LIMITED");
-    gateway.now += 1;
     expect(knock(gateway, rightNode(), from.next().value)).toBeUndefined();
+    gateway.now += HOUR - 10_001;
+    expect(knock(gateway, rightNode(pin as never), from.next().value)).toBe("PAIR_RATE_LIMITED");
+    gateway.now += 1;
+    expect(knock(gateway, rightNode(pin as never), from.next().value)).toBeUndefined();
+  });
+
+  test("tickets have a budget of their own, which keeps no PIN out", () => {
+    const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 3 } });
+    const from = sources();
+    gateway.open(ticketCode("target"), { windowId: "target" });
+    gateway.open(code);
+    gateway.open(pinCode("12345678"), { windowId: "pin" });
+    const guess = { ...ticketCode("target"), secret: wrong.secret };
+    for (let at = 0; at < 3; at++) knock(gateway, wrongNode(guess), from.next().value);
+    expect(knock(gateway, rightNode(), from.next().value)).toBe("PAIR_RATE_LIMITED");
+    expect(knock(gateway, rightNode(pinCode("12345678") as never), from.next().value)).toBeUndefined();
   });
 
   test("what cannot be a guess holds up nobody else: proofs for codes that nobody opened, that another holds, and for a PIN where there is none", () => {
@@ -227,25 +239,30 @@ describe("budgets", () => {
       const aims = [ticketCode(`unknown ${at}`), claimed, pinCode("12345678") as never];
       expect(knock(gateway, wrongNode(aims[at % 3]), from.next().value)).toBe("PAIR_CODE_INVALID");
     }
-    expect(gateway.state.budget.failedAt).toEqual([]);
+    expect(gateway.state.budget.failedAt).toEqual({ pin: [], ticket: [] });
     // They are on disk all the same, as every attempt.
     expect(gateway.ofKind("persist")).toHaveLength(60);
     expect(gateway.ofKind("persist").every(({ windowId }) => windowId === undefined)).toBe(true);
     expect(knock(gateway, rightNode(), from.next().value)).toBeUndefined();
   });
 
-  test("fifty a day, and a restart gives none back", () => {
-    const failedAt = Array.from({ length: 50 }, (_, at) => NOW - DAY + 1 + at * 1000);
-    const gateway = opened({ failedAt });
-    const refused = rightNode();
+  test("fifty a day, and a restart gives none back, of either budget", () => {
+    const pin = pinCode("12345678");
+    const right = (): NodeRoom => rightNode(pin as never);
+    const fifty = Array.from({ length: 50 }, (_, at) => NOW - DAY + 1 + at * 1000);
+    const gateway = opened({ failedAt: { pin: fifty } }, pin);
+    const refused = right();
     expect(knock(gateway, refused, "a")).toBe("PAIR_RATE_LIMITED");
     expect(gateway.failed.get(refused.attemptId)?.retryAfterMs).toBe(1);
     gateway.now += 1;
-    expect(knock(gateway, rightNode(), "b")).toBeUndefined();
-    expect(
-      knock(opened({ failedAt: [NOW - HOUR + 1, ...Array.from({ length: 9 }, () => NOW - 1)] }), rightNode()),
-    ).toBe("PAIR_RATE_LIMITED");
-    expect(knock(opened({ failedAt: Array.from({ length: 9 }, () => NOW - 1) }), rightNode())).toBeUndefined();
+    expect(knock(gateway, right(), "b")).toBeUndefined();
+    const nine = Array.from({ length: 9 }, () => NOW - 1);
+    expect(knock(opened({ failedAt: { pin: [NOW - HOUR + 1, ...nine] } }, pin), right())).toBe("PAIR_RATE_LIMITED");
+    expect(knock(opened({ failedAt: { pin: nine } }, pin), right())).toBeUndefined();
+    expect(knock(opened({ failedAt: { pin: fifty } }), rightNode())).toBeUndefined();
+    const limits = { ticketFailuresPerHour: 2 };
+    expect(knock(opened({ limits, failedAt: { ticket: [NOW - 2, NOW - 1] } }), rightNode())).toBe("PAIR_RATE_LIMITED");
+    expect(knock(opened({ limits, failedAt: { ticket: [NOW - 1] } }), rightNode())).toBeUndefined();
   });
 
   test("a source has three tries that lead nowhere, gets one back in a quarter of an hour, and does not use up the others'", () => {

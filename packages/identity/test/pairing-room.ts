@@ -52,7 +52,7 @@ export class GatewayRoom {
   readonly held = new Set<GatewayPairingEffect["kind"]>();
   inspect: (csr: Uint8Array) => CsrFinding;
 
-  constructor(options: { limits?: Partial<PairingLimits>; failedAt?: number[] } = {}) {
+  constructor(options: { limits?: Partial<PairingLimits>; failedAt?: { pin?: number[]; ticket?: number[] } } = {}) {
     this.state = createGatewayPairing({ meshId: MESH_ID, root: ROOT, ...options });
     this.inspect = (csr) => ({
       kind: "valid",

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { bytesOf, GatewayRoom, issuedFor, NodeRoom, ticketCode } from "./pairing-room.ts";
 
 const HOUR = 3_600_000;
-const LIMITS = { halfOpen: 3, pending: 2, sourceBurst: 100, failuresPerHour: 6 };
+const LIMITS = { halfOpen: 3, pending: 2, sourceBurst: 100, ticketFailuresPerHour: 6 };
 const CODES = ["a", "b"].map((label) => ticketCode(label));
 const KEYS = ["first key", "second key"];
 
@@ -160,8 +160,8 @@ test("whatever comes in whatever order, a guess costs, a limit holds, a stream e
         for (const attempt of attempts.values()) {
           if (attempt.kind === "waiting") expect(requests.get(attempt.requestId)?.attemptId).toBe(attempt.attemptId);
         }
-        const lastHour = budget.failedAt.filter((at) => gateway.now - at < HOUR);
-        expect(lastHour.length).toBeLessThanOrEqual(LIMITS.failuresPerHour + LIMITS.halfOpen);
+        const lastHour = budget.failedAt.ticket.filter((at) => gateway.now - at < HOUR);
+        expect(lastHour.length).toBeLessThanOrEqual(LIMITS.ticketFailuresPerHour + LIMITS.halfOpen);
       }
       check(schedule, gateway.effects);
     }),

@@ -55,7 +55,7 @@ describe.each([
     gateway.step({ kind: "activated", deviceId: DEVICE_ID });
     expect(gateway.ofKind("request-ended")).toEqual([{ kind: "request-ended", requestId, outcome: "active" }]);
     expect(isPairingOpen(gateway.state)).toBe(false);
-    expect(gateway.state.budget.failedAt).toEqual([]);
+    expect(gateway.state.budget.failedAt).toEqual({ pin: [], ticket: [] });
     expect(gatewayPairingDeadline(gateway.state)).toBeUndefined();
   });
 

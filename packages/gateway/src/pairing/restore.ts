@@ -24,9 +24,12 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
   for (const { requestId, state } of await store.pairing.requests(["pending", "approved"])) {
     await store.pairing.moveRequest({ requestId, from: [state], to: "expired", now });
   }
-  const { hour, day } = await store.pairing.countFailures({ hourAgo: now - HOUR_MS, dayAgo: now - DAY_MS });
-  // The rows count failures, not their moments: the latest they can have been is the careful guess.
-  const failedAt = Array.from({ length: day }, (_, at) => (at < day - hour ? now - HOUR_MS : now));
+  const failed = async (secret: "pin" | "ticket"): Promise<number[]> => {
+    const { hour, day } = await store.pairing.countFailures({ secret, hourAgo: now - HOUR_MS, dayAgo: now - DAY_MS });
+    // The rows count failures, not their moments: the latest they can have been is the careful guess.
+    return Array.from({ length: day }, (_, at) => (at < day - hour ? now - HOUR_MS : now));
+  };
+  const failedAt = { pin: await failed("pin"), ticket: await failed("ticket") };
   const state = createGatewayPairing({
     meshId: authority.meshId,
     root: authority.rootDer,

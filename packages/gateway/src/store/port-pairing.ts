@@ -23,11 +23,11 @@ export interface PairingStore {
   recordFailure(input: { readonly attemptId: string; readonly windowId: string }): Promise<WindowRow | undefined>;
   /** The proof was right: the attempt counts as failed no more. One that is settled already, or that nobody recorded, changes nothing. */
   recordProof(attemptId: string): Promise<void>;
-  /** Attempts at a window since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. */
-  countFailures(input: { readonly hourAgo: number; readonly dayAgo: number }): Promise<{
-    readonly hour: number;
-    readonly day: number;
-  }>;
+  /**
+   * Attempts at windows with such a secret since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. A window that is not
+   * known counts as one with a PIN.
+   */
+  countFailures(input: CountFailures): Promise<{ readonly hour: number; readonly day: number }>;
 
   putRequest(row: PairingRequestRow): Promise<void>;
   request(requestId: string): Promise<PairingRequestRow | undefined>;
@@ -54,6 +54,13 @@ export interface RecordAttempt {
   /** IPv4 /32 or IPv6 /64 the attempt came from. */
   readonly prefix: string;
   readonly at: number;
+  readonly hourAgo: number;
+  readonly dayAgo: number;
+}
+
+/** See {@link PairingStore.countFailures}. */
+export interface CountFailures {
+  readonly secret: "pin" | "ticket";
   readonly hourAgo: number;
   readonly dayAgo: number;
 }

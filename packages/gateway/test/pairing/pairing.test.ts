@@ -109,11 +109,14 @@ describe("pairing through the endpoint's process", () => {
       "burnt",
     ]);
     await expect.poll(() => room.store.pairing.window(window.windowId)).toMatchObject({ state: "burnt", failures: 3 });
-    expect(await room.store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 3, day: 3 });
+    expect(await room.store.pairing.countFailures({ secret: "ticket", hourAgo: 0, dayAgo: 0 })).toEqual({
+      hour: 3,
+      day: 3,
+    });
   });
 
   test("wrong proofs still count after a restart", async () => {
-    await using room = await openRoom({ limits: { attempts: { failuresPerHour: 1 } } });
+    await using room = await openRoom({ limits: { attempts: { ticketFailuresPerHour: 1 } } });
     const first = await room.open();
     const { code, address } = ticketOf(shown(first));
     const wrong = { ...code, secret: new Secret(new Uint8Array(16)) };
@@ -127,13 +130,35 @@ describe("pairing through the endpoint's process", () => {
     await expect(honest.until("show-words")).rejects.toThrow("PAIR_RATE_LIMITED");
   });
 
-  test("a proof that was right counts for nothing, also after a restart", async () => {
+  test("wrong PINs use up their budget, also over a restart, and a ticket is let in all the same", async () => {
     await using room = await openRoom({ limits: { attempts: { failuresPerHour: 1 } } });
+    await room.open({ code: "pin" });
+    await using guesser = await TestNode.dial(addressOf(room), { kind: "pin", pin: new Secret("not it!!") });
+    await expect(guesser.until("show-words")).rejects.toThrow("PAIR_CODE_INVALID");
+    for (const restarted of [false, true]) {
+      if (restarted) {
+        await room.restart();
+        await room.open({ code: "pin" });
+      }
+      await using honest = await TestNode.dial(addressOf(room), { kind: "pin", pin: new Secret("00000000") });
+      await expect(honest.until("show-words")).rejects.toThrow("PAIR_RATE_LIMITED");
+      await room.open();
+      const ticket = ticketOf(shown(await room.open()));
+      await using other = await TestNode.dial(ticket.address, ticket.code);
+      await other.until("show-words");
+    }
+  });
+
+  test("a proof that was right counts for nothing, also after a restart", async () => {
+    await using room = await openRoom({ limits: { attempts: { ticketFailuresPerHour: 1 } } });
     const { code, address } = ticketOf(shown(await room.open()));
     await using node = await TestNode.dial(address, code);
     await node.until("show-words");
     await room.restart();
-    expect(await room.store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 0, day: 0 });
+    expect(await room.store.pairing.countFailures({ secret: "ticket", hourAgo: 0, dayAgo: 0 })).toEqual({
+      hour: 0,
+      day: 0,
+    });
     const again = ticketOf(shown(await room.open()));
     await using next = await TestNode.dial(again.address, again.code);
     await next.until("show-words");

@@ -56,9 +56,9 @@ test("a database of the first version is brought up to date, and what it had rec
   old.close();
   const store = await openSqliteStore({ path });
   // The first version did not say which attempts had proved themselves.
-  expect(await store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 2, day: 2 });
+  expect(await store.pairing.countFailures({ secret: "pin", hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 2, day: 2 });
   await store.pairing.recordProof("b");
-  expect(await store.pairing.countFailures({ hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 1, day: 1 });
+  expect(await store.pairing.countFailures({ secret: "pin", hourAgo: 0, dayAgo: 0 })).toEqual({ hour: 1, day: 1 });
   await store.close();
 });
 

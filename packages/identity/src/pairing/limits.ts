@@ -2,10 +2,14 @@
 export interface PairingLimits {
   /** Wrong proofs that end a code. */
   readonly failuresPerCode: number;
-  /** Wrong proofs in an hour, over all codes; those for a code that is unknown, used or another's are not counted, since they cannot be right. */
+  /** Wrong proofs of PINs in an hour, over all windows; those for a code that is unknown, used or another's are not counted, since they cannot be right. */
   readonly failuresPerHour: number;
   /** The same in a day. */
   readonly failuresPerDay: number;
+  /** Wrong proofs of tickets in an hour: a budget of their own, so that who guesses at PINs keeps no ticket out. Their secrets are not to be guessed, so this only bounds the work. */
+  readonly ticketFailuresPerHour: number;
+  /** The same in a day. */
+  readonly ticketFailuresPerDay: number;
   /** Attempts one source prefix may make in a burst that do not end in a proof. */
   readonly sourceBurst: number;
   /** How long until a source prefix gets one of them back. */
@@ -34,6 +38,8 @@ export const PAIRING_LIMITS: PairingLimits = {
   failuresPerCode: 3,
   failuresPerHour: 10,
   failuresPerDay: 50,
+  ticketFailuresPerHour: 200,
+  ticketFailuresPerDay: 1000,
   sourceBurst: 3,
   sourceRefillMs: 15 * MINUTE_MS,
   halfOpen: 8,

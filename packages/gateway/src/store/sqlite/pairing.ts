@@ -1,5 +1,5 @@
 /** Units of pairing windows, attempts and requests; see PairingStore for what each promises. */
-import type { AttemptCounts, MoveRequest, MoveWindow, RecordAttempt } from "../port-pairing.ts";
+import type { AttemptCounts, CountFailures, MoveRequest, MoveWindow, RecordAttempt } from "../port-pairing.ts";
 import type { PairingRequestRow, WindowRow } from "../rows.ts";
 import { number, optionalText, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
@@ -94,11 +94,10 @@ export function recordProof(db: Database, attemptId: string): void {
 }
 
 /** Attempts at a window that have not proved themselves, since two moments. */
-export function countFailures(
-  db: Database,
-  input: { readonly hourAgo: number; readonly dayAgo: number },
-): { readonly hour: number; readonly day: number } {
-  const count = "SELECT count(*) FROM pairing_attempts WHERE at >= ? AND proved = 0 AND window_id <> ''";
+export function countFailures(db: Database, input: CountFailures): { readonly hour: number; readonly day: number } {
+  // A window without a code id is one with a PIN, and so is one that is gone: it is the smaller budget.
+  const count = `SELECT count(*) FROM pairing_attempts a LEFT JOIN pairing_windows w USING (window_id)
+    WHERE a.at >= ? AND a.proved = 0 AND a.window_id <> '' AND w.code_id IS ${input.secret === "pin" ? "NULL" : "NOT NULL"}`;
   return { hour: db.number(count, input.hourAgo), day: db.number(count, input.dayAgo) };
 }
 

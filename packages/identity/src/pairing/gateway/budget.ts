@@ -6,10 +6,16 @@ interface Bucket {
   readonly at: number;
 }
 
+/** What a code's secret is: a PIN can be guessed, a ticket's 128 bits cannot. */
+export type SecretKind = "pin" | "ticket";
+
+/** When guesses failed, oldest first, by what was guessed at. */
+export type FailedAt = Readonly<Record<SecretKind, readonly number[]>>;
+
 /** Guesses made, over all codes and by source. */
 export interface Budget {
-  /** When guesses at a code failed, oldest first; one that is being judged counts as failed until it has proved itself. Proofs for no code are not among them. */
-  readonly failedAt: readonly number[];
+  /** One that is being judged counts as failed until it has proved itself. Proofs for no code are not among them. */
+  readonly failedAt: FailedAt;
   readonly sources: ReadonlyMap<string, Bucket>;
 }
 
@@ -17,16 +23,27 @@ export interface Budget {
 const MAX_SOURCES = 1024;
 
 /** A budget as it was before a restart; sources start anew. */
-export function restoreBudget(failedAt: readonly number[]): Budget {
-  return { failedAt: failedAt.toSorted((a, b) => a - b), sources: new Map() };
+export function restoreBudget({ pin = [], ticket = [] }: Partial<FailedAt>): Budget {
+  const sorted = (times: readonly number[]): readonly number[] => times.toSorted((a, b) => a - b);
+  return { failedAt: { pin: sorted(pin), ticket: sorted(ticket) }, sources: new Map() };
 }
 
-/** How long a newcomer from `source` has to wait, in milliseconds; 0 when it may try now. */
-export function budgetWaitMs(budget: Budget, limits: PairingLimits, source: string, now: number): number {
+/** How long a newcomer from `source` has to wait with a guess at such a secret, in milliseconds; 0 when it may try now. */
+export function budgetWaitMs(
+  budget: Budget,
+  limits: PairingLimits,
+  attempt: { readonly source: string; readonly secret: SecretKind },
+  now: number,
+): number {
+  const failedAt = budget.failedAt[attempt.secret];
+  const [perHour, perDay] =
+    attempt.secret === "pin"
+      ? [limits.failuresPerHour, limits.failuresPerDay]
+      : [limits.ticketFailuresPerHour, limits.ticketFailuresPerDay];
   return Math.max(
-    sourceWaitMs(budget, limits, source, now),
-    windowWait(budget.failedAt, limits.failuresPerHour, HOUR_MS, now),
-    windowWait(budget.failedAt, limits.failuresPerDay, DAY_MS, now),
+    sourceWaitMs(budget, limits, attempt.source, now),
+    windowWait(failedAt, perHour, HOUR_MS, now),
+    windowWait(failedAt, perDay, DAY_MS, now),
   );
 }
 
@@ -47,15 +64,17 @@ export function refundSource(budget: Budget, limits: PairingLimits, source: stri
 }
 
 /** An attempt is about to be judged: it counts as failed from here on. */
-export function chargeFailure(budget: Budget, now: number): Budget {
-  const recent = budget.failedAt.filter((at) => now - at < DAY_MS);
-  return { ...budget, failedAt: [...recent, now] };
+export function chargeFailure(budget: Budget, secret: SecretKind, now: number): Budget {
+  const recent = budget.failedAt[secret].filter((at) => now - at < DAY_MS);
+  return { ...budget, failedAt: { ...budget.failedAt, [secret]: [...recent, now] } };
 }
 
 /** That attempt was right after all. */
-export function refundFailure(budget: Budget, chargedAt: number): Budget {
-  const index = budget.failedAt.lastIndexOf(chargedAt);
-  return index < 0 ? budget : { ...budget, failedAt: budget.failedAt.toSpliced(index, 1) };
+export function refundFailure(budget: Budget, secret: SecretKind, chargedAt: number): Budget {
+  const failedAt = budget.failedAt[secret];
+  const index = failedAt.lastIndexOf(chargedAt);
+  if (index < 0) return budget;
+  return { ...budget, failedAt: { ...budget.failedAt, [secret]: failedAt.toSpliced(index, 1) } };
 }
 
 /** When the oldest of the `limit` latest failures leaves the window, relative to now. */

@@ -1,6 +1,7 @@
+import type { PairHello } from "@quaymesh/protocol";
 import { timingSafeEqualBytes, utf8 } from "../../bytes.ts";
 import { pairingKeys, pairingShare } from "../transcript.ts";
-import { budgetWaitMs, chargeSource } from "./budget.ts";
+import { budgetWaitMs, chargeSource, type SecretKind } from "./budget.ts";
 import type { GatewayPairingInput } from "./port.ts";
 import type { Attempt, Code, CodeSecret } from "./state.ts";
 import type { Turn } from "./turn.ts";
@@ -14,7 +15,8 @@ export function onHello(turn: Turn, input: HelloInput): void {
     turn.failAttempt(attemptId, "PAIR_CLOSED", "no pairing window is open");
     return;
   }
-  const waitMs = crowdingWaitMs(turn) || budgetWaitMs(turn.budget, turn.config.limits, input.peer.source, turn.now);
+  const attempt = { source: input.peer.source, secret: secretKindOf(input.hello) };
+  const waitMs = crowdingWaitMs(turn) || budgetWaitMs(turn.budget, turn.config.limits, attempt, turn.now);
   if (waitMs > 0) {
     turn.failAttempt(attemptId, "PAIR_RATE_LIMITED", "too many attempts; try again later", waitMs);
     return;
@@ -37,6 +39,11 @@ export function onHello(turn: Turn, input: HelloInput): void {
   const base = { attemptId, peer: input.peer, hello: input.hello, windowId: code?.windowId, keys, requestId, deadline };
   turn.attempts.set(attemptId, { kind: "proving", ...base });
   turn.effects.push({ kind: "send", attemptId, message: { type: "share", ...share } });
+}
+
+/** What a hello guesses at: a ticket is named, a PIN is not. */
+export function secretKindOf({ codeId }: Pick<PairHello, "codeId">): SecretKind {
+  return codeId === undefined ? "pin" : "ticket";
 }
 
 /** Whether an attempt holds one of the half-open places. */

@@ -5,7 +5,7 @@ import type { PairingCode } from "../../errors.ts";
 import { gatewayMac, nodeMac } from "../transcript.ts";
 import { pairingWords } from "../words.ts";
 import { chargeFailure, refundFailure, refundSource } from "./budget.ts";
-import { countPending } from "./hello.ts";
+import { countPending, secretKindOf } from "./hello.ts";
 import type { CsrFinding } from "./port.ts";
 import type { Attempt, Code, PairingRequest } from "./state.ts";
 import type { Turn } from "./turn.ts";
@@ -20,7 +20,7 @@ type Persisting = Extract<Attempt, { kind: "persisting" }>;
 export function onProve(turn: Turn, attemptId: string, prove: PairProve): void {
   const attempt = turn.attempts.get(attemptId);
   if (attempt?.kind !== "proving") return;
-  const charged = chargeFailure(turn.budget, turn.now);
+  const charged = chargeFailure(turn.budget, secretKindOf(attempt.hello), turn.now);
   if (attempt.windowId !== undefined) turn.budget = charged;
   const deadline = turn.now + turn.config.limits.proofMs;
   turn.attempts.set(attemptId, { ...attempt, kind: "persisting", prove, gone: false, deadline, chargedAt: turn.now });
@@ -37,7 +37,7 @@ export function onPersisted(turn: Turn, attemptId: string): void {
     judgeWrong(turn, attempt);
     return;
   }
-  turn.budget = refundFailure(turn.budget, attempt.chargedAt);
+  turn.budget = refundFailure(turn.budget, secretKindOf(attempt.hello), attempt.chargedAt);
   turn.budget = refundSource(turn.budget, turn.config.limits, attempt.peer.source, turn.now);
   turn.effects.push({ kind: "settle", attemptId, outcome: "proved" });
   if (!timingSafeEqualBytes(sha256(attempt.prove.csr), attempt.hello.csrHash)) {

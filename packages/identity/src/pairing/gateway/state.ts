@@ -5,7 +5,7 @@ import type { PairingLimits } from "../limits.ts";
 import { PAIRING_LIMITS } from "../limits.ts";
 import type { PairingKeys } from "../transcript.ts";
 import type { PairingWords } from "../words.ts";
-import type { Budget } from "./budget.ts";
+import type { Budget, FailedAt } from "./budget.ts";
 import { restoreBudget } from "./budget.ts";
 
 /** What opens a window: the secret of a ticket, or a PIN. */
@@ -128,13 +128,13 @@ export function createGatewayPairing(options: {
   readonly meshId: string;
   readonly root: Uint8Array;
   readonly limits?: Partial<PairingLimits>;
-  readonly failedAt?: readonly number[];
+  readonly failedAt?: Partial<FailedAt>;
 }): GatewayPairing {
   return {
     config: { meshId: options.meshId, root: options.root, limits: { ...PAIRING_LIMITS, ...options.limits } },
     codes: new Map(),
     attempts: new Map(),
     requests: new Map(),
-    budget: restoreBudget(options.failedAt ?? []),
+    budget: restoreBudget(options.failedAt ?? {}),
   };
 }

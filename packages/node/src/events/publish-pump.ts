@@ -131,18 +131,29 @@ export class PublishPump {
     const last = records.at(-1);
     if (first === undefined || last === undefined || first.seq !== range.first) {
       // Acknowledged while this was on its way: nothing of it is needed any more.
-      return this.#feed({ kind: "sent", first: range.first, last: range.last, now: this.#options.clock.monotonic() });
+      return this.#feedSent({
+        kind: "sent",
+        first: range.first,
+        last: range.last,
+        now: this.#options.clock.monotonic(),
+      });
     }
     const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
     await stream.send({ type: "batch", first: first.seq, events });
     const now = this.#options.clock.monotonic();
-    this.#feed({ kind: "sent", first: first.seq, last: last.seq, now });
+    this.#feedSent({ kind: "sent", first: first.seq, last: last.seq, now });
     // The frame was full before the batch was: the rest has no reason to wait.
     if (last.seq < range.last) this.#feed({ kind: "flush", now });
   }
 
   #feed(input: PublisherInput): void {
     this.#inputs.push(input);
+    this.#bell.ring();
+  }
+
+  /** Ahead of what waits: while a write waited for room, the gateway may have read and answered all of it, and no answer may come before what it answers. */
+  #feedSent(input: Extract<PublisherInput, { kind: "sent" }>): void {
+    this.#inputs.unshift(input);
     this.#bell.ring();
   }
 

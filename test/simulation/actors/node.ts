@@ -1,0 +1,234 @@
+import { encodeValue, WIRE_VERSION, type ByteStream, type Connection, type Hello } from "@quaymesh/protocol";
+import { PublishPump, outboxBehind } from "../../../packages/node/src/events/publish-pump.ts";
+import { Link, type OnlineSession } from "../../../packages/node/src/link/link.ts";
+import type { NodeState } from "../../../packages/node/src/link/state.ts";
+import { Outbox } from "../../../packages/node/src/outbox/outbox.ts";
+import { NodeError } from "@quaymesh/node";
+import { fakeCredentials } from "../../../packages/gateway/test/support/fake-trust.ts";
+import type { CrashKind, SimDisk } from "../disk.ts";
+import { GATEWAY_ADDRESS, type SimNetwork } from "../net/network.ts";
+import { Process, type Machine } from "../process.ts";
+import { standIn } from "../stand-in.ts";
+import { EPOCH_MS, type World } from "../world.ts";
+import { MESH_ID } from "./gateway.ts";
+
+/** What a node's process is made of, once it has opened its outbox. */
+export interface NodeParts {
+  readonly process: Process;
+  readonly outbox: Outbox;
+  readonly link: Link;
+  readonly signal: AbortSignal;
+}
+
+/** What a scenario adds to a node that only publishes. */
+interface NodeExtras {
+  readonly hello: () => Pick<Hello, "capabilities" | "running">;
+  readonly hooks: ConstructorParameters<typeof Link>[0]["hooks"];
+  readonly serve: (session: OnlineSession) => Promise<void>;
+}
+
+/** What {@link SimNode} takes. */
+export interface SimNodeOptions {
+  readonly world: World;
+  readonly network: SimNetwork;
+  readonly machine: Machine;
+  readonly deviceId: string;
+  readonly disk: SimDisk;
+  readonly onOpen: (parts: NodeParts) => void;
+  /** Told of whatever an honest node and an honest gateway would not come to. */
+  readonly onError: (what: string, cause: unknown) => void;
+  /** The link is over for good: the gateway told it so. */
+  readonly onEnd?: (cause: unknown) => void;
+  readonly extras?: (process: Process, outbox: Outbox, link: () => Link, flush: () => void) => NodeExtras;
+  /** How often it says a batch twice, as a sender may that has not heard whether the first arrived. A probability. */
+  readonly stutter: number;
+  /** Stand in for the outbox as the publisher sees it. */
+  readonly sabotage?: (outbox: Outbox) => Outbox;
+}
+
+const DIRECTORY = "/outbox";
+/** How long whoever watches over the process waits before it starts it again. */
+const RESTART_MS = 1000;
+const QUIET: NodeExtras = {
+  hello: () => ({ capabilities: [] }),
+  hooks: { running: () => [], load: () => 0, onLeases: () => undefined, onDraining: () => undefined },
+  serve: async () => undefined,
+};
+
+/** The machine a node runs on. Its outbox, link, session and publisher are the real ones, put together as `Node` does. */
+export class SimNode {
+  readonly options: SimNodeOptions;
+  #process: Process | undefined;
+  #parts: NodeParts | undefined;
+  #pump: PublishPump | undefined;
+
+  constructor(options: SimNodeOptions) {
+    this.options = options;
+  }
+
+  /** What runs now, once its outbox is open. */
+  get parts(): NodeParts | undefined {
+    return this.#process?.alive === true ? this.#parts : undefined;
+  }
+
+  /** Whether no process runs. */
+  get isDown(): boolean {
+    return this.#process?.alive !== true;
+  }
+
+  /** Where its link is. */
+  get state(): NodeState | undefined {
+    return this.parts?.link.state.value;
+  }
+
+  start(): void {
+    const { world, machine } = this.options;
+    this.#process?.kill();
+    const process = new Process(world, machine);
+    this.#process = process;
+    this.#parts = undefined;
+    this.#pump = undefined;
+    void this.#run(process);
+  }
+
+  crash(how: CrashKind): void {
+    this.#process?.kill();
+    this.#parts = undefined;
+    this.options.disk.crash(how);
+  }
+
+  /** Send what is recorded now. */
+  flush(): void {
+    if (this.parts !== undefined) this.#pump?.flush();
+  }
+
+  async #run(process: Process): Promise<void> {
+    const { disk, onOpen, onError, onEnd } = this.options;
+    let outbox: Outbox;
+    try {
+      outbox = await Outbox.open({
+        directory: DIRECTORY,
+        files: disk.mount(process),
+        segmentBytes: 2048,
+        maxBytes: 1_000_000,
+      });
+    } catch (cause) {
+      if (cause instanceof NodeError && cause.code === "OUTBOX_CORRUPT") onError("the outbox is damaged", cause);
+      process.after(RESTART_MS, () => this.start());
+      return;
+    }
+    const abort = new AbortController();
+    const link = this.#link(process, outbox);
+    const parts: NodeParts = { process, outbox, link, signal: abort.signal };
+    this.#parts = parts;
+    onOpen(parts);
+    try {
+      await link.run(abort.signal);
+    } catch (cause) {
+      if (onEnd === undefined) onError("the node gave up", cause);
+      else onEnd(cause);
+    }
+  }
+
+  #link(process: Process, outbox: Outbox): Link {
+    const { network, deviceId, extras: more } = this.options;
+    const clock = process.nodeClock;
+    let atHello = 0;
+    const extras =
+      more?.(
+        process,
+        outbox,
+        () => link,
+        () => this.#pump?.flush(),
+      ) ?? QUIET;
+    const { keyPem, chainPem } = fakeCredentials(deviceId);
+    const times = { renewAfter: EPOCH_MS * 2, notAfter: EPOCH_MS * 2 };
+    const identity = {
+      deviceId,
+      meshId: MESH_ID,
+      mesh: "sim",
+      addresses: [GATEWAY_ADDRESS],
+      chainPem,
+      rootPem: "root",
+      ...times,
+    };
+    const link: Link = new Link({
+      transport: network.transport(process),
+      clock,
+      identity: () => identity,
+      keyPem: () => keyPem,
+      hello: () => {
+        atHello = outbox.durable;
+        return {
+          v: WIRE_VERSION,
+          method: "session.open",
+          device: deviceId,
+          nonce: new Uint8Array(16),
+          outboxEpoch: outbox.epoch,
+          software: "sim/1",
+          platform: { os: "sim", arch: "sim" },
+          ...extras.hello(),
+        };
+      },
+      hooks: extras.hooks,
+      renewLate: () => Promise.reject(new Error("certificates do not run out here")),
+      serve: async (session) => {
+        await Promise.all([extras.serve(session), this.#publishAll(session, { process, outbox, link, atHello })]);
+      },
+    });
+    return link;
+  }
+
+  /** As `Node` does it. */
+  async #publishAll(
+    session: OnlineSession,
+    { process, outbox, link, atHello }: { process: Process; outbox: Outbox; link: Link; atHello: number },
+  ): Promise<void> {
+    const { onError, sabotage, stutter } = this.options;
+    const { ackedSeq } = session.welcome;
+    if (ackedSeq > atHello) onError("the outbox lost its end", outboxBehind(ackedSeq, atHello));
+    while (!session.signal.aborted) {
+      const pump = new PublishPump(stuttering(session, process, stutter), {
+        outbox: sabotage?.(outbox) ?? outbox,
+        clock: process.nodeClock,
+        onQuarantine: (seq) => onError("an honest node was quarantined", seq),
+      });
+      this.#pump = pump;
+      try {
+        await pump.run();
+      } catch (cause) {
+        if (cause instanceof NodeError && cause.code !== "SESSION_LOST") onError("publishing failed", cause);
+      } finally {
+        this.#pump = undefined;
+      }
+      await link.settle(session.signal).catch(() => {});
+    }
+  }
+}
+
+function stuttering(session: OnlineSession, { machine }: Process, probability: number): OnlineSession {
+  if (probability === 0) return session;
+  const { connection } = session;
+  const openStream: Connection["openStream"] = async (options) => {
+    const stream = await connection.openStream(options);
+    let frames = 0;
+    const write: ByteStream["write"] = (bytes) => {
+      frames += 1;
+      const room = stream.write(bytes);
+      // The first frame is the request.
+      return frames > 1 && machine.random.chance(probability) ? stream.write(bytes) : room;
+    };
+    return standIn(stream, { write });
+  };
+  return { ...session, connection: standIn(connection, { openStream }) };
+}
+
+/** Ids that sort as their index does. */
+export function deviceIdOf(index: number): string {
+  return `01J${String.fromCharCode(65 + index).repeat(23)}`;
+}
+
+/** An event's body, unlike any other. */
+export function bodyOf(node: number, index: number, bytes: number): Uint8Array {
+  return encodeValue(`${String(node)}/${String(index)}/${"x".repeat(bytes)}`);
+}

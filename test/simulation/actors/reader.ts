@@ -1,0 +1,114 @@
+import { subscribe } from "../../../packages/node/src/events/subscribe.ts";
+import { GatewayError, type GatewayCore } from "@quaymesh/gateway";
+import type { Process } from "../process.ts";
+import type { NodeParts } from "./node.ts";
+
+/** An event as a reader got it. */
+export interface ReadEvent {
+  readonly offset: number;
+  readonly device: string;
+  readonly seq: number;
+  readonly kind: string;
+  readonly data: Uint8Array;
+}
+
+/** What {@link SimReader} takes. */
+export interface SimReaderOptions {
+  readonly kinds?: readonly string[];
+  readonly devices?: readonly string[];
+  /** What it makes of the event and its new cursor are written in one transaction. */
+  readonly onRead: (event: ReadEvent) => void;
+  readonly onError: (what: string, cause: unknown) => void;
+  /** Save the cursor first and act on the event later: wrong. */
+  readonly cursorFirst?: boolean;
+}
+
+const LOG = "simulated-log";
+
+/** An application that reads the log and keeps its cursor with what it makes of the events. It may die at any time and goes on where its cursor is. */
+export class SimReader {
+  readonly #options: SimReaderOptions;
+  #cursor = 0;
+  #run: { readonly abort: AbortController; dead: boolean } | undefined;
+  #resume: (() => void) | undefined;
+
+  constructor(options: SimReaderOptions) {
+    this.#options = options;
+  }
+
+  /** The last offset it is done with. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  /** Read over a node's sessions, for as long as its process lives. */
+  readOn({ process, link }: NodeParts): void {
+    const filter = {
+      ...(this.#options.kinds !== undefined && { kinds: [...this.#options.kinds] }),
+      ...(this.#options.devices !== undefined && { devices: [...this.#options.devices] }),
+    };
+    this.#begin(process, async function* (after, signal) {
+      const cursor = { log: LOG, offset: after };
+      for await (const event of subscribe(link, { ...(after > 0 && { after: cursor }), filter, signal })) {
+        const { device, seq, kind, body } = event;
+        yield { offset: event.cursor.offset, device, seq, kind, data: body };
+      }
+    });
+  }
+
+  /** Read as an operator, for as long as the gateway's process lives. */
+  readAt(core: GatewayCore, process: Process): void {
+    const { kinds = [], devices = [] } = this.#options;
+    this.#begin(process, async function* (after, signal) {
+      for await (const row of core.events.subscribe({ after, logId: LOG, filter: { kinds, devices }, signal })) {
+        yield { offset: row.offset, device: row.deviceId, seq: row.seq, kind: row.kind, data: row.data };
+      }
+    });
+  }
+
+  /** The application dies; {@link SimReader.restart} starts it again. */
+  crash(): void {
+    if (this.#run === undefined) return;
+    this.#run.dead = true;
+    this.#run.abort.abort();
+    this.#run = undefined;
+  }
+
+  restart(): void {
+    if (this.#run === undefined) this.#resume?.();
+  }
+
+  #begin(
+    process: Process,
+    open: (after: number, signal: AbortSignal) => AsyncGenerator<ReadEvent, void, undefined>,
+  ): void {
+    this.crash();
+    this.#resume = () => {
+      if (!process.alive) return;
+      const run = { abort: new AbortController(), dead: false };
+      this.#run = run;
+      this.#read(process, open(this.#cursor, run.abort.signal), run).catch((cause: unknown) => {
+        if (!run.dead && process.alive && !isEnd(cause)) this.#options.onError("a reader failed", cause);
+      });
+    };
+    this.#resume();
+  }
+
+  async #read(process: Process, events: AsyncIterable<ReadEvent>, run: { dead: boolean }): Promise<void> {
+    const { onRead, cursorFirst } = this.#options;
+    for await (const event of events) {
+      if (run.dead) return;
+      if (cursorFirst === true) this.#cursor = event.offset;
+      // What it makes of the event takes a moment.
+      await process.later(process.machine.random.next() * 2, () => undefined);
+      if (run.dead) return;
+      onRead(event);
+      this.#cursor = event.offset;
+    }
+  }
+}
+
+/** The gateway stops: whoever reads comes back when it does. */
+function isEnd(cause: unknown): boolean {
+  return cause instanceof GatewayError && cause.code === "GATEWAY_DRAINING";
+}

@@ -1,0 +1,98 @@
+/** The product, broken on purpose: the simulation has to notice each of these. Nothing in the sources changes; what is between the parts does. */
+import type { OutboxCursor } from "../../packages/node/src/outbox/cursor.ts";
+import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
+import type { AppendInput, AppendResult } from "../../packages/gateway/src/store/port-events.ts";
+import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
+import type { SimDatabase } from "./database.ts";
+import type { ScenarioName } from "./plan.ts";
+import { standIn } from "./stand-in.ts";
+import type { Broken } from "./stage.ts";
+
+/** A promise that is broken. */
+export interface Control {
+  readonly scenario: ScenarioName;
+  readonly about: string;
+  readonly broken: Broken;
+  /** What the simulation may call it: the rules one of which must be seen to be broken. */
+  readonly rules: readonly string[];
+}
+
+/** Every control by name. */
+export const CONTROLS = {
+  "no-dedupe": {
+    scenario: "events",
+    about: "the gateway stores whatever comes, without a look at the watermark",
+    broken: { store: { rewrite: takeEverything } },
+    rules: ["exactly-once"],
+  },
+  "ack-before-commit": {
+    scenario: "events",
+    about: "the gateway acknowledges what it has received and not committed",
+    broken: { store: { early: answerEarly } },
+    rules: ["acknowledged-is-committed", "sequences-in-order", "comes-right"],
+  },
+  "no-fsync-on-the-node": {
+    scenario: "events",
+    about: "the node's outbox does not sync what it calls recorded",
+    broken: { nodeOmitsSync: true },
+    rules: ["recorded-is-durable", "no-surprises"],
+  },
+  "no-fsync-on-the-gateway": {
+    scenario: "events",
+    about: "the gateway's commits are not on disk when it acknowledges them",
+    broken: { gatewayOmitsSync: true },
+    rules: ["committed-is-durable"],
+  },
+  "truncate-before-ack": {
+    scenario: "events",
+    about: "the node drops from its outbox what it has sent",
+    broken: { outbox: impatient },
+    rules: ["acknowledged-is-committed"],
+  },
+  "cursor-before-delivery": {
+    scenario: "events",
+    about: "a reader saves its cursor before it has acted on the event",
+    broken: { cursorFirst: true },
+    rules: ["read-all-in-order", "read-once"],
+  },
+} as const satisfies Readonly<Record<string, Control>>;
+
+/** Dedupe removed: a batch goes in as if it were all new. */
+function takeEverything(job: Job, database: SimDatabase): Job {
+  if (job.unit !== "events.append") return job;
+  const input = job.input as AppendInput;
+  return { ...job, input: { ...input, first: database.read("events.watermark", input) + 1 } };
+}
+
+/** The answer a commit would have, given before it. */
+function answerEarly(job: Job, database: SimDatabase): Reply | undefined {
+  if (job.unit !== "events.append") return undefined;
+  const { first, events, ...outbox } = job.input as AppendInput;
+  const stored = database.read("events.watermark", outbox);
+  if (first > stored + 1) return undefined;
+  const ackedSeq = Math.max(stored, first + events.length - 1);
+  const { latest } = database.read("events.bounds", undefined);
+  const value: AppendResult = {
+    kind: "stored",
+    ackedSeq,
+    lastOffset: latest,
+    inserted: ackedSeq - stored,
+    conflicts: [],
+    tasks: [],
+  };
+  return { id: job.id, ok: true, value };
+}
+
+/** An outbox that lets go of what was read from it to be sent. */
+function impatient(outbox: Outbox): Outbox {
+  const cursor = (after: number): OutboxCursor => {
+    const reading = outbox.cursor(after);
+    const next: OutboxCursor["next"] = async (limit) => {
+      const records = await reading.next(limit);
+      outbox.acknowledge(records.at(-1)?.seq ?? 0);
+      return records;
+    };
+    return standIn(reading, { next });
+  };
+  return standIn(outbox, { cursor });
+}

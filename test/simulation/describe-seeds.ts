@@ -1,0 +1,30 @@
+/** The seeds of a scenario as tests. */
+import { describe, expect, test } from "vitest";
+import { loadExamples } from "./examples.ts";
+import { hunt } from "./hunt.ts";
+import type { ScenarioName } from "./plan.ts";
+import { runPlan } from "./run.ts";
+
+/** Seeds in one test: a failing one is then not far away, and no test takes long on a busy machine. */
+const CHUNK = 125;
+
+/** Register the kept examples of a scenario, and so many of its seeds. The number counts, not the time: what is found does not depend on the machine. */
+export function describeSeeds(scenario: ScenarioName, range: { readonly from: number; readonly seeds: number }): void {
+  describe(`${scenario} in simulation`, async () => {
+    const examples = [...(await loadExamples())].filter(([, { plan }]) => plan.scenario === scenario);
+    for (const [name, { plan, control }] of examples) {
+      if (control !== undefined) continue;
+      test(`the example ${name} comes right`, async () => {
+        expect((await runPlan(plan)).violation).toBeUndefined();
+      });
+    }
+    for (let from = range.from; from < range.from + range.seeds; from += CHUNK) {
+      test(`the seeds from ${String(from)} on come right`, { timeout: 60_000 }, async () => {
+        const { seeds, findings } = await hunt({ scenario, from, seeds: CHUNK, most: 1 });
+        // The message has the seed and the shrunk plan: put the plan into examples/ to keep it.
+        expect(findings.map(({ from, message, plan }) => ({ from, message, plan: JSON.stringify(plan) }))).toEqual([]);
+        expect(seeds).toBe(CHUNK);
+      });
+    }
+  });
+}

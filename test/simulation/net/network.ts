@@ -1,0 +1,179 @@
+import {
+  CLOSE_CODES,
+  REFUSAL_CODES,
+  TransportError,
+  type BoundAddress,
+  type CloseInfo,
+  type Connection,
+  type DialOptions,
+  type Listener,
+  type ListenerStats,
+  type ListenOptions,
+  type SocketAddress,
+  type Transport,
+} from "@quaymesh/protocol";
+import { opaquePeer } from "@quaymesh/protocol/memory";
+import { AsyncQueue } from "../../../packages/protocol/src/memory/queue.ts";
+import type { Process } from "../process.ts";
+import { SimConnection } from "./connection.ts";
+import type { Path } from "./path.ts";
+
+const HANDSHAKE_MS = 5000;
+const IDLE_MS = 30_000;
+/** Where the gateway is. */
+export const GATEWAY_ADDRESS: SocketAddress = { host: "gateway", port: 7420 };
+
+/** The gateway's one place to listen, and a path to it from every node. */
+export class SimNetwork {
+  readonly #paths = new Map<string, Path>();
+  readonly #windowBytes: number;
+  #listener: SimListener | undefined;
+
+  constructor(windowBytes: number) {
+    this.#windowBytes = windowBytes;
+  }
+
+  addPath(machine: string, path: Path): void {
+    this.#paths.set(machine, path);
+  }
+
+  /** The network as `process` uses it. */
+  transport(process: Process): Transport {
+    return {
+      listen: async (options) => {
+        this.#listener = new SimListener(options, process);
+        return this.#listener;
+      },
+      dial: (address, options) => this.#dial(address, options, process),
+    };
+  }
+
+  async #dial(remoteAddress: SocketAddress, options: DialOptions, process: Process): Promise<Connection> {
+    options.signal?.throwIfAborted();
+    const path = this.#paths.get(process.machine.name);
+    if (path === undefined) throw new TransportError("UNREACHABLE", "there is no path");
+    const answered = Promise.withResolvers<Connection>();
+    const localAddress = { host: process.machine.name, port: 1 };
+    let waits = true;
+    const common = { path, windowBytes: this.#windowBytes, idleTimeoutMs: IDLE_MS };
+    const wanted = (): boolean => waits && process.alive;
+    path.carry("to-gateway", {
+      wanted,
+      arrive: () => {
+        const listener = this.#listener;
+        if (!waits || listener === undefined || !listener.open) return;
+        path.carry("to-node", {
+          wanted,
+          arrive: () => {
+            if (!waits || !process.alive || !listener.process.alive) return;
+            waits = false;
+            const near = new SimConnection({
+              ...common,
+              process,
+              direction: "to-gateway",
+              peer: opaquePeer(listener.options.credentials),
+              remoteAddress,
+              localAddress,
+            });
+            const far = new SimConnection({
+              ...common,
+              process: listener.process,
+              direction: "to-node",
+              peer: opaquePeer(options.credentials),
+              remoteAddress: localAddress,
+              localAddress: remoteAddress,
+            });
+            near.join(far);
+            let judged = false;
+            path.carry("to-gateway", {
+              wanted: () => process.alive && !judged,
+              arrive: () => {
+                if (judged || !listener.process.alive) return;
+                judged = true;
+                listener.admit(far);
+              },
+            });
+            answered.resolve(near);
+          },
+        });
+      },
+    });
+    const late = process.after(options.handshakeTimeoutMs ?? HANDSHAKE_MS, () => {
+      waits = false;
+      answered.reject(new TransportError("HANDSHAKE_TIMEOUT", "nobody answered"));
+    });
+    const onAbort = (): void => {
+      waits = false;
+      answered.reject(options.signal?.reason);
+    };
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await answered.promise;
+    } finally {
+      late();
+      options.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+class SimListener implements Listener {
+  readonly options: ListenOptions;
+  readonly process: Process;
+  readonly addresses: readonly BoundAddress[] = [{ ...GATEWAY_ADDRESS, asked: GATEWAY_ADDRESS }];
+  readonly #incoming = new AsyncQueue<Connection>();
+  readonly #connections = new Set<SimConnection>();
+  #open = true;
+
+  constructor(options: ListenOptions, process: Process) {
+    this.options = options;
+    this.process = process;
+  }
+
+  get address(): SocketAddress {
+    return GATEWAY_ADDRESS;
+  }
+
+  /** Whether a dialer is answered. */
+  get open(): boolean {
+    return this.#open && this.process.alive;
+  }
+
+  /** The dialer has completed TLS: judge it. It believes itself connected already. */
+  admit(connection: SimConnection): void {
+    const { trust } = this.options;
+    if (!this.#open) return this.#refuse(connection, { kind: "local" });
+    const verdict = trust.authorize?.(connection.peer) ?? { kind: "accept" };
+    if (verdict.kind === "refuse") {
+      const { reason } = verdict;
+      return this.#refuse(connection, { kind: "transport", code: REFUSAL_CODES[reason], reason, byPeer: false });
+    }
+    this.#connections.add(connection);
+    void connection.closed.then(() => this.#connections.delete(connection));
+    return this.#incoming.push(connection);
+  }
+
+  stats(): ListenerStats {
+    const none = { datagramsReceived: 0, datagramsSent: 0, bytesReceived: 0, bytesSent: 0, sendErrors: 0 };
+    const connections = this.#connections.size;
+    return { connections, halfOpen: 0, accepted: 0, refused: {}, cut: {}, throttled: 0, ...none };
+  }
+
+  async close(code: number = CLOSE_CODES.ok, reason = ""): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#incoming.close();
+    for (const connection of this.#connections) connection.close(code, reason);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Connection> {
+    return this.#incoming[Symbol.asyncIterator]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #refuse(connection: SimConnection, info: CloseInfo): void {
+    connection.refuse(info);
+  }
+}

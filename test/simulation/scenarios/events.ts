@@ -1,0 +1,111 @@
+import { bodyOf } from "../actors/node.ts";
+import { deviceIdOf } from "../actors/node.ts";
+import type { Plan, ReaderPlan, Work } from "../plan.ts";
+import type { Random } from "../random.ts";
+import { Stage, type Broken } from "../stage.ts";
+import { EPOCH_MS } from "../world.ts";
+import { calmAfter, drawFaults, type FaultWeights } from "./faults.ts";
+import type { Running, Scenario } from "./scenario.ts";
+
+type Publish = Extract<Work, { kind: "publish" }>;
+
+const SPAN_MS = 12_000;
+const KINDS = ["sim.tick", "sim.tock", "other.note"] as const;
+
+const FAULTS: FaultWeights = {
+  cut: 3,
+  block: 3,
+  weather: 4,
+  "node-crash": 5,
+  "gateway-crash": 5,
+  "gateway-drain": 1,
+  disk: 3,
+  "disk-full": 1,
+  "disk-slow": 1,
+  "store-full": 2,
+  "store-slow": 2,
+  "clock-jump": 1,
+  "reader-crash": 2,
+};
+
+/** Events: outbox, publisher, ingest, log, subscriptions. */
+export const events: Scenario = {
+  name: "events",
+  about: "each event recorded is in the log once, in order, and read once",
+  plan,
+  build,
+};
+
+function plan(seed: number, random: Random): Plan {
+  const nodes = random.between(1, 3);
+  const readers = Array.from({ length: random.between(1, 3) }, () => drawReader(random, nodes));
+  const work = Array.from({ length: random.between(2, 9) }, () => drawPublish(random, nodes));
+  const faults = drawFaults(random, 6, FAULTS, { nodes, readers: readers.length, work, untilMs: SPAN_MS });
+  const windowBytes = random.pick([600, 8192, 262_144]);
+  const stutter = random.chance(0.3) ? 0.3 : 0;
+  const calmAt = calmAfter(faults, work);
+  return { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
+}
+
+function drawPublish(random: Random, nodes: number): Publish {
+  return {
+    kind: "publish",
+    at: Math.round(random.next() * SPAN_MS),
+    node: random.between(0, nodes - 1),
+    count: random.chance(0.06) ? random.between(90, 130) : random.between(1, 6),
+    bytes: random.chance(0.1) ? random.between(500, 3000) : random.between(0, 60),
+    buffered: random.chance(0.15),
+    flush: random.chance(0.3),
+  };
+}
+
+function drawReader(random: Random, nodes: number): ReaderPlan {
+  return {
+    at: random.chance(0.3) ? "operator" : random.between(0, nodes - 1),
+    ...(random.chance(0.3) && {
+      kinds: random.pick([["sim.*"], ["sim.tick"], ["other.note", "sim.tock"], ["mesh.*"]]),
+    }),
+    ...(random.chance(0.2) && { devices: [random.between(0, nodes - 1)] }),
+  };
+}
+
+function build(plan: Plan, broken: Broken): Running {
+  const stage = new Stage(plan, {}, broken);
+  publishAll(stage);
+  return {
+    stage,
+    check: () => stage.check(),
+    isDone: () => stage.isDrained,
+    describeRest: () => stage.describeRest(),
+  };
+}
+
+/** Let the nodes' applications record what the plan wants. */
+function publishAll(stage: Stage): void {
+  const counts = new Map<number, number>();
+  for (const work of stage.plan.work) {
+    if (work.kind === "publish") stage.world.after(work.at, () => publish(stage, work, counts));
+  }
+}
+
+function publish(stage: Stage, work: Publish, counts: Map<number, number>): void {
+  const node = stage.sites[work.node]?.node;
+  const outbox = node?.parts?.outbox;
+  if (node === undefined || outbox === undefined) return;
+  for (let left = work.count; left > 0; left--) {
+    const index = counts.get(work.node) ?? 0;
+    counts.set(work.node, index + 1);
+    const kind = KINDS[index % KINDS.length] ?? KINDS[0];
+    const data = bodyOf(work.node, index, work.bytes);
+    const asked = stage.recorded.asked(deviceIdOf(work.node), data, work.buffered);
+    outbox
+      .append({ kind, time: EPOCH_MS + index, data }, { durability: work.buffered ? "buffered" : "durable" })
+      .then((seq) => {
+        stage.recorded.resolved(asked, seq);
+        if (work.flush && left === 1) node.flush();
+      })
+      .catch((cause: unknown) => {
+        stage.guard(() => stage.recorded.rejected(asked, cause instanceof Error ? cause.message : String(cause)));
+      });
+  }
+}

@@ -1,0 +1,248 @@
+import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
+import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
+import { SimGateway } from "./actors/gateway.ts";
+import { deviceIdOf, SimNode, type NodeParts, type SimNodeOptions } from "./actors/node.ts";
+import { SimReader, type ReadEvent } from "./actors/reader.ts";
+import { SimDisk } from "./disk.ts";
+import { arrange, type Scene, type Site } from "./faults.ts";
+import type { LogRow } from "./model/log.ts";
+import { ModelLog, ModelReader, type View } from "./model/log.ts";
+import { Recorded } from "./model/recorded.ts";
+import { SimNetwork } from "./net/network.ts";
+import { Path } from "./net/path.ts";
+import type { Plan, ReaderPlan } from "./plan.ts";
+import type { Machine } from "./process.ts";
+import { Random } from "./random.ts";
+import type { Sabotage } from "./store.ts";
+import { Violation } from "./violation.ts";
+import { World } from "./world.ts";
+
+/** How the product is broken on purpose, for the controls. */
+export interface Broken {
+  readonly store?: Sabotage;
+  readonly outbox?: (outbox: Outbox) => Outbox;
+  readonly nodeOmitsSync?: boolean;
+  readonly gatewayOmitsSync?: boolean;
+  readonly cursorFirst?: boolean;
+}
+
+/** What a scenario adds to the common stage. */
+export interface StageHooks {
+  readonly node?: (index: number) => Partial<Pick<SimNodeOptions, "extras" | "onEnd">>;
+  readonly onCommit?: (jobs: readonly Job[], replies: readonly Reply[]) => void;
+  readonly onNodeCrash?: (site: Site, how: "kill" | "power-cut") => void;
+}
+
+const READER_LABEL = "events-reader";
+/** What a gateway says as an error and what follows from a store that refuses, as its weather is at times. */
+const REFUSALS = new Set(["STORE_FULL"]);
+
+/** A gateway, nodes, readers, what lies between them, and the model of what they have to do. */
+export class Stage {
+  readonly plan: Plan;
+  readonly world = new World();
+  readonly recorded = new Recorded();
+  readonly log = new ModelLog(this.recorded);
+  readonly gateway: SimGateway;
+  readonly sites: readonly Site[];
+  readonly readers: readonly { readonly reader: SimReader; readonly model: ModelReader }[];
+  readonly scene: Scene;
+  readonly #network: SimNetwork;
+  readonly #hooks: StageHooks;
+  readonly #broken: Broken;
+  #violation: Violation | undefined;
+  #read = 0;
+
+  constructor(plan: Plan, hooks: StageHooks, broken: Broken) {
+    this.plan = plan;
+    this.#hooks = hooks;
+    this.#broken = broken;
+    const random = new Random(plan.seed);
+    this.#network = new SimNetwork(plan.windowBytes);
+    const gatewayMachine: Machine = { name: "gateway", random: random.fork("gateway"), wallOffsetMs: 0 };
+    this.gateway = new SimGateway({
+      world: this.world,
+      network: this.#network,
+      machine: gatewayMachine,
+      onCommit: (jobs, replies) => this.guard(() => this.#onCommit(jobs, replies)),
+      onError: (what, cause) => this.onError(what, cause),
+      ...(broken.store !== undefined && { sabotage: broken.store }),
+      omitSync: broken.gatewayOmitsSync ?? false,
+    });
+    this.sites = Array.from({ length: plan.nodes }, (_, index) => this.#site(index, random));
+    this.readers = plan.readers.map((reader, index) => this.#reader(reader, index));
+    this.scene = {
+      world: this.world,
+      gateway: this.gateway,
+      gatewayMachine,
+      sites: this.sites,
+      readers: this.readers.map(({ reader }) => reader),
+      onError: (what, cause) => this.onError(what, cause),
+      onNodeCrash: (site, how) => {
+        this.recorded.crashed(site.node.options.deviceId, how);
+        hooks.onNodeCrash?.(site, how);
+      },
+    };
+    this.gateway.onStart(() => this.guard(() => this.log.checkSurvived(this.#committed())));
+  }
+
+  /** The first thing that went wrong. */
+  get violation(): Violation | undefined {
+    return this.#violation;
+  }
+
+  /** Events readers were given. */
+  get readCount(): number {
+    return this.#read;
+  }
+
+  /** Start everything, and let the plan's faults come. */
+  begin(): void {
+    this.gateway.start();
+    for (const { node } of this.sites) node.start();
+    arrange(this.plan.faults, this.scene);
+  }
+
+  /** Remember the first violation. */
+  fail(violation: Violation): void {
+    this.#violation ??= violation;
+  }
+
+  /** Run a check. */
+  guard(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.fail(error);
+    }
+  }
+
+  /** What honest programs do not come to. */
+  onError(what: string, cause: unknown): void {
+    if (cause instanceof Violation) return this.fail(cause);
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    if (REFUSALS.has(code)) return undefined;
+    const detail = cause instanceof Error ? `${code} ${cause.stack ?? cause.message}` : JSON.stringify(cause);
+    return this.fail(new Violation("no-surprises", `${what}: ${detail}`));
+  }
+
+  /** After every step. */
+  check(): void {
+    for (const { node } of this.sites) {
+      const { parts } = node;
+      if (parts === undefined) continue;
+      const { outbox } = parts;
+      const committed = this.log.watermark(node.options.deviceId, outbox.epoch);
+      if (outbox.acked > committed) {
+        const what = `${node.options.deviceId} let go of ${String(outbox.acked)}, committed is ${String(committed)}`;
+        throw new Violation("acknowledged-is-committed", what);
+      }
+    }
+  }
+
+  /** Whether everything has arrived everywhere. */
+  get isDrained(): boolean {
+    if (this.recorded.missing > 0 || this.gateway.core === undefined) return false;
+    const quiet = this.sites.every(({ node }) => {
+      const outbox = node.parts?.outbox;
+      return outbox !== undefined && outbox.acked === outbox.durable;
+    });
+    return quiet && this.readers.every(({ model }) => model.isDone);
+  }
+
+  /** What is still on its way, for people. */
+  describeRest(): string {
+    const nodes = this.sites.map(({ node, machine }) => {
+      const outbox = node.parts?.outbox;
+      return `${machine.name} ${node.state?.kind ?? "down"} ${String(outbox?.acked)}/${String(outbox?.durable)}`;
+    });
+    const readers = this.readers.map(({ model }, index) => `reader ${String(index)} at ${String(model.last)}`);
+    const rest = `${String(this.recorded.missing)} events not in the log, which ends at ${String(this.log.latest)}`;
+    return [rest, ...nodes, ...readers].join("; ");
+  }
+
+  #site(index: number, random: Random): Site {
+    const name = `node-${String(index)}`;
+    const machine: Machine = { name, random: random.fork(name), wallOffsetMs: 0 };
+    const deviceId = deviceIdOf(index);
+    const disk = new SimDisk(random.fork(`${name} disk`), { omitSync: this.#broken.nodeOmitsSync ?? false });
+    const path = new Path(this.world, random.fork(`${name} path`));
+    this.#network.addPath(name, path);
+    this.gateway.enroll(deviceId, this.#labels(index));
+    const { outbox } = this.#broken;
+    const node = new SimNode({
+      world: this.world,
+      network: this.#network,
+      machine,
+      deviceId,
+      disk,
+      stutter: this.plan.stutter,
+      onOpen: (parts) => this.#onOpen(index, deviceId, parts),
+      onError: (what, cause) => this.onError(what, cause),
+      ...(outbox !== undefined && { sabotage: outbox }),
+      ...this.#hooks.node?.(index),
+    });
+    return { machine, node, disk, path };
+  }
+
+  #labels(index: number): readonly string[] {
+    // Every second node may read what others recorded.
+    return index % 2 === 0 ? [READER_LABEL] : [];
+  }
+
+  #reader(plan: ReaderPlan, index: number): { readonly reader: SimReader; readonly model: ModelReader } {
+    const devices = plan.devices?.map(deviceIdOf);
+    const model = new ModelReader(this.log, `reader ${String(index)}`, this.#viewOf(plan));
+    const reader: SimReader = new SimReader({
+      ...(plan.kinds !== undefined && { kinds: plan.kinds }),
+      ...(devices !== undefined && { devices }),
+      cursorFirst: this.#broken.cursorFirst ?? false,
+      onRead: (event: ReadEvent) => {
+        this.#read += 1;
+        this.guard(() => model.got(event));
+      },
+      onError: (what, cause) => this.onError(what, cause),
+    });
+    const { at } = plan;
+    if (at === "operator") this.gateway.onStart((core, process) => reader.readAt(core, process));
+    return { reader, model };
+  }
+
+  #viewOf({ at, kinds = [], devices = [] }: ReaderPlan): View {
+    const asked = devices.map(deviceIdOf);
+    if (at === "operator" || this.#labels(at).includes(READER_LABEL)) return { kinds, devices: asked };
+    const own = deviceIdOf(at);
+    return { kinds, devices: asked.length === 0 || asked.includes(own) ? [own] : ["nobody"] };
+  }
+
+  #onOpen(index: number, deviceId: string, parts: NodeParts): void {
+    this.guard(() => {
+      const promised = this.recorded.lastPromised(deviceId);
+      if (parts.outbox.durable < promised) {
+        const what = `${deviceId} was promised ${String(promised)} and has ${String(parts.outbox.durable)} after its restart`;
+        throw new Violation("recorded-is-durable", what);
+      }
+    });
+    for (const [at, plan] of this.plan.readers.entries()) if (plan.at === index) this.readers[at]?.reader.readOn(parts);
+  }
+
+  #onCommit(jobs: readonly Job[], replies: readonly Reply[]): void {
+    for (let more = jobs.some(({ unit }) => unit.startsWith("events.")); more;) {
+      const page = this.gateway.database.read("events.read", {
+        after: this.log.latest,
+        limit: 10_000,
+        maxBytes: 1e9,
+        filter: {},
+      });
+      const rows: readonly LogRow[] = page.events;
+      this.log.append(rows);
+      more = rows.length > 0 && page.scannedTo < page.latest;
+    }
+    this.#hooks.onCommit?.(jobs, replies);
+  }
+
+  #committed(): number {
+    return this.gateway.database.read("events.bounds", undefined).latest;
+  }
+}

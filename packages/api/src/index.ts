@@ -6,8 +6,14 @@ export { EventSchema, EventService, SubscribeResponseSchema } from "../gen/quaym
 export type { Event, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
 export { GatewayService, GetStatusResponseSchema } from "../gen/quaymesh/v1/gateway_pb.js";
 export type { GetStatsResponse, GetStatusResponse } from "../gen/quaymesh/v1/gateway_pb.js";
-export { DeviceSchema, DeviceService, DeviceState, RevocationReceiptSchema } from "../gen/quaymesh/v1/device_pb.js";
-export type { Device, RevocationReceipt } from "../gen/quaymesh/v1/device_pb.js";
+export {
+  DeviceSchema,
+  DeviceService,
+  DeviceState,
+  RevocationReceiptSchema,
+  RotationState,
+} from "../gen/quaymesh/v1/device_pb.js";
+export type { Device, DeviceSelector, RevocationReceipt } from "../gen/quaymesh/v1/device_pb.js";
 export { PairingRequestSchema, PairingService, PairingState } from "../gen/quaymesh/v1/pairing_pb.js";
 export type { PairingRequest, WatchWindowResponse } from "../gen/quaymesh/v1/pairing_pb.js";
 export { TaskSchema, TaskService, TaskState } from "../gen/quaymesh/v1/task_pb.js";

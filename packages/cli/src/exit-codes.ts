@@ -63,6 +63,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "FILE_NOT_FOUND",
       "DEVICE_NOT_FOUND",
       "DEVICE_AMBIGUOUS",
+      "DEVICE_NOT_SELECTED",
       "TASK_NOT_FOUND",
       "TASK_AMBIGUOUS",
       "WINDOW_NOT_FOUND",

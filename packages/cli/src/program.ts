@@ -2,6 +2,7 @@ import { Command, type Option } from "commander";
 import { makeGroup } from "./command.ts";
 import { deviceListCommand } from "./commands/device-list.ts";
 import { deviceRevokeCommand } from "./commands/device-revoke.ts";
+import { deviceRotateCommand } from "./commands/device-rotate.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
@@ -38,6 +39,7 @@ export function buildProgram(context: Context): Command {
       makeGroup("device", "paired devices", [
         deviceListCommand(context),
         deviceShowCommand(context),
+        deviceRotateCommand(context),
         deviceRevokeCommand(context),
       ]),
     )

@@ -31,6 +31,7 @@ const device: DeviceInfo = {
   pairedAt: NOW - DAY,
   lastSeenAt: NOW,
   certificateNotAfter: NOW + 29.5 * DAY,
+  rotationRequestedAt: undefined,
   keyFingerprint: "ab".repeat(32),
   capabilities: ["files.digest"],
   runningTasks: 1,

@@ -1,6 +1,7 @@
 import type { Authorize, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
+import { Rotations } from "./devices/rotation.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { loggedAuthorize, summarizeRefusals } from "./observe/refusal-log.ts";
@@ -23,6 +24,7 @@ export interface CoreParts {
   readonly log: LogHub;
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
+  readonly rotations: Rotations;
   readonly registry: SessionRegistry;
   readonly listener: Listener;
   readonly endpoint: MeshEndpoint;
@@ -71,7 +73,9 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       refused: () => listener.stats().refused,
       cut: () => listener.stats().cut,
     });
+    const rotations = new Rotations();
     const context = {
+      rotations,
       store,
       trust,
       issuer: options.issuer,

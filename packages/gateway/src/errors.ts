@@ -54,6 +54,10 @@ export const GATEWAY_ERRORS = {
   // Devices: the caller's.
   DEVICE_NOT_FOUND: { connect: "not_found", hint: "List the devices with: quaymesh device list" },
   DEVICE_AMBIGUOUS: { connect: "failed_precondition", hint: "Give more of the device id." },
+  DEVICE_NOT_SELECTED: {
+    connect: "failed_precondition",
+    hint: "It changed meanwhile and was left alone: look at it with: quaymesh device show",
+  },
   DEVICE_REVOKED: { connect: "failed_precondition", hint: "The device is revoked: pair it again to use it." },
   DEVICE_KEY_KNOWN: {
     connect: "already_exists",

@@ -8,7 +8,7 @@ import { checkKind, encodeBody } from "./events/body.ts";
 import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
 import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
-import { keepRenewed } from "./link/renewal.ts";
+import { keepRenewed, RenewalDemand } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
 import { checkOptions, checkPrivate } from "./node-checks.ts";
 import { NodeLog } from "./node-log.ts";
@@ -56,6 +56,8 @@ export class Node implements AsyncDisposable {
   #identity: NodeIdentity;
   #pump: PublishPump | undefined;
   #durableAtHello = 0;
+  /** Of the session that is online. */
+  #demand = new RenewalDemand();
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -87,6 +89,7 @@ export class Node implements AsyncDisposable {
         running: () => this.#runner.running,
         load: () => (loadavg()[0] ?? 0) / availableParallelism(),
         onLeases: (leases) => this.#runner.onLeases(leases),
+        onRenew: () => this.#demand.make(),
         onDraining: (retryAfterMs) => {
           this.#log.line({
             level: "info",
@@ -275,6 +278,8 @@ export class Node implements AsyncDisposable {
   /** What goes on while a session is online. Never rejects. */
   async #serve(session: OnlineSession): Promise<void> {
     const { clock, layout, key } = this.#parts;
+    const demand = new RenewalDemand();
+    this.#demand = demand;
     const tasks = this.#serveTasks(session);
     await this.#learnEndpoints(session);
     const renewal = keepRenewed(session, {
@@ -282,7 +287,11 @@ export class Node implements AsyncDisposable {
       key,
       clock,
       identity: () => this.#identity,
-      onRenewed: (identity) => this.#renewed(identity),
+      demand,
+      onRenewed: (identity, demanded) => {
+        this.#renewed(identity);
+        if (demanded) this.#link.redial("new certificate");
+      },
       onFailed: (cause) => this.#log.failure("certificate.not-renewed", cause),
     });
     await Promise.all([tasks, renewal, this.#publishAll(session)]);

@@ -37,7 +37,7 @@ function openLink(transport: Transport, own: Partial<NodeIdentity> = {}) {
       platform: { os: "linux", arch: "x64" },
       capabilities: [],
     }),
-    hooks: { running: () => [], load: () => 0, onLeases: () => {}, onDraining: () => {} },
+    hooks: { running: () => [], load: () => 0, onLeases: () => {}, onDraining: () => {}, onRenew: () => {} },
     renewLate: () => Promise.reject(new Error("nobody to ask")),
     serve: async ({ signal }) => {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));

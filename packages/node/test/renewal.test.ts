@@ -76,3 +76,36 @@ describe("a certificate past half of its life", () => {
     await running;
   });
 });
+
+describe("a renewal that the gateway asks for", () => {
+  it("is made at once, and a new session begins with it", async () => {
+    await using it = await scene(1e15);
+    it.gateway.renew = (csr) =>
+      it.authority.issueDeviceLeaf({
+        csr,
+        deviceId: DEVICE_ID,
+        expectedSpkiSha256: it.key.spkiSha256,
+        now: Date.now(),
+      });
+    const running = it.node.run();
+    await it.gateway.until(() => it.gateway.sessions.length === 1);
+    const before = it.node.identity.chainPem;
+    await it.gateway.session.control.send({ type: "renew" });
+    expect(await it.logged).toMatchObject({ event: "certificate.renewed" });
+    await it.gateway.until(() => it.gateway.sessions.length === 2);
+    expect(it.node.identity.chainPem).not.toBe(before);
+    await it.node.stop();
+    await running;
+  });
+
+  it("that is refused leaves the session and the certificate as they are", async () => {
+    await using it = await scene(1e15);
+    const running = it.node.run();
+    await it.gateway.until(() => it.gateway.sessions.length === 1);
+    await it.gateway.session.control.send({ type: "renew" });
+    expect(await it.logged).toMatchObject({ level: "error", event: "certificate.not-renewed" });
+    expect(it.gateway.sessions).toHaveLength(1);
+    await it.node.stop();
+    await running;
+  });
+});

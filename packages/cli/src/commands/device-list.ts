@@ -76,6 +76,7 @@ export function stateText(device: DeviceInfo): string {
 /** How long the certificate is good for. */
 export function certificateText(device: DeviceInfo, now: number): string {
   if (device.state === "revoked" || device.certificateNotAfter === undefined) return "-";
+  if (device.rotationRequestedAt !== undefined) return "renews when it connects";
   const left = device.certificateNotAfter - now;
   return left > 0 ? span(left) : "expired; renews when it returns";
 }

@@ -57,6 +57,9 @@ function rows(device: DeviceInfo, now: number): readonly (readonly [string, stri
     ["tasks", `${device.runningTasks} of ${device.taskSlots} running`],
     ["events", `${count(device.lastSeq)} in this outbox`],
     ["certificate", certificateText(device, now)],
+    ...(device.rotationRequestedAt === undefined
+      ? []
+      : ([["rotation", `asked for ${ago(device.rotationRequestedAt, now)} ago, pending`]] as const)),
     ["key", shortFingerprint(device.keyFingerprint)],
     ...end,
   ];

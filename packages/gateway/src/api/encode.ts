@@ -62,7 +62,8 @@ function timeMessage(ms: number | undefined): Timestamp | undefined {
 
 /** @see DeviceView */
 export function deviceMessage(device: DeviceView): MessageInitShape<typeof DeviceSchema> {
-  const { pairedAt, lastSeenAt, certificateNotAfter, revocation, sessionEpoch, lastSeq, ...same } = device;
+  const { pairedAt, lastSeenAt, certificateNotAfter, rotationRequestedAt, ...rest } = device;
+  const { revocation, sessionEpoch, lastSeq, ...same } = rest;
   return {
     ...same,
     labels: [...device.labels],
@@ -71,6 +72,7 @@ export function deviceMessage(device: DeviceView): MessageInitShape<typeof Devic
     pairedAt: timestamp(pairedAt),
     lastSeenAt: timeMessage(lastSeenAt),
     certificateNotAfter: timeMessage(certificateNotAfter),
+    rotationRequestedAt: timeMessage(rotationRequestedAt),
     sessionEpoch: BigInt(sessionEpoch),
     lastSeq: BigInt(lastSeq),
     revocation: revocation === undefined ? undefined : receiptMessage(revocation),

@@ -23,7 +23,13 @@ const VIEWER = [
   Permission.EVENT_READ,
 ];
 const OPERATOR = [...VIEWER, Permission.TASK_SUBMIT];
-const ADMIN = [...OPERATOR, Permission.PAIRING_APPROVE, Permission.DEVICE_REVOKE, Permission.GATEWAY_ADMIN];
+const ADMIN = [
+  ...OPERATOR,
+  Permission.PAIRING_APPROVE,
+  Permission.DEVICE_ROTATE,
+  Permission.DEVICE_REVOKE,
+  Permission.GATEWAY_ADMIN,
+];
 
 const GRANTS: Readonly<Record<Role, ReadonlySet<Permission>>> = {
   viewer: new Set(VIEWER),

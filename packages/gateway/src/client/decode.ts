@@ -62,7 +62,8 @@ const PAIRING_STATES: ReadonlyMap<PairingState, PairingStateName> = new Map([
   [PairingState.ATTEMPT_FAILED, "attempt-failed"],
 ]);
 
-function named<K, V>(names: ReadonlyMap<K, V>, value: K, what: string): V {
+/** The word for an enum value. @throws {ClientError} `RESPONSE_INVALID` for one this client does not know */
+export function named<K, V>(names: ReadonlyMap<K, V>, value: K, what: string): V {
   const name = names.get(value);
   if (name !== undefined) return name;
   throw new ClientError("RESPONSE_INVALID", `the gateway sent a ${what} this client does not know (${String(value)})`, {
@@ -128,6 +129,7 @@ export function deviceInfo(device: Device): DeviceInfo {
     pairedAt: timeOf(device.pairedAt),
     lastSeenAt: timeOf(device.lastSeenAt),
     certificateNotAfter: timeOf(device.certificateNotAfter),
+    rotationRequestedAt: timeOf(device.rotationRequestedAt),
     keyFingerprint: device.keyFingerprint,
     capabilities: device.capabilities,
     runningTasks: device.runningTasks,

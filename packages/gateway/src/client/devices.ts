@@ -1,8 +1,9 @@
 import { createClient, type Client } from "@connectrpc/connect";
-import { DeviceService } from "@quaymesh/api";
-import { deviceInfo, receipt, required } from "./decode.ts";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { DeviceService, RotationState } from "@quaymesh/api";
+import { deviceInfo, named, receipt, required } from "./decode.ts";
 import type { CallOptions } from "./task-handle.ts";
-import type { DeviceInfo, Receipt, RevocationPreview } from "./types.ts";
+import type { BulkReceipt, DeviceInfo, DeviceSelector, Receipt, RevocationPreview, RotationResult } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** Paired devices. `device` is an id, a unique prefix of one, or a unique name. */
@@ -53,4 +54,48 @@ export class Devices {
       return receipt(required(answer.receipt, "receipt"));
     }, options?.signal);
   }
+
+  /** What {@link Devices.revokeMany} would cut, device by device; changes nothing. @throws {ClientError} `REQUEST_INVALID` */
+  previewRevocations(selector: DeviceSelector, options?: CallOptions): Promise<readonly RevocationPreview[]> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.previewRevocations({ selector: selectorMessage(selector) }, options);
+      return answer.devices.map(({ device, sessions, runningTasks, queuedTasks }) => ({
+        device: deviceInfo(required(device, "device")),
+        sessions,
+        runningTasks,
+        queuedTasks,
+      }));
+    }, options?.signal);
+  }
+
+  /**
+   * Cut off every device the selector names now; each is looked at again as it is revoked. A repeat goes on where one failed.
+   * @throws {ClientError} `REQUEST_INVALID`, `STORE_*`
+   */
+  revokeMany(selector: DeviceSelector, options?: CallOptions & { readonly reason?: string }): Promise<BulkReceipt> {
+    return this.#wire.call(async () => {
+      const request = { selector: selectorMessage(selector), reason: options?.reason ?? "" };
+      const { receipts, spared } = await this.#client.revokeDevices(request, options);
+      return { receipts: receipts.map(receipt), spared };
+    }, options?.signal);
+  }
+
+  /** Have the device take another certificate now; waits for it 15 s at most. @throws {ClientError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED` */
+  rotate(device: string, options?: CallOptions): Promise<RotationResult> {
+    return this.#wire.call(async () => {
+      const { state } = await this.#client.rotateDevice({ device }, options);
+      return { state: named(ROTATIONS, state, "rotation state") };
+    }, options?.signal);
+  }
+}
+
+const ROTATIONS: ReadonlyMap<RotationState, RotationResult["state"]> = new Map([
+  [RotationState.ROTATED, "rotated"],
+  [RotationState.PENDING_OFFLINE, "pending-offline"],
+  [RotationState.PENDING_SILENT, "pending-silent"],
+]);
+
+function selectorMessage(selector: DeviceSelector) {
+  if ("label" in selector) return { by: { case: "label" as const, value: selector.label } };
+  return { by: { case: "issuedBefore" as const, value: timestampFromMs(selector.issuedBefore) } };
 }

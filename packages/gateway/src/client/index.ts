@@ -12,7 +12,9 @@ export { TaskHandle } from "./task-handle.ts";
 export type { CallOptions } from "./task-handle.ts";
 export type { SubmitOptions, TaskPlace, Tasks } from "./tasks.ts";
 export type {
+  BulkReceipt,
   DeviceInfo,
+  DeviceSelector,
   DeviceStateName,
   EventRecord,
   GatewayStats,
@@ -22,6 +24,7 @@ export type {
   PairingWindow,
   Receipt,
   RevocationPreview,
+  RotationResult,
   TaskInfo,
   TaskLog,
   TaskStateName,

@@ -119,6 +119,8 @@ export interface DeviceInfo {
   readonly pairedAt: number | undefined;
   readonly lastSeenAt: number | undefined;
   readonly certificateNotAfter: number | undefined;
+  /** Another certificate was asked for then, and the device has not used one since. */
+  readonly rotationRequestedAt: number | undefined;
   /** Lower-case hex SHA-256 of the device key's SubjectPublicKeyInfo. */
   readonly keyFingerprint: string;
   readonly capabilities: readonly string[];
@@ -136,6 +138,21 @@ export interface RevocationPreview {
   readonly sessions: number;
   readonly runningTasks: number;
   readonly queuedTasks: number;
+}
+
+/** Devices that are not revoked: those with a label, or those whose newest certificate was issued before a moment, Unix milliseconds. */
+export type DeviceSelector = { readonly label: string } | { readonly issuedBefore: number };
+
+/** What a revocation of many did. */
+export interface BulkReceipt {
+  readonly receipts: readonly Receipt[];
+  /** Ids of devices that were selected and no longer were when their turn came: left alone. */
+  readonly spared: readonly string[];
+}
+
+/** What came of having a device take another certificate. Pending: it is asked when it connects. */
+export interface RotationResult {
+  readonly state: "rotated" | "pending-offline" | "pending-silent";
 }
 
 /** Where a pairing is. */

@@ -6,10 +6,12 @@ import type { DeviceRow } from "../store/rows.ts";
 import type { Dispatcher } from "../tasks/dispatcher.ts";
 import type { GatewayTrust } from "../trust.ts";
 import { revokeDevice, type RevocationContext } from "./revocation.ts";
-import type { DeviceService, DeviceView } from "./service.ts";
+import { revokeSelected } from "./bulk-revocation.ts";
+import { rotateDevice, type RotationContext } from "./rotation.ts";
+import type { DeviceService, DeviceView, RevocationPreview } from "./service.ts";
 
 /** What {@link createDeviceService} takes. */
-export interface DeviceServiceOptions extends RevocationContext {
+export interface DeviceServiceOptions extends RevocationContext, RotationContext {
   readonly store: Store;
   readonly trust: GatewayTrust;
   readonly registry: SessionRegistry;
@@ -18,7 +20,7 @@ export interface DeviceServiceOptions extends RevocationContext {
 
 /** Paired devices, for operators and for pairing. */
 export function createDeviceService(options: DeviceServiceOptions): DeviceService {
-  const { store, trust, registry } = options;
+  const { store, trust } = options;
   const find = async (device: string) => await findDevice(store, device);
   return {
     async list() {
@@ -27,18 +29,26 @@ export function createDeviceService(options: DeviceServiceOptions): DeviceServic
     },
     get: async (device) => await viewOf(options, await find(device)),
     resolve: async (device) => (await find(device)).deviceId,
-    async previewRevocation(device) {
-      const row = await find(device);
-      const impact = await store.devices.revocationImpact(row.deviceId);
-      return { device: await viewOf(options, row), sessions: registry.of(row.deviceId).length, ...impact };
-    },
+    previewRevocation: async (device) => await previewOf(options, await find(device)),
     revoke: async (device, { reason = "" } = {}) => await revokeDevice((await find(device)).deviceId, reason, options),
+    async previewSelected(selector) {
+      const rows = await store.devices.select(selector);
+      return await Promise.all(rows.map((row) => previewOf(options, row)));
+    },
+    revokeSelected: async (selector, { reason = "" } = {}) => await revokeSelected(selector, reason, options),
+    rotate: async (device) => await rotateDevice((await find(device)).deviceId, options),
     enroll: async (input) => await enroll(store, trust, input),
     async addCertificate(certificate) {
       await store.devices.addCertificate(certificate);
       trust.enrol(certificate.deviceId, trusted(certificate));
     },
   };
+}
+
+async function previewOf(options: DeviceServiceOptions, row: DeviceRow): Promise<RevocationPreview> {
+  const { store, registry } = options;
+  const impact = await store.devices.revocationImpact(row.deviceId);
+  return { device: await viewOf(options, row), sessions: registry.of(row.deviceId).length, ...impact };
 }
 
 /** Committed first, trusted then: a crash between the two costs a retry, the other way round it would admit a device nobody knows. */
@@ -94,6 +104,7 @@ async function viewOf({ store, registry, dispatcher }: DeviceServiceOptions, row
     sessionEpoch: row.sessionEpoch,
     remoteAddress: view?.remoteAddress ?? row.remoteAddress,
     lastSeq: row.lastSeq,
+    rotationRequestedAt: row.revoked ? undefined : row.rotationRequestedAt,
     revocation: row.revoked ? await store.devices.receipt(deviceId) : undefined,
   };
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { SessionRegistry } from "../sessions/registry.ts";
 import type { Store } from "../store/port.ts";
+import type { DeviceSelector } from "../store/port-devices.ts";
 import type { ReceiptRow } from "../store/rows.ts";
 import { newId } from "../tasks/ids.ts";
 import type { GatewayTrust } from "../trust.ts";
@@ -25,14 +26,28 @@ export interface RevocationContext {
 
 /**
  * Commit, then distrust, then close: from the commit on nothing of the device is stored, from the next line on no handshake of it succeeds, and when this resolves no
- * session of it is left. @returns the receipt; a repeat returns the same one
+ * session of it is left.
+ * @param only revoke only where the device is among these in that transaction
+ * @returns the receipt; a repeat returns the same one
+ * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_NOT_SELECTED`, `STORE_*`
  */
-export async function revokeDevice(deviceId: string, reason: string, context: RevocationContext): Promise<ReceiptRow> {
+export async function revokeDevice(
+  deviceId: string,
+  reason: string,
+  context: RevocationContext,
+  only?: DeviceSelector,
+): Promise<ReceiptRow> {
   const { store, trust, registry, clock, logger } = context;
   const started = clock.monotonicMs();
   const now = clock.now();
   const kept = reason.slice(0, MAX_REASON_CHARACTERS).toWellFormed();
-  const { receipt, repeated } = await store.devices.revoke({ deviceId, receiptId: newId(now), reason: kept, now });
+  const { receipt, repeated } = await store.devices.revoke({
+    deviceId,
+    receiptId: newId(now),
+    reason: kept,
+    now,
+    ...(only !== undefined && { only }),
+  });
   const epoch = receipt.revocationEpoch;
   // No await between these two: a connection is either found here, or looks itself up after the index has changed.
   if (!repeated) trust.revoke(deviceId, epoch);

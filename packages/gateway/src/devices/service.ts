@@ -1,5 +1,7 @@
-import type { EnrollInput, EnrollResult } from "../store/port-devices.ts";
+import type { DeviceSelector, EnrollInput, EnrollResult } from "../store/port-devices.ts";
 import type { ReceiptRow } from "../store/rows.ts";
+import type { BulkRevocation } from "./bulk-revocation.ts";
+import type { RotationResult } from "./rotation.ts";
 
 /** A device as an operator sees it: its row, and what is known of it live. Times in Unix milliseconds. */
 export interface DeviceView {
@@ -24,10 +26,12 @@ export interface DeviceView {
   readonly remoteAddress: string;
   readonly lastSeq: number;
   readonly revocation: ReceiptRow | undefined;
+  /** Another certificate was asked for then, and the device has not used one since. */
+  readonly rotationRequestedAt: number | undefined;
 }
 
 /** What a revocation would cut. */
-interface RevocationPreview {
+export interface RevocationPreview {
   readonly device: DeviceView;
   readonly sessions: number;
   readonly runningTasks: number;
@@ -42,6 +46,12 @@ export interface DeviceService {
   /** The device id that `device` means. @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS` */
   resolve(device: string): Promise<string>;
   previewRevocation(device: string): Promise<RevocationPreview>;
+  /** What {@link DeviceService.revokeSelected} would cut, device by device; changes nothing. */
+  previewSelected(selector: DeviceSelector): Promise<readonly RevocationPreview[]>;
+  /** Cut off every device the selector names; see {@link BulkRevocation}. */
+  revokeSelected(selector: DeviceSelector, options?: { readonly reason?: string }): Promise<BulkRevocation>;
+  /** Have the device take another certificate now, and wait a moment for it. @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED` */
+  rotate(device: string): Promise<RotationResult>;
   /** Cut the device off now; a repeat returns the same receipt. */
   revoke(device: string, options?: { readonly reason?: string }): Promise<ReceiptRow>;
   /**

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
+import type { Rotations } from "../devices/rotation.ts";
 import type { LogHub } from "../events/log-hub.ts";
 import type { LiveSession } from "./live-session.ts";
 import type { SessionRegistry } from "./registry.ts";
@@ -15,6 +16,7 @@ export interface SessionContext {
   readonly registry: SessionRegistry;
   readonly log: LogHub;
   readonly dispatch: DispatchPort;
+  readonly rotations: Rotations;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly meshId: string;

@@ -37,6 +37,8 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   await stopCancelled(session, resumed.cancelled);
   retireOlderCertificates(session);
   session.feed({ kind: "registered", welcome: welcomeOf(session, opened), now: clock.monotonicMs() });
+  if (opened.rotationDue) session.feed({ kind: "request-renewal" });
+  else session.context.rotations.settled(deviceId);
 }
 
 /** Renew the leases a heartbeat names, and tell the node which are no longer its own. */
@@ -82,6 +84,7 @@ async function openInStore(session: LiveSession, hello: Hello): Promise<OpenedSe
       software: hello.software,
       platform: `${hello.platform.os} ${hello.platform.arch}`,
       remoteAddress: session.remoteAddress,
+      serial: session.serial,
       capabilities: hello.capabilities.map(({ name, concurrency }) => ({ name, concurrency })),
       now: clock.now(),
     });

@@ -32,10 +32,16 @@ export interface DeviceStore {
   retireCertificates(input: { readonly deviceId: string; readonly serials: readonly string[] }): Promise<void>;
 
   /**
+   * Ask for another certificate, until one issued from `now` on is used. @returns the device as it is then
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`
+   */
+  requestRotation(input: { readonly deviceId: string; readonly now: number }): Promise<DeviceRow>;
+
+  /**
    * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The receipt is
    * written in the same transaction, with `sessionsClosed` and `closedMs` still 0; {@link finishRevocation} adds them.
    * A device revoked before keeps its receipt: `repeated` is true and nothing changes.
-   * @throws {GatewayError} `DEVICE_NOT_FOUND`
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`; `DEVICE_NOT_SELECTED` where `only` does not hold in that transaction
    */
   revoke(input: RevokeInput): Promise<RevokeResult>;
   finishRevocation(input: {
@@ -43,6 +49,8 @@ export interface DeviceStore {
     readonly sessionsClosed: number;
     readonly closedMs: number;
   }): Promise<ReceiptRow>;
+  /** Devices that are among these now and not revoked, by name. */
+  select(selector: DeviceSelector): Promise<readonly DeviceRow[]>;
   /** What a revocation would touch now. */
   revocationImpact(deviceId: string): Promise<{ readonly runningTasks: number; readonly queuedTasks: number }>;
 }
@@ -79,7 +87,14 @@ export interface RevokeInput {
   readonly receiptId: string;
   readonly reason: string;
   readonly now: number;
+  /** Only where the device is still among these. */
+  readonly only?: DeviceSelector;
 }
+
+/** Devices by what they are: those with a label, or those whose newest certificate was issued before a moment, Unix milliseconds. */
+export type DeviceSelector =
+  | { readonly kind: "label"; readonly label: string }
+  | { readonly kind: "issued-before"; readonly before: number };
 
 /** See {@link DeviceStore.revoke}. */
 export interface RevokeResult {

@@ -21,6 +21,8 @@ export interface OpenSession {
   readonly platform: string;
   readonly remoteAddress: string;
   readonly capabilities: readonly CapabilityRow[];
+  /** Serial of the certificate in use: one issued since a rotation was asked for settles it. */
+  readonly serial?: string;
   readonly now: number;
 }
 
@@ -30,6 +32,8 @@ export interface OpenedSession {
   /** Last committed sequence of that outbox epoch; 0 is none. */
   readonly ackedSeq: number;
   readonly labels: readonly string[];
+  /** An operator wants another certificate than the one in use. */
+  readonly rotationDue: boolean;
 }
 
 /** The event log. Offsets grow by one in commit order: a reader that has seen n never later finds one below n. Part of the Store port. */

@@ -20,6 +20,8 @@ export interface DeviceRow {
   readonly lastSeq: number;
   /** Of the latest active certificate. */
   readonly certificateNotAfter: number | undefined;
+  /** An operator asked for another certificate then, and none issued since has been used. */
+  readonly rotationRequestedAt: number | undefined;
 }
 
 /** What a node offers: a task definition's name, and how many attempts of it run at once. */

@@ -9,6 +9,7 @@ import type { DeviceView } from "../../src/devices/service.ts";
 import type { GatewayStats } from "../../src/core.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
+import type { DeviceSelector } from "../../src/store/port-devices.ts";
 import type { EventRow } from "../../src/store/rows.ts";
 import type { SubmitOptions, TaskView } from "../../src/tasks/service.ts";
 
@@ -34,6 +35,7 @@ const device: DeviceView = {
   remoteAddress: "127.0.0.1:5000",
   lastSeq: 48_112,
   revocation: undefined,
+  rotationRequestedAt: undefined,
 };
 
 export function task(over: Partial<TaskView> = {}): TaskView {
@@ -101,6 +103,7 @@ export function aborted(signal: AbortSignal | undefined): Promise<never> {
 export interface Seen {
   submitted: SubmitOptions[];
   stopRequests: number;
+  selector?: DeviceSelector;
   /** One entry per subscription that has ended. */
   ended: string[];
   onEnded: () => void;
@@ -177,6 +180,12 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
       resolve: () => Promise.resolve(DEVICE_ID),
       previewRevocation: () => Promise.resolve({ device, sessions: 1, runningTasks: 1, queuedTasks: 3 }),
       revoke: () => Promise.reject(new Error("a secret in a stack trace")),
+      previewSelected: () => Promise.resolve([{ device, sessions: 1, runningTasks: 1, queuedTasks: 3 }]),
+      revokeSelected: (selector) => {
+        seen.selector = selector;
+        return Promise.resolve({ receipts: [], spared: [DEVICE_ID] });
+      },
+      rotate: () => Promise.resolve({ kind: "pending", why: "offline" }),
       enroll: unused,
       addCertificate: unused,
     },

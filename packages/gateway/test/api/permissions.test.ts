@@ -45,6 +45,7 @@ test("only an admin changes trust", () => {
   const roles: readonly Role[] = ["viewer", "operator", "admin"];
   const may = (needed: Permission) => roles.filter((role) => grants(role, needed));
   expect(may(Permission.DEVICE_REVOKE)).toEqual(["admin"]);
+  expect(may(Permission.DEVICE_ROTATE)).toEqual(["admin"]);
   expect(may(Permission.PAIRING_APPROVE)).toEqual(["admin"]);
   expect(may(Permission.GATEWAY_ADMIN)).toEqual(["admin"]);
   expect(may(Permission.TASK_SUBMIT)).toEqual(["operator", "admin"]);

@@ -28,6 +28,8 @@ export interface FakeNodeOptions {
   readonly outboxEpoch?: Uint8Array;
   readonly capabilities?: Capability[];
   readonly running?: RunningAttempt[];
+  /** Of the certificate it shows; default: the one it was enrolled with. */
+  readonly serial?: string;
   /** The device its hello names; default: its own. */
   readonly claims?: string;
 }
@@ -52,11 +54,16 @@ export class FakeNode {
   }
 
   /** Dial without saying anything. */
-  static async dial(transport: Transport, address: SocketAddress, deviceId: string): Promise<Connection> {
+  static async dial(
+    transport: Transport,
+    address: SocketAddress,
+    deviceId: string,
+    serial?: string,
+  ): Promise<Connection> {
     return await transport.dial(address, {
       protocol: "quaymesh/1",
       serverName: "gateway",
-      credentials: fakeCredentials(deviceId),
+      credentials: fakeCredentials(deviceId, serial),
       trust: { kind: "anchored", anchorsPem: "root" },
     });
   }
@@ -68,7 +75,7 @@ export class FakeNode {
     deviceId: string,
     options: FakeNodeOptions = {},
   ): Promise<FakeNode> {
-    const connection = await FakeNode.dial(transport, address, deviceId);
+    const connection = await FakeNode.dial(transport, address, deviceId, options.serial);
     const control = new MessageStream(await connection.openStream());
     const outboxEpoch = options.outboxEpoch ?? epoch(1);
     await control.send(helloOf(deviceId, outboxEpoch, options));

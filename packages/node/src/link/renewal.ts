@@ -1,5 +1,6 @@
 import { certificatesFromPem, certificatesToPem, createCsr, verifyIssuedChain, type KeyPair } from "@quaymesh/identity";
 import { MessageStream, parseRenewReply, WIRE_VERSION } from "@quaymesh/protocol";
+import { Bell } from "../bell.ts";
 import type { Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
 import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
@@ -12,13 +13,40 @@ const JITTER_SHARE = 0.1;
 const LONGEST_SLEEP_MS = 86_400_000;
 const RETRY_MS = 600_000;
 
+/** A renewal that the gateway asked for and that has not been made yet. */
+export class RenewalDemand {
+  readonly #bell = new Bell();
+  #pending = false;
+
+  get pending(): boolean {
+    return this.#pending;
+  }
+
+  make(): void {
+    this.#pending = true;
+    this.#bell.ring();
+  }
+
+  settle(): void {
+    this.#pending = false;
+  }
+
+  /** Resolves with the next demand. @throws rethrows `signal.reason` */
+  wait(signal: AbortSignal): Promise<void> {
+    return this.#bell.wait(signal);
+  }
+}
+
 /** What {@link keepRenewed} works with. */
 export interface RenewalOptions {
   readonly layout: StateLayout;
   readonly key: KeyPair;
   readonly clock: Clock;
   readonly identity: () => NodeIdentity;
-  readonly onRenewed: (identity: NodeIdentity) => void;
+  /** Asked for out of turn. */
+  readonly demand: RenewalDemand;
+  /** `demanded`: the gateway wants the new certificate used at once. */
+  readonly onRenewed: (identity: NodeIdentity, demanded: boolean) => void;
   readonly onFailed: (cause: unknown) => void;
 }
 
@@ -32,12 +60,15 @@ export async function keepRenewed(session: OnlineSession, options: RenewalOption
       const { renewAfter, notAfter } = options.identity();
       const dueAt = Math.max(notBefore, renewAfter + Math.max(0, notAfter - renewAfter) * share);
       const waitMs = dueAt - clock.now();
-      if (waitMs > 0) {
-        await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), session.signal);
+      const demanded = options.demand.pending;
+      if (waitMs > 0 && !demanded) {
+        await pause(Math.min(waitMs, LONGEST_SLEEP_MS), session.signal, options);
         continue;
       }
+      // One that fails is asked for again with the next session, and the certificate in use is good until then.
+      options.demand.settle();
       try {
-        options.onRenewed(await renew(session, options));
+        options.onRenewed(await renew(session, options), demanded);
         notBefore = clock.now() + RETRY_MS;
       } catch (cause) {
         if (session.signal.aborted) return;
@@ -47,6 +78,17 @@ export async function keepRenewed(session: OnlineSession, options: RenewalOption
     }
   } catch {
     // The session is over; the next one asks again.
+  }
+}
+
+/** Wait for a time or for a demand, whichever is first. @throws rethrows `signal.reason` */
+async function pause(ms: number, signal: AbortSignal, { clock, demand }: RenewalOptions): Promise<void> {
+  const timer = new AbortController();
+  const either = AbortSignal.any([signal, timer.signal]);
+  try {
+    await Promise.race([clock.sleep(ms, either), demand.wait(either)]);
+  } finally {
+    timer.abort();
   }
 }
 

@@ -28,6 +28,8 @@ export interface SessionHooks {
   onOnline(welcome: Welcome): void;
   onLeases(leases: Extract<NodeSessionEffect, { kind: "leases" }>): void;
   onDraining(retryAfterMs: number): void;
+  /** The gateway wants the certificate renewed now. */
+  onRenew?(): void;
 }
 
 /** How a session ended. `cause` is what the stream threw, where that was it. */
@@ -137,6 +139,8 @@ export class Session {
         return this.#step({ kind: "policy-applied", version: effect.version });
       case "draining":
         return this.#hooks.onDraining(effect.retryAfterMs);
+      case "renew":
+        return this.#hooks.onRenew?.();
       case "schedule":
         return this.#schedule(effect.at);
       case "stop":

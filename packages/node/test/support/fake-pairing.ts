@@ -24,6 +24,7 @@ import {
   type Listener,
   type PairIssued,
   type PeerIdentity,
+  type Renewed,
   type Transport,
 } from "@quaymesh/protocol";
 import { createMemoryNetwork, type MemoryNetwork } from "@quaymesh/protocol/memory";
@@ -185,7 +186,8 @@ export class FakePairing implements AsyncDisposable {
         const { attemptId, deviceId, csr, spkiSha256 } = effect;
         const now = this.now();
         const leaf = await this.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: spkiSha256, now });
-        const renewed = { type: "renewed", chain: [...leaf.chain], renewAfter: leaf.renewAfter, time: now } as const;
+        const { chain, renewAfter } = leaf;
+        const renewed: Renewed = { type: "renewed", chain: [...chain], renewAfter, time: now };
         return this.#step({ kind: "renewal-issued", attemptId, renewed });
       }
       case "finish":

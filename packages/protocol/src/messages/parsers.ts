@@ -38,6 +38,7 @@ export const parseGatewayControl = messageParser({
   policy: session.policyPush,
   config: session.configUpdate,
   ping: session.ping,
+  renew: session.renewNow,
   drain: session.drain,
   revoked: session.revoked,
 });

@@ -77,6 +77,8 @@ export const policyPush = message("policy", { version: uint(), policy: openMap()
 export const configUpdate = message("config", { heartbeatMs: Type.Optional(uint()) });
 /** Gateway to node. */
 export const ping = message("ping", { id: uint() });
+/** Gateway to node: get another certificate now, and use it. */
+export const renewNow = message("renew", {});
 /** Gateway to node: it is about to stop. */
 export const drain = message("drain", { retryAfterMs: uint() });
 /** Gateway to node, just before close 0x52. */
@@ -108,5 +110,6 @@ export type GatewayControlMessage =
   | Static<typeof policyPush>
   | Static<typeof configUpdate>
   | Static<typeof ping>
+  | Static<typeof renewNow>
   | Static<typeof drain>
   | Static<typeof revoked>;

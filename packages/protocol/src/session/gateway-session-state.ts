@@ -77,6 +77,8 @@ export type GatewaySessionInput =
     }
   | { readonly kind: "policy"; readonly version: number; readonly policy: Readonly<Record<string, unknown>> }
   | { readonly kind: "heartbeat-interval"; readonly heartbeatMs: number }
+  /** Have the node renew its certificate now. */
+  | { readonly kind: "request-renewal" }
   | { readonly kind: "drain"; readonly retryAfterMs: number }
   | { readonly kind: "revoke"; readonly epoch: number; readonly reason: string; readonly now: number }
   | { readonly kind: "supersede"; readonly now: number }

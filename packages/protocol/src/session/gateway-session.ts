@@ -39,6 +39,8 @@ export function stepGatewaySession(state: GatewaySession, input: GatewaySessionI
       return onPolicy(state, input.version, input.policy);
     case "heartbeat-interval":
       return onHeartbeatInterval(state, input.heartbeatMs);
+    case "request-renewal":
+      return send(state, { type: "renew" });
     case "drain":
       return state.kind === "open"
         ? send({ ...state, draining: true }, { type: "drain", retryAfterMs: input.retryAfterMs })

@@ -86,6 +86,8 @@ export type NodeSessionEffect =
   | { readonly kind: "apply-policy"; readonly version: number; readonly policy: Readonly<Record<string, unknown>> }
   /** Take no new work that would not end in time; the session goes on until the gateway closes it. */
   | { readonly kind: "draining"; readonly retryAfterMs: number }
+  /** Renew the certificate now and begin a new session with it. */
+  | { readonly kind: "renew" }
   /** Feed a `tick` at this time; replaces the one before. */
   | { readonly kind: "schedule"; readonly at: number }
   /** Over: close the connection and decide about the next. */
@@ -168,6 +170,8 @@ function onMessage(state: LiveSession, message: GatewayControlMessage, now: numb
     }
     case "ping":
       return send(heard, { type: "pong", id: message.id });
+    case "renew":
+      return { state: heard, effects: [{ kind: "renew" }] };
     case "drain":
       return {
         state: { ...heard, drainRetryAfterMs: message.retryAfterMs },

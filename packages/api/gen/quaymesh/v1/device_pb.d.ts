@@ -108,6 +108,13 @@ export declare type Device = Message<"quaymesh.v1.Device"> & {
    * @generated from field: quaymesh.v1.RevocationReceipt revocation = 18;
    */
   revocation?: RevocationReceipt | undefined;
+
+  /**
+   * Another certificate was asked for then, and the device has not used one since.
+   *
+   * @generated from field: google.protobuf.Timestamp rotation_requested_at = 19;
+   */
+  rotationRequestedAt?: Timestamp | undefined;
 };
 
 /**
@@ -331,6 +338,148 @@ export declare type RevokeDeviceResponse = Message<"quaymesh.v1.RevokeDeviceResp
 export declare const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse>;
 
 /**
+ * Devices that are not revoked.
+ *
+ * @generated from message quaymesh.v1.DeviceSelector
+ */
+export declare type DeviceSelector = Message<"quaymesh.v1.DeviceSelector"> & {
+  /**
+   * @generated from oneof quaymesh.v1.DeviceSelector.by
+   */
+  by: {
+    /**
+     * Those with this label.
+     *
+     * @generated from field: string label = 1;
+     */
+    value: string;
+    case: "label";
+  } | {
+    /**
+     * Those whose newest certificate was issued before this.
+     *
+     * @generated from field: google.protobuf.Timestamp issued_before = 2;
+     */
+    value: Timestamp;
+    case: "issuedBefore";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message quaymesh.v1.DeviceSelector.
+ * Use `create(DeviceSelectorSchema)` to create a new message.
+ */
+export declare const DeviceSelectorSchema: GenMessage<DeviceSelector>;
+
+/**
+ * @generated from message quaymesh.v1.PreviewRevocationsRequest
+ */
+export declare type PreviewRevocationsRequest = Message<"quaymesh.v1.PreviewRevocationsRequest"> & {
+  /**
+   * @generated from field: quaymesh.v1.DeviceSelector selector = 1;
+   */
+  selector?: DeviceSelector | undefined;
+};
+
+/**
+ * Describes the message quaymesh.v1.PreviewRevocationsRequest.
+ * Use `create(PreviewRevocationsRequestSchema)` to create a new message.
+ */
+export declare const PreviewRevocationsRequestSchema: GenMessage<PreviewRevocationsRequest>;
+
+/**
+ * @generated from message quaymesh.v1.PreviewRevocationsResponse
+ */
+export declare type PreviewRevocationsResponse = Message<"quaymesh.v1.PreviewRevocationsResponse"> & {
+  /**
+   * @generated from field: repeated quaymesh.v1.PreviewRevocationResponse devices = 1;
+   */
+  devices: PreviewRevocationResponse[];
+};
+
+/**
+ * Describes the message quaymesh.v1.PreviewRevocationsResponse.
+ * Use `create(PreviewRevocationsResponseSchema)` to create a new message.
+ */
+export declare const PreviewRevocationsResponseSchema: GenMessage<PreviewRevocationsResponse>;
+
+/**
+ * @generated from message quaymesh.v1.RevokeDevicesRequest
+ */
+export declare type RevokeDevicesRequest = Message<"quaymesh.v1.RevokeDevicesRequest"> & {
+  /**
+   * @generated from field: quaymesh.v1.DeviceSelector selector = 1;
+   */
+  selector?: DeviceSelector | undefined;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.RevokeDevicesRequest.
+ * Use `create(RevokeDevicesRequestSchema)` to create a new message.
+ */
+export declare const RevokeDevicesRequestSchema: GenMessage<RevokeDevicesRequest>;
+
+/**
+ * @generated from message quaymesh.v1.RevokeDevicesResponse
+ */
+export declare type RevokeDevicesResponse = Message<"quaymesh.v1.RevokeDevicesResponse"> & {
+  /**
+   * @generated from field: repeated quaymesh.v1.RevocationReceipt receipts = 1;
+   */
+  receipts: RevocationReceipt[];
+
+  /**
+   * Ids of devices that were selected and no longer were when their turn came; left alone.
+   *
+   * @generated from field: repeated string spared = 2;
+   */
+  spared: string[];
+};
+
+/**
+ * Describes the message quaymesh.v1.RevokeDevicesResponse.
+ * Use `create(RevokeDevicesResponseSchema)` to create a new message.
+ */
+export declare const RevokeDevicesResponseSchema: GenMessage<RevokeDevicesResponse>;
+
+/**
+ * @generated from message quaymesh.v1.RotateDeviceRequest
+ */
+export declare type RotateDeviceRequest = Message<"quaymesh.v1.RotateDeviceRequest"> & {
+  /**
+   * @generated from field: string device = 1;
+   */
+  device: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.RotateDeviceRequest.
+ * Use `create(RotateDeviceRequestSchema)` to create a new message.
+ */
+export declare const RotateDeviceRequestSchema: GenMessage<RotateDeviceRequest>;
+
+/**
+ * @generated from message quaymesh.v1.RotateDeviceResponse
+ */
+export declare type RotateDeviceResponse = Message<"quaymesh.v1.RotateDeviceResponse"> & {
+  /**
+   * @generated from field: quaymesh.v1.RotationState state = 1;
+   */
+  state: RotationState;
+};
+
+/**
+ * Describes the message quaymesh.v1.RotateDeviceResponse.
+ * Use `create(RotateDeviceResponseSchema)` to create a new message.
+ */
+export declare const RotateDeviceResponseSchema: GenMessage<RotateDeviceResponse>;
+
+/**
  * @generated from enum quaymesh.v1.DeviceState
  */
 export enum DeviceState {
@@ -368,6 +517,42 @@ export enum DeviceState {
 export declare const DeviceStateSchema: GenEnum<DeviceState>;
 
 /**
+ * @generated from enum quaymesh.v1.RotationState
+ */
+export enum RotationState {
+  /**
+   * @generated from enum value: ROTATION_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The device has used its new certificate; older ones are refused.
+   *
+   * @generated from enum value: ROTATION_STATE_ROTATED = 1;
+   */
+  ROTATED = 1,
+
+  /**
+   * It is out of reach, and is asked when it connects.
+   *
+   * @generated from enum value: ROTATION_STATE_PENDING_OFFLINE = 2;
+   */
+  PENDING_OFFLINE = 2,
+
+  /**
+   * It has not answered in time, and is asked again with its next session.
+   *
+   * @generated from enum value: ROTATION_STATE_PENDING_SILENT = 3;
+   */
+  PENDING_SILENT = 3,
+}
+
+/**
+ * Describes the enum quaymesh.v1.RotationState.
+ */
+export declare const RotationStateSchema: GenEnum<RotationState>;
+
+/**
  * Paired devices. `device` in a request is an id, a unique prefix of one, or a unique name.
  *
  * @generated from service quaymesh.v1.DeviceService
@@ -398,6 +583,36 @@ export declare const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof PreviewRevocationRequestSchema;
     output: typeof PreviewRevocationResponseSchema;
+  },
+  /**
+   * What a revocation of many would cut, device by device; changes nothing.
+   *
+   * @generated from rpc quaymesh.v1.DeviceService.PreviewRevocations
+   */
+  previewRevocations: {
+    methodKind: "unary";
+    input: typeof PreviewRevocationsRequestSchema;
+    output: typeof PreviewRevocationsResponseSchema;
+  },
+  /**
+   * Cut off every device the selector names now. Each is looked at again as it is revoked; a repeat goes on where one failed.
+   *
+   * @generated from rpc quaymesh.v1.DeviceService.RevokeDevices
+   */
+  revokeDevices: {
+    methodKind: "unary";
+    input: typeof RevokeDevicesRequestSchema;
+    output: typeof RevokeDevicesResponseSchema;
+  },
+  /**
+   * Have the device take another certificate now. The old ones are refused once it has used the new one.
+   *
+   * @generated from rpc quaymesh.v1.DeviceService.RotateDevice
+   */
+  rotateDevice: {
+    methodKind: "unary";
+    input: typeof RotateDeviceRequestSchema;
+    output: typeof RotateDeviceResponseSchema;
   },
   /**
    * Cut the device off now. The answer is the receipt; a repeat returns the same one.

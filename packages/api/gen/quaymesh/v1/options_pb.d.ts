@@ -65,6 +65,11 @@ export enum Permission {
    * @generated from enum value: PERMISSION_EVENT_READ = 9;
    */
   EVENT_READ = 9,
+
+  /**
+   * @generated from enum value: PERMISSION_DEVICE_ROTATE = 10;
+   */
+  DEVICE_ROTATE = 10,
 }
 
 /**

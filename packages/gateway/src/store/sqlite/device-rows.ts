@@ -28,6 +28,7 @@ export function deviceRow(row: RawRow): DeviceRow {
     revoked: optionalNumber(row, "revoked_at") !== undefined,
     lastSeq: number(row, "last_seq"),
     certificateNotAfter: optionalNumber(row, "certificate_not_after"),
+    rotationRequestedAt: optionalNumber(row, "rotation_requested_at"),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Units of devices and certificates; see DeviceStore for what each promises. */
 import type { DeviceTrust, EnrolledCertificate, TrustSnapshot } from "@quaymesh/identity";
 import { GatewayError } from "../../errors.ts";
-import type { EnrollInput, EnrollResult } from "../port-devices.ts";
+import type { DeviceSelector, EnrollInput, EnrollResult } from "../port-devices.ts";
 import type { CertificateRow, DeviceRow, ReceiptRow } from "../rows.ts";
 import { encodeChain } from "./chain.ts";
 import { text } from "./columns.ts";
@@ -35,6 +35,34 @@ export function findDevices(db: Database, wanted: string): readonly DeviceRow[] 
     `${prefix}~`,
   );
   return rows.map(deviceRow);
+}
+
+/** SQL that holds for the devices `d` of a selector, and its argument. */
+function conditionOf(selector: DeviceSelector): { readonly sql: string; readonly argument: string | number } {
+  switch (selector.kind) {
+    case "label":
+      return { sql: "EXISTS (SELECT 1 FROM json_each(d.labels) l WHERE l.value = ?)", argument: selector.label };
+    case "issued-before":
+      return {
+        sql: "(SELECT max(c.issued_at) FROM certificates c WHERE c.device_id = d.device_id AND c.state = 'active') < ?",
+        argument: selector.before,
+      };
+    default:
+      return selector satisfies never;
+  }
+}
+
+/** Devices of a selector that are not revoked, by name. */
+export function selectDevices(db: Database, selector: DeviceSelector): readonly DeviceRow[] {
+  const { sql, argument } = conditionOf(selector);
+  const query = `${SELECT_DEVICE} WHERE d.revoked_at IS NULL AND ${sql} ORDER BY d.name, d.device_id`;
+  return db.all(query, argument).map(deviceRow);
+}
+
+/** Whether a device is among those of a selector. */
+export function isSelected(db: Database, deviceId: string, selector: DeviceSelector): boolean {
+  const { sql, argument } = conditionOf(selector);
+  return db.get(`SELECT 1 FROM devices d WHERE d.device_id = ? AND ${sql}`, deviceId, argument) !== undefined;
 }
 
 /** The device with this key. */
@@ -106,6 +134,13 @@ export function enroll(db: Database, input: EnrollInput): EnrollResult {
 export function addCertificate(db: Database, certificate: CertificateRow): void {
   requireTrusted(db, certificate.deviceId);
   insertCertificate(db, certificate);
+}
+
+/** Note that another certificate is wanted. */
+export function requestRotation(db: Database, input: { readonly deviceId: string; readonly now: number }): DeviceRow {
+  requireTrusted(db, input.deviceId);
+  db.run("UPDATE devices SET rotation_requested_at = ? WHERE device_id = ?", input.now, input.deviceId);
+  return requireDevice(db, input.deviceId);
 }
 
 /** Certificates that a newer one has replaced. */

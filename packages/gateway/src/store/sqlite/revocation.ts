@@ -5,7 +5,7 @@ import { GatewayError } from "../../errors.ts";
 import type { RevokeInput, RevokeResult } from "../port-devices.ts";
 import type { Database } from "./database.ts";
 import { receiptRow, requireDevice } from "./device-rows.ts";
-import { latestReceipt } from "./devices.ts";
+import { isSelected, latestReceipt } from "./devices.ts";
 import { nextRevocationEpoch } from "./meta.ts";
 import { attemptsOf, stepAndSave, tasksOf } from "./task-changes.ts";
 import { saveTask, taskRow } from "./task-rows.ts";
@@ -17,6 +17,9 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
     const receipt = latestReceipt(db, input.deviceId);
     if (receipt === undefined) throw new GatewayError("STORE_CORRUPT", "a revoked device without a receipt");
     return { receipt, repeated: true, tasks: [] };
+  }
+  if (input.only !== undefined && !isSelected(db, input.deviceId, input.only)) {
+    throw new GatewayError("DEVICE_NOT_SELECTED", `device ${input.deviceId} is not among those to revoke any more`);
   }
   const epoch = nextRevocationEpoch(db);
   db.run("UPDATE devices SET revoked_at = ? WHERE device_id = ?", input.now, input.deviceId);

@@ -219,10 +219,16 @@ const PROVED = `
 ALTER TABLE pairing_attempts ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
 `;
 
+// When an operator asked for another certificate, until one issued since has been used.
+const ROTATION = `
+ALTER TABLE devices ADD COLUMN rotation_requested_at INTEGER;
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
   { version: 2, sql: PROVED },
+  { version: 3, sql: ROTATION },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

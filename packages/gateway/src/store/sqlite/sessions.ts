@@ -44,7 +44,23 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
     input.deviceId,
   );
   if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${input.deviceId}`);
-  return { sessionEpoch: number(row, "session_epoch"), ackedSeq, labels: strings(row, "labels") };
+  const rotationDue = settleRotation(db, input);
+  return { sessionEpoch: number(row, "session_epoch"), ackedSeq, labels: strings(row, "labels"), rotationDue };
+}
+
+/** @returns whether a rotation is still to be made */
+function settleRotation(db: Database, { deviceId, serial }: OpenSession): boolean {
+  if (serial !== undefined) {
+    db.run(
+      `UPDATE devices SET rotation_requested_at = NULL WHERE device_id = ?1 AND rotation_requested_at <=
+         (SELECT issued_at FROM certificates WHERE serial = ?2 AND device_id = ?1)`,
+      deviceId,
+      serial,
+    );
+  }
+  return (
+    db.get("SELECT 1 FROM devices WHERE device_id = ? AND rotation_requested_at IS NOT NULL", deviceId) !== undefined
+  );
 }
 
 /** The session is over, if it is still the newest. */

@@ -114,6 +114,7 @@ function deviceStore(writer: WorkerClient, reader: WorkerClient): DeviceStore {
     list: () => reader.call("devices.list", undefined),
     get: (deviceId) => reader.call("devices.get", deviceId),
     find: (wanted) => reader.call("devices.find", wanted),
+    select: (selector) => reader.call("devices.select", selector),
     findByKey: (spki) => reader.call("devices.find-by-key", spki),
     trustSnapshot: () => reader.call("devices.trust", undefined),
     certificates: (deviceId) => reader.call("devices.certificates", deviceId),
@@ -123,6 +124,7 @@ function deviceStore(writer: WorkerClient, reader: WorkerClient): DeviceStore {
     enroll: (input) => writer.call("devices.enroll", input),
     addCertificate: (certificate) => writer.call("devices.add-certificate", certificate),
     retireCertificates: (input) => writer.call("devices.retire-certificates", input),
+    requestRotation: (input) => writer.call("devices.request-rotation", input),
     revoke: (input) => writer.call("devices.revoke", input),
     finishRevocation: (input) => writer.call("devices.finish-revocation", input),
   };

@@ -9,7 +9,7 @@ import type { UdpSocketOptions } from "./udp-socket.ts";
  */
 export async function adoptSocket(fd: number, options: UdpSocketOptions = {}): Promise<UdpSocket> {
   const family = (await familyOf(fd)) ?? 4;
-  const socket = await UdpSocket.adopt(fd, family, options);
+  const socket = UdpSocket.adopt(fd, family, options);
   const { host, port } = socket.local;
   const problem =
     (port === 0 && "it is a UDP socket that is not bound to a port") ||

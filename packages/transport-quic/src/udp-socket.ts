@@ -1,5 +1,6 @@
 import dgram from "node:dgram";
 import { once } from "node:events";
+import { closeSync } from "node:fs";
 import type { HostPort } from "./binding.ts";
 import type { IpAddress } from "./address.ts";
 import type { Batching } from "./syscalls/batching.ts";
@@ -45,8 +46,7 @@ export class UdpSocket implements BatchSocket {
   readonly local: HostPort;
   readonly family: 4 | 6;
   readonly isConnected: boolean;
-  /** The descriptor; -1 where nothing is batched. */
-  readonly fd: number;
+  readonly #fd: number;
   readonly #batching: Batching | undefined;
   /** Datagrams that node:dgram gave since {@link UdpSocket.turn}. */
   #inTurn = 0;
@@ -61,7 +61,7 @@ export class UdpSocket implements BatchSocket {
 
   // One shared function, not a closure per datagram.
   readonly #onSent = (error: Error | null): void => {
-    if (error !== null) this.#fail(error);
+    if (error !== null) this.refused(errno(error), 1);
   };
 
   private constructor({ socket, fd }: Opened, isConnected: boolean, batching: Batching | undefined) {
@@ -69,10 +69,11 @@ export class UdpSocket implements BatchSocket {
     this.#socket = socket;
     this.isConnected = isConnected;
     this.family = address.family === "IPv6" ? 6 : 4;
-    this.fd = fd ?? -1;
+    this.#fd = fd ?? -1;
     this.#batching = fd === undefined ? undefined : batching;
     this.local = { host: address.address, port: address.port };
-    socket.on("error", (error) => this.#fail(error));
+    // Of a receive: an earlier datagram was refused.
+    socket.on("error", (error) => this.refused(errno(error)));
     socket.on("message", this.#onMessage);
   }
 
@@ -81,8 +82,13 @@ export class UdpSocket implements BatchSocket {
   readonly #onMessage = (datagram: Buffer, from: DatagramSource): void => {
     this.take(datagram, from);
     this.#inTurn += 1;
-    if (this.#inTurn === 2 && !this.#closed) this.#batching?.receives.drain(this.fd, this);
+    if (this.#inTurn !== 2 || this.#closed || this.#batching === undefined) return;
+    this.#batching.receives.drain(this.#fd, this);
+    // Strays begin no turn of a connection.
+    setImmediate(this.#nextTurn);
   };
+
+  readonly #nextTurn = (): void => this.turn();
 
   /** Bind to an address. @throws the system's error */
   static async bind(address: IpAddress, options: UdpSocketOptions = {}): Promise<UdpSocket> {
@@ -90,13 +96,12 @@ export class UdpSocket implements BatchSocket {
     const socket = open(address.family, isIpv6Only);
     try {
       const fd = batching === undefined ? undefined : bindDescriptor(batching.libc, address, isIpv6Only);
-      // Before the call: with an address that needs no lookup the event comes within it.
-      const listening = once(socket, "listening");
-      socket.bind(
-        fd === undefined ? { port: address.port, address: address.host, exclusive: true } : { fd, exclusive: true },
-      );
-      await listening;
-      if (fd !== undefined && batching !== undefined) keepExclusive(batching.libc, fd);
+      if (fd === undefined) {
+        // Before the call: with an address that needs no lookup the event comes within it.
+        const listening = once(socket, "listening");
+        socket.bind({ port: address.port, address: address.host, exclusive: true });
+        await listening;
+      } else handOverOwn(socket, fd, batching);
       enlarge(socket);
       return new UdpSocket({ socket, fd }, false, batching);
     } catch (error) {
@@ -105,15 +110,12 @@ export class UdpSocket implements BatchSocket {
     }
   }
 
-  /** Take over a bound socket of this family; it is closed with the result, and when this fails. @throws the system's error */
-  static async adopt(fd: number, family: 4 | 6, options: UdpSocketOptions = {}): Promise<UdpSocket> {
+  /** Take over a bound socket of this family; it is closed with the result, and left as it is where this fails. @throws the system's error */
+  static adopt(fd: number, family: 4 | 6, options: UdpSocketOptions = {}): UdpSocket {
     const { batching } = options;
-    const socket = open(family, false);
+    const socket = open(family);
     try {
-      const listening = once(socket, "listening");
-      socket.bind({ fd, exclusive: true });
-      await listening;
-      if (batching !== undefined) keepExclusive(batching.libc, fd);
+      handOver(socket, fd, batching);
       enlarge(socket);
       return new UdpSocket({ socket, fd: batching === undefined ? undefined : fd }, false, batching);
     } catch (error) {
@@ -128,11 +130,8 @@ export class UdpSocket implements BatchSocket {
     const socket = open(address.family);
     try {
       const fd = batching === undefined ? undefined : openDescriptor(batching.libc, address.family);
-      if (fd !== undefined && batching !== undefined) {
-        socket.bind({ fd, exclusive: true });
-        // Before the kernel chooses a port: it would take one that another of our sockets has, and only one of the two would hear.
-        keepExclusive(batching.libc, fd);
-      }
+      // Exclusive before the kernel chooses a port: it would take one that another of our sockets has, and only one of the two would hear.
+      if (fd !== undefined) handOverOwn(socket, fd, batching);
       const connected = once(socket, "connect");
       socket.connect(address.port, address.host);
       await connected;
@@ -142,6 +141,11 @@ export class UdpSocket implements BatchSocket {
       socket.close();
       throw error;
     }
+  }
+
+  /** The descriptor; -1 where nothing is batched, and once the socket is closed. */
+  get fd(): number {
+    return this.#closed ? -1 : this.#fd;
   }
 
   /** Where its datagrams are gathered; `undefined`: they are sent one by one. */
@@ -168,7 +172,7 @@ export class UdpSocket implements BatchSocket {
       if (this.isConnected) this.#socket.send(buffer, 0, bytes, this.#onSent);
       else this.#socket.send(buffer, 0, bytes, to.port, to.host, this.#onSent);
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      this.refused(error instanceof Error ? errno(error) : "UNKNOWN", 1, bytes);
     }
   }
 
@@ -199,14 +203,12 @@ export class UdpSocket implements BatchSocket {
     return !this.#closed;
   }
 
-  refused(code: string): void {
+  refused(code: string, datagrams = 0, bytes = 0): void {
     if (this.#closed) return;
-    this.sendErrors += 1;
+    this.sendErrors += datagrams;
+    this.sent -= datagrams;
+    this.sentBytes -= bytes;
     this.#handler?.fault(code);
-  }
-
-  #fail(error: Error): void {
-    this.refused(errno(error));
   }
 
   /** Release the port, after what the kernel has not taken yet. Idempotent. */
@@ -232,6 +234,21 @@ const open = (family: 4 | 6, ipv6Only = false): dgram.Socket =>
     // Addresses are resolved already; a lookup per datagram would cost a turn.
     lookup: (host, _options, callback) => callback(null, host, family),
   });
+
+// node:dgram closes the descriptor from then on, unless this throws.
+const handOver = (socket: dgram.Socket, fd: number, batching: Batching | undefined): void => {
+  socket.bind({ fd, exclusive: true });
+  if (batching !== undefined) keepExclusive(batching.libc, fd);
+};
+
+const handOverOwn = (socket: dgram.Socket, fd: number, batching: Batching | undefined): void => {
+  try {
+    handOver(socket, fd, batching);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+};
 
 const enlarge = (socket: dgram.Socket): void => {
   try {

@@ -7,7 +7,7 @@ import { SendBatch } from "./send-batch.ts";
 export interface Batching {
   readonly libc: Libc;
   readonly sends: SendBatch;
-  readonly receives: ReceiveBatch;
+  readonly receives: Pick<ReceiveBatch, "drain">;
 }
 
 let loading: Promise<Batching | undefined> | undefined;

@@ -19,7 +19,7 @@ const MAX_SOURCES = 8192;
 export interface Taker {
   /** The datagram is valid until this returns. @returns `false` where the socket is closed: stop */
   take(datagram: Buffer, from: DatagramSource): boolean;
-  /** The kernel told of an error. */
+  /** The kernel told of an error of an earlier send. */
   refused(code: string): void;
 }
 

@@ -1,6 +1,7 @@
 import type { HostPort } from "../binding.ts";
 import type { Libc } from "./libc.ts";
 import { MessageBlock } from "./message-block.ts";
+import { SegmentationRefusals } from "./segmentation.ts";
 import { writeSockaddr } from "./sockaddr.ts";
 
 /** Messages of one system call. */
@@ -20,6 +21,7 @@ const OF_AN_EARLIER_ONE: ReadonlySet<string> = new Set(["ECONNREFUSED", "EHOSTUN
 
 /** What a batch needs of the socket it sends on. */
 export interface BatchSocket {
+  /** -1 once it is closed: the number may be somebody else's by then. */
   readonly fd: number;
   readonly family: 4 | 6;
   /** The socket has one peer, and messages carry no address. */
@@ -28,8 +30,16 @@ export interface BatchSocket {
   queued(): number;
   /** Send one datagram the slow way; it is copied. */
   sendCopy(datagram: Uint8Array, to: HostPort): void;
-  /** The kernel refused a message. */
-  refused(code: string): void;
+  /** The kernel refused a message of `datagrams`, which are lost; 0: it told of an earlier one. May close the socket. */
+  refused(code: string, datagrams: number, bytes: number): void;
+}
+
+/** What a socket is told once a batch has left. */
+interface Refusal {
+  readonly socket: BatchSocket;
+  readonly code: string;
+  readonly datagrams: number;
+  readonly bytes: number;
 }
 
 /** Datagrams of one length to one address, one after the other in memory; the last may be shorter. */
@@ -50,7 +60,8 @@ export class SendBatch {
   readonly #block: MessageBlock;
   readonly #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   readonly #address: bigint;
-  readonly #unsegmented = new WeakSet<BatchSocket>();
+  readonly #unsegmented = new SegmentationRefusals();
+  #refusals: Refusal[] = [];
   #socket: BatchSocket | undefined;
   #runs: Run[] = [];
   #end = 0;
@@ -92,6 +103,14 @@ export class SendBatch {
     if (this.#runs.length > 0) this.#transmit();
     this.#end = 0;
     this.#socket = undefined;
+    if (this.#refusals.length > 0) this.#tell();
+  }
+
+  // Last, as whoever is told may close the socket, or send.
+  #tell(): void {
+    const refusals = this.#refusals;
+    this.#refusals = [];
+    for (const { socket, code, datagrams, bytes } of refusals) socket.refused(code, datagrams, bytes);
   }
 
   #transmit(): void {
@@ -102,8 +121,13 @@ export class SendBatch {
     if (socket === undefined) return;
     // What waits must leave first.
     if (socket.queued() > 0) this.#queue(socket, runs);
-    else if (this.#unsegmented.has(socket)) this.#sendAll(socket, runs.flatMap(split));
+    else if (this.#unsegmented.any(socket)) this.#sendAll(socket, this.#cutRefused(socket, runs));
     else this.#sendAll(socket, runs);
+  }
+
+  #cutRefused(socket: BatchSocket, runs: readonly Run[]): readonly Run[] {
+    const now = performance.now();
+    return runs.flatMap((run) => (this.#unsegmented.has(socket, run.to.host, now) ? split(run) : run));
   }
 
   #sendAll(socket: BatchSocket, runs: readonly Run[]): void {
@@ -119,29 +143,30 @@ export class SendBatch {
       this.#queue(socket, all);
       return;
     }
-    let next = 0;
     let isRepeated = false;
-    while (next < runs.length) {
+    for (let next = 0; next < runs.length && socket.fd >= 0;) {
       const sent = this.#libc.sendmmsg(socket.fd, this.#block.addressFrom(next), runs.length - next, FLAGS);
-      if (sent > 0) {
+      const code = sent > 0 ? undefined : this.#libc.errno();
+      const run = runs[next];
+      if (run === undefined || code === "EAGAIN") {
+        this.#queue(socket, runs.slice(next));
+        return;
+      }
+      if (code === undefined) {
         next += sent;
         isRepeated = false;
-        continue;
-      }
-      const code = this.#libc.errno();
-      const rest = runs.slice(next);
-      if (code === "EAGAIN") {
-        this.#queue(socket, rest);
+      } else if (NO_SEGMENTATION.has(code) && run.count > 1) {
+        this.#unsegmented.add(socket, run.to.host, performance.now());
+        this.#sendAll(socket, this.#cutRefused(socket, runs.slice(next)));
         return;
+      } else if (OF_AN_EARLIER_ONE.has(code) && !isRepeated) {
+        this.#refusals.push({ socket, code, datagrams: 0, bytes: 0 });
+        isRepeated = true;
+      } else {
+        this.#refusals.push({ socket, code, datagrams: run.count, bytes: run.bytes });
+        next += 1;
+        isRepeated = false;
       }
-      if (NO_SEGMENTATION.has(code) && (rest[0]?.count ?? 0) > 1) {
-        this.#unsegmented.add(socket);
-        this.#sendAll(socket, rest.flatMap(split));
-        return;
-      }
-      if (code !== "EINTR") socket.refused(code);
-      if (isRepeated || !OF_AN_EARLIER_ONE.has(code)) next += 1;
-      isRepeated = !isRepeated;
     }
   }
 

@@ -305,6 +305,25 @@ export function taskContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.tasks.get(TASK)).toMatchObject({ progress: 0, logLines: 0, outputBytes: 0 });
     });
 
+    test.each(["retry-wait", "queued"] as const)(
+      "a lost attempt whose task is in %s again may still deliver: its output as well as its result",
+      async (state) => {
+        await using under = await open();
+        await ready(under);
+        const { store } = under;
+        await leased(store, { idempotent: true });
+        const now = T0 + LEASE_MS;
+        await stepTask(store, TASK, { kind: "tick", now });
+        if (state === "queued") await stepTask(store, TASK, { kind: "tick", now: now + 1000 });
+        expect(await store.tasks.get(TASK)).toMatchObject({ state, token: 1 });
+        const output = { taskId: TASK, token: 1, index: 0, bytes: new Uint8Array([0x01]) };
+        await report(store, A, 1, reportOf({ kind: "task.output", data: output }));
+        await report(store, A, 2, result({ outputChunks: 1, outputBytes: 1 }));
+        expect(await store.tasks.get(TASK)).toMatchObject({ state: "succeeded", finishedLate: true });
+        expect(await store.tasks.readOutput({ taskId: TASK, index: 0, limit: 9 })).toEqual([output.bytes]);
+      },
+    );
+
     test("a success whose output is not whole is a failure", async () => {
       await using under = await open();
       await ready(under);

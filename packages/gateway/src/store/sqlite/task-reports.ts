@@ -133,7 +133,7 @@ function isFenced(task: TaskRow, report: TaskEvent, reporter: Reporter): boolean
   return task.fenced || task.token !== report.data.token || task.deviceId !== reporter.deviceId;
 }
 
-/** A lost attempt of a task that waits for its next may still speak, until that next one is leased. */
+/** A lost attempt of a task that waits for its next, out its pause or for a node, may still speak until that next one is leased: its result counts as long, and wants its output. */
 function takesReports(task: TaskRow): boolean {
-  return isWithNode(task) || task.state === "retry-wait";
+  return isWithNode(task) || task.state === "retry-wait" || task.state === "queued";
 }

@@ -110,7 +110,8 @@ export class AttemptReports {
         index: chunks,
         bytes: output.subarray(at, at + MAX_TASK_CHUNK_BYTES),
       };
-      await this.#insist("task.output", data, { durability: "buffered", signal });
+      // On disk before the result is: one whose output a failing disk took would make a failure of a success.
+      await this.#insist("task.output", data, signal);
       chunks += 1;
     }
     const error = result.outcome === "failed" ? result.error : undefined;
@@ -127,7 +128,7 @@ export class AttemptReports {
         },
       }),
     };
-    const seq = await this.#insist("task.result", data, { durability: "durable", signal });
+    const seq = await this.#insist("task.result", data, signal);
     this.#options.onUrgent();
     return seq;
   }
@@ -156,22 +157,18 @@ export class AttemptReports {
     outbox.append({ kind, time: clock.now(), data: encodeValue(data) }, { durability: "buffered" }).catch(() => {});
   }
 
-  async #insist(
-    kind: string,
-    data: TaskOutputData | TaskResultData,
-    how: { readonly durability: "durable" | "buffered"; readonly signal: AbortSignal },
-  ): Promise<number> {
+  async #insist(kind: string, data: TaskOutputData | TaskResultData, signal: AbortSignal): Promise<number> {
     const { outbox, clock } = this.#options;
     const body = encodeValue(data);
     for (;;) {
       try {
         const event = { kind, time: clock.now(), data: body };
-        return await outbox.append(event, { durability: how.durability, reserve: true });
+        return await outbox.append(event, { reserve: true });
       } catch (cause) {
         if (!(cause instanceof NodeError)) throw cause;
-        if (cause.code === "OUTBOX_FULL") await outbox.changed.wait(how.signal);
+        if (cause.code === "OUTBOX_FULL") await outbox.changed.wait(signal);
         else if (cause.code === "OUTBOX_DISK_FULL" || cause.code === "OUTBOX_IO") {
-          await clock.sleep(DISK_RETRY_MS, how.signal);
+          await clock.sleep(DISK_RETRY_MS, signal);
         } else throw cause;
       }
     }

@@ -2,7 +2,10 @@
 import type { OutboxCursor } from "../../packages/node/src/outbox/cursor.ts";
 import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
 import type { AppendInput, AppendResult } from "../../packages/gateway/src/store/port-events.ts";
+import type { RevokeInput, RevokeResult } from "../../packages/gateway/src/store/port-devices.ts";
+import type { ReceiptRow } from "../../packages/gateway/src/store/rows.ts";
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
+import type { TaskEvent } from "@quaymesh/protocol";
 import type { SimDatabase } from "./database.ts";
 import type { ScenarioName } from "./plan.ts";
 import { standIn } from "./stand-in.ts";
@@ -55,6 +58,24 @@ export const CONTROLS = {
     broken: { cursorFirst: true },
     rules: ["read-all-in-order", "read-once"],
   },
+  "revoked-in-name-only": {
+    scenario: "sessions",
+    about: "revoking does not reach the index that handshakes ask",
+    broken: { forgetsRevocation: true },
+    rules: ["refused-in-the-handshake"],
+  },
+  "receipt-before-commit": {
+    scenario: "sessions",
+    about: "an operator gets the receipt before the revocation is committed",
+    broken: { store: { early: receiptEarly } },
+    rules: ["receipt-is-committed", "nothing-after-revocation", "no-surprises"],
+  },
+  "no-fencing": {
+    scenario: "tasks",
+    about: "whatever a node reports on a task is taken for the newest attempt",
+    broken: { store: { rewrite: takeStaleReports } },
+    rules: ["result-of-the-lease"],
+  },
 } as const satisfies Readonly<Record<string, Control>>;
 
 /** Dedupe removed: a batch goes in as if it were all new. */
@@ -95,4 +116,38 @@ function impatient(outbox: Outbox): Outbox {
     return standIn(reading, { next });
   };
   return standIn(outbox, { cursor });
+}
+
+/** The receipt that a revocation would have. */
+function receiptEarly(job: Job): Reply | undefined {
+  if (job.unit !== "devices.revoke") return undefined;
+  const { deviceId, receiptId, reason, now } = job.input as RevokeInput;
+  const counts = {
+    revocationEpoch: 1,
+    sessionsClosed: 0,
+    attemptsFenced: 0,
+    tasksRequeued: 0,
+    closedMs: 0,
+    lastSeq: 0,
+  };
+  const receipt: ReceiptRow = { receiptId, deviceId, deviceName: "", revokedAt: now, reason, ...counts };
+  const value: RevokeResult = { receipt, repeated: false, tasks: [] };
+  return { id: job.id, ok: true, value };
+}
+
+/** Fencing removed: a report counts whatever its token. */
+function takeStaleReports(job: Job, database: SimDatabase): Job {
+  if (job.unit !== "events.append") return job;
+  const input = job.input as AppendInput;
+  const events = input.events.map((event) => {
+    const { report } = event;
+    const task = report === undefined ? undefined : database.read("tasks.get", report.data.taskId);
+    if (report === undefined || task === undefined) return event;
+    return { ...event, report: withToken(report, task.token) };
+  });
+  return { ...job, input: { ...input, events } };
+}
+
+function withToken<R extends TaskEvent>(report: R, token: number): R {
+  return { ...report, data: { ...report.data, token } };
 }

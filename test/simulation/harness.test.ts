@@ -22,15 +22,18 @@ async function simulate(...argv: readonly string[]) {
   return { code, stdout, stderr };
 }
 
-test("a seed is the same simulation every time, and another one is another", async () => {
-  const seeds = [3, 11, 17, 147];
-  const first = [];
-  const second = [];
-  for (const seed of seeds) first.push(await runPlan(planOf("events", seed)));
-  for (const seed of seeds.toReversed()) second.unshift(await runPlan(planOf("events", seed)));
-  expect(second).toEqual(first);
-  expect(new Set(first.map(({ steps }) => steps)).size).toBe(seeds.length);
-});
+test.each(["events", "sessions", "tasks"] as const)(
+  "a seed of %s is the same simulation every time, and another one is another",
+  async (scenario) => {
+    const seeds = [3, 11, 17, 147];
+    const first = [];
+    const second = [];
+    for (const seed of seeds) first.push(await runPlan(planOf(scenario, seed)));
+    for (const seed of seeds.toReversed()) second.unshift(await runPlan(planOf(scenario, seed)));
+    expect(second).toEqual(first);
+    expect(new Set(first.map(({ steps }) => steps)).size).toBe(seeds.length);
+  },
+);
 
 test("a failing seed fails in the same way every time", async () => {
   const { broken } = CONTROLS["ack-before-commit"];

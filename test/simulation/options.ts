@@ -32,7 +32,7 @@ export function parseOptions(argv: readonly string[]): SimulateOptions | null {
   const named = values.scenario === undefined ? undefined : oneOf("scenario", values.scenario, SCENARIOS);
   const implied: ScenarioName | undefined = control === undefined ? undefined : CONTROLS[control].scenario;
   if (named !== undefined && implied !== undefined && named !== implied) {
-    throw new UsageError(`the control ${String(values.control)} belongs to the scenario ${String(implied)}`);
+    throw new UsageError(`the control ${String(values.control)} belongs to the scenario ${implied}`);
   }
   const one = named ?? implied;
   return {

@@ -19,7 +19,7 @@ export interface Plan {
 }
 
 /** Which product is put to the test. */
-export type ScenarioName = "events";
+export type ScenarioName = "events" | "sessions" | "tasks";
 
 /** Who reads the log: a node over its session, or an operator on the gateway. */
 export interface ReaderPlan {
@@ -29,14 +29,38 @@ export interface ReaderPlan {
 }
 
 /** Something that somebody wants done. */
-export interface Work {
+export type Work = { readonly at: number; readonly node: number } & (Publish | Revoke | Twin | TaskWork);
+
+/** An application on the node records events. */
+interface Publish {
   readonly kind: "publish";
-  readonly at: number;
-  readonly node: number;
   readonly count: number;
   readonly bytes: number;
   readonly buffered: boolean;
   readonly flush: boolean;
+}
+
+/** An operator cuts the node off, and asks until there is a receipt. */
+interface Revoke {
+  readonly kind: "revoke";
+}
+
+/** A copy of the node's identity comes online on another machine. */
+interface Twin {
+  readonly kind: "twin";
+  readonly forMs: number;
+}
+
+/** An operator wants a task run, and asks until it is taken; on that node, or on `anywhere`. */
+interface TaskWork {
+  readonly kind: "task";
+  readonly anywhere: boolean;
+  readonly idempotent: boolean;
+  readonly runMs: number;
+  /** So many attempts fail before one succeeds. */
+  readonly failures: number;
+  /** It is cancelled so long after it was taken; never, where it is 0. */
+  readonly cancelAfterMs: number;
 }
 
 /** Something that goes wrong: at `at`, or `steps` events later. Whatever has a `forMs` is over after it. */

@@ -1,5 +1,6 @@
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
+import type { FakeTrust } from "../../packages/gateway/test/support/fake-trust.ts";
 import { SimGateway } from "./actors/gateway.ts";
 import { deviceIdOf, SimNode, type NodeParts, type SimNodeOptions } from "./actors/node.ts";
 import { SimReader, type ReadEvent } from "./actors/reader.ts";
@@ -24,10 +25,13 @@ export interface Broken {
   readonly nodeOmitsSync?: boolean;
   readonly gatewayOmitsSync?: boolean;
   readonly cursorFirst?: boolean;
+  /** Revoking does not reach what handshakes ask. */
+  readonly forgetsRevocation?: boolean;
 }
 
 /** What a scenario adds to the common stage. */
 export interface StageHooks {
+  readonly trust?: () => FakeTrust;
   readonly node?: (index: number) => Partial<Pick<SimNodeOptions, "extras" | "onEnd">>;
   readonly onCommit?: (jobs: readonly Job[], replies: readonly Reply[]) => void;
   readonly onNodeCrash?: (site: Site, how: "kill" | "power-cut") => void;
@@ -48,6 +52,8 @@ export class Stage {
   readonly readers: readonly { readonly reader: SimReader; readonly model: ModelReader }[];
   readonly scene: Scene;
   readonly #network: SimNetwork;
+  readonly #random: Random;
+  readonly #retired = new Set<number>();
   readonly #hooks: StageHooks;
   readonly #broken: Broken;
   #violation: Violation | undefined;
@@ -58,6 +64,7 @@ export class Stage {
     this.#hooks = hooks;
     this.#broken = broken;
     const random = new Random(plan.seed);
+    this.#random = random;
     this.#network = new SimNetwork(plan.windowBytes);
     const gatewayMachine: Machine = { name: "gateway", random: random.fork("gateway"), wallOffsetMs: 0 };
     this.gateway = new SimGateway({
@@ -68,8 +75,9 @@ export class Stage {
       onError: (what, cause) => this.onError(what, cause),
       ...(broken.store !== undefined && { sabotage: broken.store }),
       omitSync: broken.gatewayOmitsSync ?? false,
+      ...(hooks.trust !== undefined && { trust: hooks.trust }),
     });
-    this.sites = Array.from({ length: plan.nodes }, (_, index) => this.#site(index, random));
+    this.sites = Array.from({ length: plan.nodes }, (_, index) => this.#site(index));
     this.readers = plan.readers.map((reader, index) => this.#reader(reader, index));
     this.scene = {
       world: this.world,
@@ -144,11 +152,12 @@ export class Stage {
   /** Whether everything has arrived everywhere. */
   get isDrained(): boolean {
     if (this.recorded.missing > 0 || this.gateway.core === undefined) return false;
-    const quiet = this.sites.every(({ node }) => {
+    const quiet = this.sites.every(({ node }, index) => {
+      if (this.isRetired(index)) return true;
       const outbox = node.parts?.outbox;
       return outbox !== undefined && outbox.acked === outbox.durable;
     });
-    return quiet && this.readers.every(({ model }) => model.isDone);
+    return quiet && this.readers.every(({ model }, index) => model.isDone || this.#isCutOff(index));
   }
 
   /** What is still on its way, for people. */
@@ -162,28 +171,47 @@ export class Stage {
     return [rest, ...nodes, ...readers].join("; ");
   }
 
-  #site(index: number, random: Random): Site {
-    const name = `node-${String(index)}`;
-    const machine: Machine = { name, random: random.fork(name), wallOffsetMs: 0 };
-    const deviceId = deviceIdOf(index);
-    const disk = new SimDisk(random.fork(`${name} disk`), { omitSync: this.#broken.nodeOmitsSync ?? false });
-    const path = new Path(this.world, random.fork(`${name} path`));
+  /** The device of this node is cut off: nothing is expected of it any more. */
+  retire(index: number): void {
+    this.#retired.add(index);
+    this.recorded.released(deviceIdOf(index));
+  }
+
+  /** Whether {@link Stage.retire} was called. */
+  isRetired(index: number): boolean {
+    return this.#retired.has(index);
+  }
+
+  /** One more machine, with a node of this device; it is not started. */
+  addMachine(name: string, options: Pick<SimNodeOptions, "deviceId" | "onOpen"> & Partial<SimNodeOptions>): Site {
+    const machine: Machine = { name, random: this.#random.fork(name), wallOffsetMs: 0 };
+    const disk = new SimDisk(this.#random.fork(`${name} disk`), { omitSync: this.#broken.nodeOmitsSync ?? false });
+    const path = new Path(this.world, this.#random.fork(`${name} path`));
     this.#network.addPath(name, path);
-    this.gateway.enroll(deviceId, this.#labels(index));
     const { outbox } = this.#broken;
     const node = new SimNode({
       world: this.world,
       network: this.#network,
       machine,
-      deviceId,
       disk,
       stutter: this.plan.stutter,
-      onOpen: (parts) => this.#onOpen(index, deviceId, parts),
       onError: (what, cause) => this.onError(what, cause),
       ...(outbox !== undefined && { sabotage: outbox }),
-      ...this.#hooks.node?.(index),
+      ...options,
     });
     return { machine, node, disk, path };
+  }
+
+  #site(index: number): Site {
+    const deviceId = deviceIdOf(index);
+    this.gateway.enroll(deviceId, this.#labels(index));
+    const onOpen = (parts: NodeParts): void => this.#onOpen(index, deviceId, parts);
+    return this.addMachine(`node-${String(index)}`, { deviceId, onOpen, ...this.#hooks.node?.(index) });
+  }
+
+  #isCutOff(reader: number): boolean {
+    const at = this.plan.readers[reader]?.at;
+    return typeof at === "number" && this.isRetired(at);
   }
 
   #labels(index: number): readonly string[] {

@@ -154,6 +154,7 @@ export function openSimStore(options: SimStoreOptions): Store {
       addCertificate: (input) => w("devices.add-certificate", input),
       retireCertificates: (input) => w("devices.retire-certificates", input),
       requestRotation: (input) => w("devices.request-rotation", input),
+      unfreeze: (input) => w("devices.unfreeze", input),
       revoke: (input) => w("devices.revoke", input),
       finishRevocation: (input) => w("devices.finish-revocation", input),
     },

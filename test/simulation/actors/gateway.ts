@@ -23,6 +23,8 @@ export interface SimGatewayOptions {
   readonly onError: (what: string, cause: unknown) => void;
   readonly sabotage?: Sabotage;
   readonly omitSync?: boolean;
+  /** What handshakes ask; a new one for each start. */
+  readonly trust?: () => FakeTrust;
 }
 
 /** The machine the gateway runs on. The gateway is the real one: core, sessions, ingest, dispatch and the store's units. */
@@ -114,7 +116,7 @@ export class SimGateway {
       transport: network.transport(process),
       credentials: fakeCredentials("gateway"),
       anchorsPem: "root",
-      trust: new FakeTrust(),
+      trust: this.#options.trust?.() ?? new FakeTrust(),
       issuer: { issueDeviceLeaf: () => Promise.reject(new Error("no issuer")) },
       address: GATEWAY_ADDRESS,
       meshId: MESH_ID,

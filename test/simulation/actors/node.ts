@@ -21,7 +21,7 @@ export interface NodeParts {
 }
 
 /** What a scenario adds to a node that only publishes. */
-interface NodeExtras {
+export interface NodeExtras {
   readonly hello: () => Pick<Hello, "capabilities" | "running">;
   readonly hooks: ConstructorParameters<typeof Link>[0]["hooks"];
   readonly serve: (session: OnlineSession) => Promise<void>;

@@ -57,6 +57,11 @@ export class ModelLog {
     }
   }
 
+  /** The rows behind `after`. */
+  since(after: number): readonly LogRow[] {
+    return this.#rows.slice(after);
+  }
+
   /** The gateway is back: everything that was ever committed is there. */
   checkSurvived(latest: number): void {
     if (latest === this.latest) return;

@@ -26,6 +26,7 @@ export class Recorded {
   readonly #byBody = new Map<string, Asked>();
   readonly #byDevice = new Map<string, Asked[]>();
   readonly #lastLogged = new Map<string, number>();
+  readonly #released = new Set<string>();
   #promised = 0;
   #missing = 0;
 
@@ -52,7 +53,7 @@ export class Recorded {
   /** `publish` resolved. */
   resolved(asked: Asked, seq: number): void {
     if (asked.fate.kind !== "pending") return;
-    if (asked.buffered) {
+    if (asked.buffered || this.#released.has(asked.device)) {
       asked.fate = { kind: "open" };
       return;
     }
@@ -77,6 +78,15 @@ export class Recorded {
     }
   }
 
+  /** Nobody promises anything for `device` any more: it is cut off. What it had promised is in the log or not. */
+  released(device: string): void {
+    this.#released.add(device);
+    for (const asked of this.#byDevice.get(device) ?? []) {
+      if (asked.fate.kind === "promised" && asked.offset === undefined) this.#missing -= 1;
+      asked.fate = { kind: "open" };
+    }
+  }
+
   /** The last sequence that `device` was promised, since its outbox began. */
   lastPromised(device: string): number {
     const all = this.#byDevice.get(device) ?? [];
@@ -87,12 +97,15 @@ export class Recorded {
 
   /** It is in the log from now on. */
   logged(row: {
+    readonly kind: string;
     readonly deviceId: string;
     readonly seq: number;
     readonly offset: number;
     readonly data: Uint8Array;
   }): void {
     const asked = this.#byBody.get(keyOf(row.data));
+    // What a node says of its tasks is recorded by the node itself.
+    if (asked === undefined && row.kind.startsWith("task.")) return;
     if (asked === undefined || asked.device !== row.deviceId) {
       throw new Violation("nothing-invented", `nobody recorded what is at ${String(row.offset)}`);
     }

@@ -7,7 +7,7 @@ import { EPOCH_MS } from "../world.ts";
 import { calmAfter, drawFaults, type FaultWeights } from "./faults.ts";
 import type { Running, Scenario } from "./scenario.ts";
 
-type Publish = Extract<Work, { kind: "publish" }>;
+type PublishWork = Extract<Work, { kind: "publish" }>;
 
 const SPAN_MS = 12_000;
 const KINDS = ["sim.tick", "sim.tock", "other.note"] as const;
@@ -47,7 +47,8 @@ function plan(seed: number, random: Random): Plan {
   return { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
 }
 
-function drawPublish(random: Random, nodes: number): Publish {
+/** Some events of some node. */
+export function drawPublish(random: Random, nodes: number): PublishWork {
   return {
     kind: "publish",
     at: Math.round(random.next() * SPAN_MS),
@@ -59,7 +60,8 @@ function drawPublish(random: Random, nodes: number): Publish {
   };
 }
 
-function drawReader(random: Random, nodes: number): ReaderPlan {
+/** A reader with or without a filter. */
+export function drawReader(random: Random, nodes: number): ReaderPlan {
   return {
     at: random.chance(0.3) ? "operator" : random.between(0, nodes - 1),
     ...(random.chance(0.3) && {
@@ -81,14 +83,14 @@ function build(plan: Plan, broken: Broken): Running {
 }
 
 /** Let the nodes' applications record what the plan wants. */
-function publishAll(stage: Stage): void {
+export function publishAll(stage: Stage): void {
   const counts = new Map<number, number>();
   for (const work of stage.plan.work) {
     if (work.kind === "publish") stage.world.after(work.at, () => publish(stage, work, counts));
   }
 }
 
-function publish(stage: Stage, work: Publish, counts: Map<number, number>): void {
+function publish(stage: Stage, work: PublishWork, counts: Map<number, number>): void {
   const node = stage.sites[work.node]?.node;
   const outbox = node?.parts?.outbox;
   if (node === undefined || outbox === undefined) return;

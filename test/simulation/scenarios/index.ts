@@ -2,9 +2,11 @@ import type { Plan, ScenarioName } from "../plan.ts";
 import { Random } from "../random.ts";
 import { events } from "./events.ts";
 import type { Scenario } from "./scenario.ts";
+import { sessions } from "./sessions.ts";
+import { tasks } from "./tasks.ts";
 
 /** Every scenario by name. */
-export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = { events };
+export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = { events, sessions, tasks };
 
 /** What happens in the simulation of `seed`. */
 export function planOf(scenario: ScenarioName, seed: number): Plan {

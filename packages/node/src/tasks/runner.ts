@@ -30,7 +30,7 @@ export interface TaskRunnerOptions {
   readonly concurrency: number;
   readonly maxQueued: number;
   readonly outbox: Outbox;
-  readonly journal: AttemptJournal;
+  readonly journal: Pick<AttemptJournal, "begin" | "end" | "leftovers">;
   readonly clock: Clock;
   readonly emit: (kind: string, data: unknown) => Promise<number>;
   /** Attempts started or finished. */

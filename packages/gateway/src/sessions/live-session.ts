@@ -29,6 +29,8 @@ const LAST_WORD_MS = 1000;
 /** Heartbeats whose leases wait for the store, beyond which no further message of the node is read. */
 const MAX_WAITING_HEARTBEATS = 16;
 
+const NO_TIMER = () => undefined;
+
 /** Who is at the other end, by its certificate. */
 export interface SessionIdentity {
   readonly deviceId: string;
@@ -49,13 +51,14 @@ export class LiveSession {
   outboxEpoch: Uint8Array | undefined;
   readonly #control = new ControlStream();
   readonly #work: OwnedTasks;
-  readonly #over = Promise.withResolvers<void>();
   #openedAt = 0;
-  #heartbeats: Promise<void> = Promise.resolve();
+  #heartbeats: Promise<void> | undefined;
   #waitingHeartbeats = 0;
   #state: GatewaySession;
-  #cancelTimer: () => void = () => undefined;
-  #cancelFirstFrame: () => void = () => undefined;
+  /** When the machine is told the time next. */
+  #tickAt = Infinity;
+  #cancelTimer: () => void = NO_TIMER;
+  #cancelFirstFrame: () => void = NO_TIMER;
 
   constructor(connection: Connection, identity: SessionIdentity, context: SessionContext) {
     this.connection = connection;
@@ -107,26 +110,18 @@ export class LiveSession {
       this.connection.close(CLOSE_CODES.timeout, "no frame came in time");
     });
     this.#work.run(async () => {
-      await this.connection.closed;
-      this.#cancelFirstFrame();
-      this.feed({ kind: "lost", now: this.context.clock.monotonicMs() });
-    });
-    this.#work.run(async () => {
       for await (const stream of this.connection.incomingStreams) this.#work.run(() => serveStream(stream, this));
     });
     await this.connection.closed;
+    this.#cancelFirstFrame();
+    // What fails at it is heard, and the rest is done all the same.
+    this.#work.run(async () => this.feed({ kind: "lost", now: this.context.clock.monotonicMs() }));
     const { registry } = this.context;
     registry.remove(this);
     await this.#work.settled();
     this.#cancelTimer();
     // Registered after all, by work that was under way when the connection went.
     registry.retire(this);
-    this.#over.resolve();
-  }
-
-  /** Resolves when {@link serve} is done. */
-  get over(): Promise<void> {
-    return this.#over.promise;
   }
 
   /** Step the machine and perform its effects. */
@@ -144,6 +139,8 @@ export class LiveSession {
   /** The first frame of a stream is complete. */
   heard(): void {
     this.#cancelFirstFrame();
+    // What cancels a timer holds on to it.
+    this.#cancelFirstFrame = NO_TIMER;
   }
 
   /** The peer did not end a frame in time: its stream, or the connection where it has said nothing yet, is cut. */
@@ -176,9 +173,9 @@ export class LiveSession {
     if (isOver) this.connection.close(CLOSE_CODES.revoked, "revoked");
   }
 
-  /** Resolves when the node may send more: its heartbeats do not pile up. */
-  async roomForMore(): Promise<void> {
-    if (this.#waitingHeartbeats >= MAX_WAITING_HEARTBEATS) await this.#heartbeats;
+  /** Resolves when the node may send more: its heartbeats do not pile up. `undefined`: it may now. */
+  roomForMore(): Promise<void> | undefined {
+    return this.#waitingHeartbeats >= MAX_WAITING_HEARTBEATS ? this.#heartbeats : undefined;
   }
 
   /** A stream to the node. @throws {TransportError} `CONNECTION_CLOSED` */
@@ -246,8 +243,11 @@ export class LiveSession {
 
   /** One after the other: they are answered in their order. */
   #renew(seq: number, running: readonly RunningAttempt[]): Promise<void> {
+    // Nothing to ask the store for, and nothing to wait for.
+    if (running.length === 0 && this.#waitingHeartbeats === 0) return renewAttempts(this, seq, running);
     this.#waitingHeartbeats += 1;
-    const turn = this.#heartbeats.then(() => renewAttempts(this, seq, running));
+    const before = this.#heartbeats ?? Promise.resolve();
+    const turn = before.then(() => renewAttempts(this, seq, running));
     // What fails is the caller's to hear of, once.
     this.#heartbeats = turn
       .catch(() => undefined)
@@ -285,11 +285,16 @@ export class LiveSession {
     cancel();
   }
 
+  // Set anew only for an earlier time: each heartbeat puts it off, and a tick that comes early is answered with the time of the next.
   #schedule(at: number): void {
+    if (at >= this.#tickAt) return;
     const { clock } = this.context;
     this.#cancelTimer();
-    const delayMs = Math.max(0, at - clock.monotonicMs());
-    this.#cancelTimer = clock.after(delayMs, () => this.feed({ kind: "tick", now: clock.monotonicMs() }));
+    this.#tickAt = at;
+    this.#cancelTimer = clock.after(Math.max(0, at - clock.monotonicMs()), () => {
+      this.#tickAt = Infinity;
+      this.feed({ kind: "tick", now: clock.monotonicMs() });
+    });
   }
 
   #broke(error: unknown): void {

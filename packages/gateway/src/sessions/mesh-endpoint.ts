@@ -53,24 +53,36 @@ export class MeshEndpoint implements AsyncDisposable {
     await this.close();
   }
 
-  async #admit(connection: Connection): Promise<void> {
-    if (this.#draining) return connection.close(CLOSE_CODES.draining, "the gateway stops");
+  // Awaits nothing itself: a session has enough that waits for its end.
+  #admit(connection: Connection): Promise<void> {
+    const session = this.#sessionOf(connection);
+    return session === undefined ? Promise.resolve() : session.serve();
+  }
+
+  /** @returns `undefined` where the connection was turned away */
+  #sessionOf(connection: Connection): LiveSession | undefined {
+    if (this.#draining) {
+      connection.close(CLOSE_CODES.draining, "the gateway stops");
+      return undefined;
+    }
     const { trust, registry, logger } = this.#context;
     // The handshake's lookup, repeated in the tick in which the session is registered: a revocation since then is seen here, a later one finds the session.
     const verdict = trust.authorize(connection.peer);
     if (verdict.kind === "refuse") {
       const { reason, detail, deviceId } = verdict;
       logger.warn({ device: deviceId, reason, detail }, "a connection was refused after its handshake");
-      return connection.close(reason === "revoked" ? CLOSE_CODES.revoked : CLOSE_CODES.protocol, reason);
+      connection.close(reason === "revoked" ? CLOSE_CODES.revoked : CLOSE_CODES.protocol, reason);
+      return undefined;
     }
     const { deviceId } = verdict;
     if (registry.of(deviceId).filter(({ open }) => open === undefined).length >= MAX_OPENING) {
       registry.count("crowded");
       logger.warn({ device: deviceId, opening: MAX_OPENING }, "a device opens too many connections at once");
-      return connection.close(CLOSE_CODES.timeout, "too many connections of this device are opening");
+      connection.close(CLOSE_CODES.timeout, "too many connections of this device are opening");
+      return undefined;
     }
     const session = new LiveSession(connection, verdict, this.#context);
     registry.add(session);
-    await session.serve();
+    return session;
   }
 }

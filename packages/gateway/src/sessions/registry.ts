@@ -19,7 +19,8 @@ export interface RegistryOptions {
  */
 export class SessionRegistry implements SessionService {
   readonly #options: RegistryOptions;
-  readonly #sessions = new Map<string, Set<LiveSession>>();
+  /** Of nearly every device it is one. */
+  readonly #sessions = new Map<string, readonly LiveSession[]>();
   /** The newest registered session of each device: the one that counts. */
   readonly #current = new Map<string, LiveSession>();
   readonly #waiting = new Map<string, Set<() => void>>();
@@ -35,16 +36,17 @@ export class SessionRegistry implements SessionService {
   }
 
   add(session: LiveSession): void {
-    const known = this.#sessions.get(session.deviceId) ?? new Set();
-    this.#sessions.set(session.deviceId, known.add(session));
+    this.#sessions.set(session.deviceId, [...this.of(session.deviceId), session]);
     this.#connections += 1;
   }
 
   remove(session: LiveSession): void {
-    const known = this.#sessions.get(session.deviceId);
-    if (known?.delete(session) !== true) return;
+    const known = this.of(session.deviceId);
+    if (!known.includes(session)) return;
     this.#connections -= 1;
-    if (known.size === 0) this.#sessions.delete(session.deviceId);
+    const others = known.filter((other) => other !== session);
+    if (others.length === 0) this.#sessions.delete(session.deviceId);
+    else this.#sessions.set(session.deviceId, others);
     this.retire(session);
   }
 
@@ -86,7 +88,7 @@ export class SessionRegistry implements SessionService {
 
   /** Every session of a device, welcome or not. */
   of(deviceId: string): readonly LiveSession[] {
-    return [...(this.#sessions.get(deviceId) ?? [])];
+    return this.#sessions.get(deviceId) ?? [];
   }
 
   /** The registered session of a device. */
@@ -95,7 +97,7 @@ export class SessionRegistry implements SessionService {
   }
 
   all(): readonly LiveSession[] {
-    return [...this.#sessions.values()].flatMap((sessions) => Array.from(sessions));
+    return [...this.#sessions.values()].flat();
   }
 
   /** The one answer to where a device is. */
@@ -119,11 +121,18 @@ export class SessionRegistry implements SessionService {
   stats(): SessionStats {
     return {
       connections: this.#connections,
-      online: this.online().length,
+      online: this.#onlineCount(),
       ...this.#counters,
       refused: { ...this.#options.refused(), ...(this.#crowded > 0 && { opening: this.#crowded }) },
       cut: { ...this.#options.cut(), ...this.#cut },
     };
+  }
+
+  // Not of the views: each asks the transport where its peer is.
+  #onlineCount(): number {
+    let count = 0;
+    for (const deviceId of this.#current.keys()) if (this.isOnline(deviceId)) count += 1;
+    return count;
   }
 
   async whenOnline(deviceId: string, options: { readonly signal?: AbortSignal } = {}): Promise<SessionView> {

@@ -11,7 +11,7 @@ import {
 } from "@quaymesh/protocol";
 import { serveIngest } from "../events/ingest-stream.ts";
 import { serveSubscription } from "../events/subscription-stream.ts";
-import { serveControl } from "./control.ts";
+import { serveControl, type ControlMessages } from "./control.ts";
 import type { LiveSession } from "./live-session.ts";
 import { serveHealth, serveRenewal } from "./short-streams.ts";
 import { failStream } from "./stream-failure.ts";
@@ -31,23 +31,33 @@ type Opening =
 export async function serveStream(stream: ByteStream, session: LiveSession): Promise<void> {
   await using timed = new TimedStream(stream, session.context.clock, (what) => session.late(what));
   const messages = new MessageStream(timed);
-  const opening = await readOpening(messages, session);
-  // Whoever is late with its hello has had its time.
-  if (timed.isLate && session.state.kind === "opening") session.connection.close(CLOSE_CODES.timeout, "no hello came");
-  if (opening === undefined) return;
   try {
-    switch (opening.kind) {
-      case "request":
-        return await route(opening.request, { messages, timed }, session);
-      case "refused":
-        throw opening.error;
-      case "hello-refused":
-        return await refuseHello(opening.error, messages, session);
-      default:
-        return opening satisfies never;
-    }
+    // Chained, not awaited: the request, which is the hello of a session, is not kept for as long as its stream is served.
+    await readOpening(messages, session).then((opening) => answer(opening, { messages, timed }, session));
   } catch (error) {
     await failStream(error, messages, session);
+  }
+}
+
+/** @throws what the stream fails with, at once or later */
+function answer(
+  opening: Opening | undefined,
+  streams: ControlMessages,
+  session: LiveSession,
+): Promise<void> | undefined {
+  // Whoever is late with its hello has had its time.
+  const isLate = streams.timed.isLate && session.state.kind === "opening";
+  if (isLate) session.connection.close(CLOSE_CODES.timeout, "no hello came");
+  if (opening === undefined) return undefined;
+  switch (opening.kind) {
+    case "request":
+      return route(opening.request, streams, session);
+    case "refused":
+      throw opening.error;
+    case "hello-refused":
+      return refuseHello(opening.error, streams.messages, session);
+    default:
+      return opening satisfies never;
   }
 }
 
@@ -79,22 +89,19 @@ async function refuseHello(error: ProtocolError, messages: MessageStream, sessio
   await session.refuse(error, messages);
 }
 
-async function route(
-  request: NodeRequest,
-  { messages, timed }: { readonly messages: MessageStream; readonly timed: TimedStream },
-  session: LiveSession,
-): Promise<void> {
-  if (request.method === "session.open") return await serveControl(request, { messages, timed }, session);
+function route(request: NodeRequest, streams: ControlMessages, session: LiveSession): Promise<void> {
+  const { messages } = streams;
+  if (request.method === "session.open") return serveControl(request, streams, session);
   if (session.open === undefined) throw tooEarly(request.method);
   switch (request.method) {
     case "events.publish":
-      return await serveIngest(request, messages, session);
+      return serveIngest(request, messages, session);
     case "events.subscribe":
-      return await serveSubscription(request, messages, session);
+      return serveSubscription(request, messages, session);
     case "certificate.renew":
-      return await serveRenewal(request, messages, session);
+      return serveRenewal(request, messages, session);
     case "health":
-      return await serveHealth(messages, session);
+      return serveHealth(messages, session);
     default:
       return request satisfies never;
   }

@@ -7,6 +7,8 @@ export const FIRST_FRAME_MS = 2000;
 /** A frame that has begun must be complete by then. docs/wire.md, "Limits". */
 export const FRAME_PROGRESS_MS = 5000;
 
+const NO_TIMER = () => undefined;
+
 /** Why a stream was cut. */
 export type LateFrame = "first-frame" | "frame-progress";
 
@@ -19,7 +21,7 @@ export class TimedStream implements ByteStream {
   readonly #clock: Clock;
   readonly #onLate: ((what: LateFrame) => void) | undefined;
   readonly #progress = new FrameProgress();
-  #cancelTimer: () => void = () => undefined;
+  #cancelTimer: () => void = NO_TIMER;
   /** Of the time for the frame under way; `Infinity` between frames. */
   #leftMs = FIRST_FRAME_MS;
   #isLate = false;
@@ -40,20 +42,30 @@ export class TimedStream implements ByteStream {
     return this.#isLate;
   }
 
-  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+  read(into?: Uint8Array): Promise<Uint8Array | null> {
+    // Between frames, where an idle session waits, there is nothing to time.
+    if (this.#leftMs === Infinity) return this.#stream.read(into).then((bytes) => this.#follow(bytes));
+    return this.#readInTime(into);
+  }
+
+  async #readInTime(into: Uint8Array | undefined): Promise<Uint8Array | null> {
     const since = this.#clock.monotonicMs();
     this.#arm();
     let bytes: Uint8Array | null;
     try {
       bytes = await this.#stream.read(into);
     } finally {
-      this.#cancelTimer();
+      this.#disarm();
     }
+    this.#leftMs -= this.#clock.monotonicMs() - since;
+    return this.#follow(bytes);
+  }
+
+  #follow(bytes: Uint8Array | null): Uint8Array | null {
     if (bytes === null) {
       this.#leftMs = Infinity;
       return null;
     }
-    this.#leftMs -= this.#clock.monotonicMs() - since;
     const frames = this.#progress.frames;
     this.#progress.push(bytes);
     // A frame that began in the same chunk has its own time.
@@ -72,7 +84,7 @@ export class TimedStream implements ByteStream {
   }
 
   reset(code: number): void {
-    this.#cancelTimer();
+    this.#disarm();
     this.#stream.reset(code);
   }
 
@@ -85,12 +97,17 @@ export class TimedStream implements ByteStream {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#cancelTimer();
+    this.#disarm();
     await this.#stream[Symbol.asyncDispose]();
   }
 
+  // Forgotten as well: what cancels a timer holds on to it.
+  #disarm(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = NO_TIMER;
+  }
+
   #arm(): void {
-    if (this.#leftMs === Infinity) return;
     this.#cancelTimer = this.#clock.after(Math.max(0, this.#leftMs), () => {
       this.#isLate = true;
       this.#onLate?.(this.#progress.frames === 0 ? "first-frame" : "frame-progress");

@@ -32,7 +32,6 @@ export type SessionEnd =
 export interface OpenGatewaySession {
   readonly kind: "open";
   readonly device: string;
-  readonly hello: Hello;
   readonly sessionEpoch: number;
   readonly heartbeatMs: number;
   readonly since: number;

@@ -86,7 +86,6 @@ function onRegistered(state: LiveSession, welcome: Omit<Welcome, "type">, now: n
   const open: OpenGatewaySession = {
     kind: "open",
     device,
-    hello,
     sessionEpoch: welcome.sessionEpoch,
     heartbeatMs: welcome.heartbeatMs,
     since: now,

@@ -49,6 +49,14 @@ test("a prefix may start its burst, then its rate, and others are not held to it
   expect(Array.from({ length: 100 }, () => spend("127.0.0.1", 0)).every(Boolean)).toBe(true);
 });
 
+test("an IPv6 site has four times the budget of one of its prefixes, and a prefix that is over its own takes nothing of it", () => {
+  const budget = new HandshakeBudget({ perSecond: 1, burst: 3 });
+  const spent = (subnet: string): number =>
+    [1, 2, 3, 4, 5].filter((host) => budget.spend(`2001:db8:7:${subnet}::${host}`, 0)).length;
+  expect(["1", "2", "3", "4", "5", "6"].map(spent)).toEqual([3, 3, 3, 3, 0, 0]);
+  expect(budget.spend("2001:db8:8::1", 0)).toBe(true);
+});
+
 test.each([
   ["192.0.2.7", "192.0.2.7"],
   ["::ffff:192.0.2.7", "192.0.2.7"],

@@ -18,6 +18,10 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
     "PAKE_CONFIRM_FAILED",
     "The PIN is wrong, or someone is in between: make a new code on the gateway, and look where you connect.",
   ],
+  [
+    "DEVICE_FROZEN",
+    "Ask an operator; on the gateway: quaymesh device unfreeze, or device revoke, and pair this machine anew.",
+  ],
   ["CLOCK_SKEW", "Compare this machine's clock with the dates above and set it, then try again."],
   [
     "CA_INVALID",

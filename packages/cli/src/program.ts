@@ -3,6 +3,7 @@ import { makeGroup } from "./command.ts";
 import { deviceListCommand } from "./commands/device-list.ts";
 import { deviceRevokeCommand } from "./commands/device-revoke.ts";
 import { deviceRotateCommand } from "./commands/device-rotate.ts";
+import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
@@ -40,6 +41,7 @@ export function buildProgram(context: Context): Command {
         deviceListCommand(context),
         deviceShowCommand(context),
         deviceRotateCommand(context),
+        deviceUnfreezeCommand(context),
         deviceRevokeCommand(context),
       ]),
     )

@@ -58,6 +58,11 @@ export const GATEWAY_ERRORS = {
     connect: "failed_precondition",
     hint: "It changed meanwhile and was left alone: look at it with: quaymesh device show",
   },
+  DEVICE_FROZEN: {
+    connect: "failed_precondition",
+    hint: "Two hold its key, or an old copy of its state was put back. Decide: quaymesh device unfreeze, or quaymesh device revoke and pair anew.",
+  },
+  DEVICE_NOT_FROZEN: { connect: "failed_precondition", hint: "There is nothing to do: it may connect." },
   DEVICE_REVOKED: { connect: "failed_precondition", hint: "The device is revoked: pair it again to use it." },
   DEVICE_KEY_KNOWN: {
     connect: "already_exists",

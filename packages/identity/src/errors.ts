@@ -42,6 +42,7 @@ export type PairingCode =
   | "PAIR_UNAVAILABLE"
   | "DEVICE_REVOKED"
   | "DEVICE_UNKNOWN"
+  | "DEVICE_FROZEN"
   | "RENEW_TOO_LATE";
 
 /** What a node finds out by itself while pairing. */

@@ -49,6 +49,7 @@ describe("a late renewal", () => {
   test.each<[string, RenewalFinding, string]>([
     ["of a key nobody enrolled", { kind: "unknown" }, "DEVICE_UNKNOWN"],
     ["of a revoked device", { kind: "revoked" }, "DEVICE_REVOKED"],
+    ["of a frozen device", { kind: "frozen" }, "DEVICE_FROZEN"],
     ["with a broken request", { kind: "invalid", detail: "not signed" }, "PAIR_CSR_INVALID"],
     ["for another key", found(NOW - 1, bytesOf("another key", 32)), "PAIR_KEY_MISMATCH"],
     ["a millisecond after 180 days", found(NOW - 180 * DAY - 1), "RENEW_TOO_LATE"],

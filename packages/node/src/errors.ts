@@ -36,6 +36,7 @@ export type NodeErrorCode =
   | "SESSION_LOST"
   | "DEVICE_REVOKED"
   | "DEVICE_UNKNOWN"
+  | "DEVICE_FROZEN"
   | "CERTIFICATE_EXPIRED"
   | "CLOCK_SKEW"
   | "TICKET_EXPIRED"

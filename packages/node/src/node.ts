@@ -1,13 +1,14 @@
-import { randomBytes } from "node:crypto";
-import { arch, availableParallelism, hostname, loadavg, platform } from "node:os";
-import { WIRE_VERSION, type Hello } from "@quaymesh/protocol";
+import { availableParallelism, loadavg } from "node:os";
+import type { Hello } from "@quaymesh/protocol";
 import type { KeyPair } from "@quaymesh/identity";
 import { systemClock, type Clock } from "./clock.ts";
 import { NodeError } from "./errors.ts";
 import { checkKind, encodeBody } from "./events/body.ts";
 import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
 import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
+import { keepWelcome } from "./link/keep-welcome.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
+import { helloOf } from "./link/hello.ts";
 import { keepRenewed, RenewalDemand } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
 import { checkOptions, checkPrivate } from "./node-checks.ts";
@@ -15,8 +16,8 @@ import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { renewLate } from "./pairing/late-renewal.ts";
-import { endpointsOf, formatAddress } from "./state/address.ts";
-import { loadIdentity, loadKeyOf, storeIdentity, type NodeIdentity } from "./state/identity-file.ts";
+import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
+import { JoinFile } from "./state/join-file.ts";
 import { layoutOf, type StateLayout } from "./state/layout.ts";
 import { lockState, type StateLock } from "./state/lock.ts";
 import { StatusWriter } from "./state/status.ts";
@@ -44,6 +45,7 @@ interface Parts {
   readonly identity: NodeIdentity;
   readonly outbox: Outbox;
   readonly journal: AttemptJournal;
+  readonly join: JoinFile;
 }
 
 /** A paired device at work: keeps its session with the gateway, publishes what it records, runs what it is asked to. */
@@ -127,8 +129,9 @@ export class Node implements AsyncDisposable {
       });
       try {
         const journal = await AttemptJournal.open(layout.attempts);
+        const join = await JoinFile.open(layout.join);
         const clock = options.clock ?? systemClock;
-        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal });
+        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal, join });
         node.#reportRepair();
         return node;
       } catch (cause) {
@@ -260,28 +263,25 @@ export class Node implements AsyncDisposable {
   }
 
   #hello(): Hello {
-    const { outbox, options } = this.#parts;
+    const { outbox, options, join } = this.#parts;
     this.#durableAtHello = outbox.durable;
-    return {
-      v: WIRE_VERSION,
-      method: "session.open",
-      device: this.#identity.deviceId,
-      nonce: new Uint8Array(randomBytes(16)),
+    return helloOf({
+      deviceId: this.#identity.deviceId,
       outboxEpoch: outbox.epoch,
       software: options.software ?? SOFTWARE,
-      platform: { os: platform(), arch: arch(), hostname: hostname().slice(0, 253) },
       capabilities: this.#runner.capabilities,
       running: this.#runner.running,
-    };
+      join: join.stored,
+    });
   }
 
   /** What goes on while a session is online. Never rejects. */
   async #serve(session: OnlineSession): Promise<void> {
-    const { clock, layout, key } = this.#parts;
+    const { clock, layout, key, join } = this.#parts;
     const demand = new RenewalDemand();
     this.#demand = demand;
     const tasks = this.#serveTasks(session);
-    await this.#learnEndpoints(session);
+    this.#identity = await keepWelcome(session, { layout, join, identity: this.#identity, log: this.#log });
     const renewal = keepRenewed(session, {
       layout,
       key,
@@ -301,20 +301,6 @@ export class Node implements AsyncDisposable {
     this.#identity = identity;
     const details = { notAfter: identity.notAfter };
     this.#log.line({ level: "info", event: "certificate.renewed", message: "the certificate was renewed", details });
-  }
-
-  /** Where a renewal is to be asked for should this machine sleep past its certificate. Never rejects: it is a precaution. */
-  async #learnEndpoints({ welcome, connection }: OnlineSession): Promise<void> {
-    const told = endpointsOf(welcome.pairing ?? [], connection.remoteAddress.host);
-    const known = this.#identity.pairingAddresses ?? [];
-    if (told.length === 0 || told.map(formatAddress).join() === known.map(formatAddress).join()) return;
-    try {
-      const identity = { ...this.#identity, pairingAddresses: told };
-      await storeIdentity(this.#parts.layout, identity);
-      this.#identity = identity;
-    } catch (cause) {
-      this.#log.failure("identity.not-stored", cause);
-    }
   }
 
   async #serveTasks(session: OnlineSession): Promise<void> {

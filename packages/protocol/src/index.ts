@@ -19,6 +19,8 @@ export type {
 } from "./transport/port.ts";
 export { LISTENER_CUTS, LISTENER_REFUSALS } from "./transport/stats.ts";
 export type { ConnectionStats, ListenerCut, ListenerRefusal, ListenerStats } from "./transport/stats.ts";
+export { JOIN_TOKEN_BYTES, judgeJoin } from "./session/join.ts";
+export type { JoinTokens, JoinVerdict } from "./session/join.ts";
 export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transport/close.ts";
 export type { CloseInfo, DialVerdict } from "./transport/close.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";

@@ -364,6 +364,7 @@ describe("backoff", () => {
     ["denied", { kind: "retry", afterMs: 250 }],
     ["other", { kind: "retry", afterMs: 250 }],
     ["superseded", { kind: "retry", afterMs: 60_250 }],
+    ["frozen", { kind: "retry", afterMs: 60_250 }],
   ])("after %s", (verdict, plan) => {
     expect(planRedial(verdict, 1, 0.5)).toEqual(plan);
   });

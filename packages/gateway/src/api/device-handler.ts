@@ -31,6 +31,9 @@ export function deviceHandler(devices: Devices): ServiceImpl<typeof DeviceServic
       if (result.kind === "rotated") return { state: RotationState.ROTATED };
       return { state: result.why === "offline" ? RotationState.PENDING_OFFLINE : RotationState.PENDING_SILENT };
     },
+    async unfreezeDevice({ device }) {
+      return { device: deviceMessage(await devices.unfreeze(device)) };
+    },
     async revokeDevice({ device, reason }) {
       return { receipt: receiptMessage(await devices.revoke(device, { reason })) };
     },

@@ -20,6 +20,7 @@ const DEVICE_STATES: Readonly<Record<DeviceView["state"], DeviceState>> = {
   new: DeviceState.NEW,
   online: DeviceState.ONLINE,
   offline: DeviceState.OFFLINE,
+  frozen: DeviceState.FROZEN,
   revoked: DeviceState.REVOKED,
 };
 

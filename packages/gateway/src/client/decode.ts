@@ -45,6 +45,7 @@ const DEVICE_STATES: ReadonlyMap<DeviceState, DeviceStateName> = new Map([
   [DeviceState.NEW, "new"],
   [DeviceState.ONLINE, "online"],
   [DeviceState.OFFLINE, "offline"],
+  [DeviceState.FROZEN, "frozen"],
   [DeviceState.REVOKED, "revoked"],
 ]);
 

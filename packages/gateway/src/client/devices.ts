@@ -55,6 +55,14 @@ export class Devices {
     }, options?.signal);
   }
 
+  /** Let a frozen device come back. @throws {ClientError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED`, `DEVICE_NOT_FROZEN` */
+  unfreeze(device: string, options?: CallOptions): Promise<DeviceInfo> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.unfreezeDevice({ device }, options);
+      return deviceInfo(required(answer.device, "device"));
+    }, options?.signal);
+  }
+
   /** What {@link Devices.revokeMany} would cut, device by device; changes nothing. @throws {ClientError} `REQUEST_INVALID` */
   previewRevocations(selector: DeviceSelector, options?: CallOptions): Promise<readonly RevocationPreview[]> {
     return this.#wire.call(async () => {

@@ -89,7 +89,7 @@ export interface TaskUpdate {
 }
 
 /** Presence of a device. `new`: paired, never seen online. */
-export type DeviceStateName = "new" | "online" | "offline" | "revoked";
+export type DeviceStateName = "new" | "online" | "offline" | "frozen" | "revoked";
 
 /** What a revocation did. */
 export interface Receipt {

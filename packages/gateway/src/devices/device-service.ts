@@ -37,6 +37,12 @@ export function createDeviceService(options: DeviceServiceOptions): DeviceServic
     },
     revokeSelected: async (selector, { reason = "" } = {}) => await revokeSelected(selector, reason, options),
     rotate: async (device) => await rotateDevice((await find(device)).deviceId, options),
+    async unfreeze(device) {
+      const row = await store.devices.unfreeze({ deviceId: (await find(device)).deviceId });
+      trust.unfreeze(row.deviceId);
+      options.logger.warn({ device: row.deviceId }, "a frozen device may come back");
+      return await viewOf(options, row);
+    },
     enroll: async (input) => await enroll(store, trust, input),
     async addCertificate(certificate) {
       await store.devices.addCertificate(certificate);
@@ -56,7 +62,10 @@ async function enroll(store: Store, trust: GatewayTrust, input: EnrollInput): Pr
   const result = await store.devices.enroll(input);
   trust.enrol(input.deviceId, trusted(input.certificate));
   // A re-pairing is a new beginning: what the device had before is not good any more, used or not.
-  if (result.kind === "repaired") trust.markUsed(input.deviceId, input.certificate.serial);
+  if (result.kind === "repaired") {
+    trust.markUsed(input.deviceId, input.certificate.serial);
+    trust.unfreeze(input.deviceId);
+  }
   return result;
 }
 
@@ -111,6 +120,7 @@ async function viewOf({ store, registry, dispatcher }: DeviceServiceOptions, row
 
 function stateOf(row: DeviceRow, online: boolean): DeviceView["state"] {
   if (row.revoked) return "revoked";
+  if (row.frozenAt !== undefined) return "frozen";
   if (online) return "online";
   return row.sessionEpoch === 0 ? "new" : "offline";
 }

@@ -7,8 +7,8 @@ import type { RotationResult } from "./rotation.ts";
 export interface DeviceView {
   readonly deviceId: string;
   readonly name: string;
-  /** `new`: paired, never seen online. */
-  readonly state: "new" | "online" | "offline" | "revoked";
+  /** `new`: paired, never seen online. `frozen`: two hold its key, or an old copy of its state was put back; an operator decides. */
+  readonly state: "new" | "online" | "offline" | "frozen" | "revoked";
   readonly labels: readonly string[];
   readonly purpose: string;
   readonly platform: string;
@@ -52,6 +52,8 @@ export interface DeviceService {
   revokeSelected(selector: DeviceSelector, options?: { readonly reason?: string }): Promise<BulkRevocation>;
   /** Have the device take another certificate now, and wait a moment for it. @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED` */
   rotate(device: string): Promise<RotationResult>;
+  /** Let a frozen device come back: the first holder of its key that does is the one. @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED`, `DEVICE_NOT_FROZEN` */
+  unfreeze(device: string): Promise<DeviceView>;
   /** Cut the device off now; a repeat returns the same receipt. */
   revoke(device: string, options?: { readonly reason?: string }): Promise<ReceiptRow>;
   /**

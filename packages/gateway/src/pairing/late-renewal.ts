@@ -24,6 +24,7 @@ export interface LateRenewalParts {
 export async function findRenewal({ store }: LateRenewalParts, request: LateRequest): Promise<RenewalFinding> {
   const device = await store.devices.findByKey(hex(request.spkiSha256));
   if (device?.revoked === true) return { kind: "revoked" };
+  if (device?.frozenAt !== undefined) return { kind: "frozen" };
   if (device?.certificateNotAfter === undefined) return { kind: "unknown" };
   try {
     const { spkiSha256 } = await parseCsr(request.csr);

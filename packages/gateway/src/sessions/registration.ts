@@ -1,7 +1,9 @@
 /** What a session needs of the store: its epoch when it opens, its leases while it lives. */
+import { randomBytes } from "node:crypto";
 import {
   CLOSE_CODES,
   encodeValue,
+  JOIN_TOKEN_BYTES,
   MAX_BATCH_EVENTS,
   MAX_EVENT_BYTES,
   MAX_FRAME_BYTES,
@@ -9,7 +11,8 @@ import {
   type RunningAttempt,
   type Welcome,
 } from "@quaymesh/protocol";
-import { GatewayError } from "../errors.ts";
+import { freezeDevice } from "../devices/freezing.ts";
+import { GatewayError, type GatewayErrorCode } from "../errors.ts";
 import type { OpenedSession } from "../store/port-events.ts";
 import type { AttemptToStop } from "./context.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -20,11 +23,19 @@ const SUPERSEDED_EVENT = "mesh.session.superseded";
 /** The policy nodes are told of. Policies are not served yet; version 0 is none. */
 const POLICY_VERSION = 0;
 
+/** Close codes of what the store refuses a session for; of the rest nobody but us is at fault. */
+const REFUSED: ReadonlyMap<GatewayErrorCode, number> = new Map([
+  ["DEVICE_REVOKED", CLOSE_CODES.revoked],
+  ["DEVICE_FROZEN", CLOSE_CODES.frozen],
+]);
+
 /** Claim the next session epoch, take over from an older session, adopt what the node runs, and let the machine say welcome. */
 export async function registerSession(session: LiveSession, hello: Hello): Promise<void> {
   const { store, registry, clock } = session.context;
-  const opened = await openInStore(session, hello);
+  const join = new Uint8Array(randomBytes(JOIN_TOKEN_BYTES));
+  const opened = await openInStore(session, hello, join);
   if (opened === undefined) return;
+  if (opened.frozen) return await freezeDevice(session.deviceId, session.remoteAddress, session.context);
   session.sessionEpoch = opened.sessionEpoch;
   session.labels = opened.labels;
   session.outboxEpoch = hello.outboxEpoch;
@@ -36,7 +47,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   const resumed = await store.tasks.resume({ deviceId, running: hello.running ?? [], ...at });
   await stopCancelled(session, resumed.cancelled);
   retireOlderCertificates(session);
-  session.feed({ kind: "registered", welcome: welcomeOf(session, opened), now: clock.monotonicMs() });
+  session.feed({ kind: "registered", welcome: welcomeOf(session, opened, join), now: clock.monotonicMs() });
   if (opened.rotationDue) session.feed({ kind: "request-renewal" });
   else session.context.rotations.settled(deviceId);
 }
@@ -75,7 +86,7 @@ async function stopCancelled(
   return unreachable.map(({ taskId, token }) => ({ taskId, token }));
 }
 
-async function openInStore(session: LiveSession, hello: Hello): Promise<OpenedSession | undefined> {
+async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array): Promise<OpenedSession | undefined> {
   const { store, clock, logger } = session.context;
   try {
     return await store.sessions.open({
@@ -85,14 +96,15 @@ async function openInStore(session: LiveSession, hello: Hello): Promise<OpenedSe
       platform: `${hello.platform.os} ${hello.platform.arch}`,
       remoteAddress: session.remoteAddress,
       serial: session.serial,
+      join: { shown: hello.join, fresh },
       capabilities: hello.capabilities.map(({ name, concurrency }) => ({ name, concurrency })),
       now: clock.now(),
     });
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    const revoked = error.code === "DEVICE_REVOKED";
+    const code = REFUSED.get(error.code) ?? CLOSE_CODES.internal;
     logger.warn({ device: session.deviceId, code: error.code }, "a session could not be registered");
-    session.connection.close(revoked ? CLOSE_CODES.revoked : CLOSE_CODES.internal, error.code);
+    session.connection.close(code, error.code);
     return undefined;
   }
 }
@@ -127,7 +139,7 @@ function retireOlderCertificates(session: LiveSession): void {
     .catch((error: unknown) => logger.warn({ device: deviceId, error }, "certificates could not be retired"));
 }
 
-function welcomeOf(session: LiveSession, opened: OpenedSession): Omit<Welcome, "type"> {
+function welcomeOf(session: LiveSession, opened: OpenedSession, join: Uint8Array): Omit<Welcome, "type"> {
   const { meshId, heartbeatMs, clock, pairingAddresses } = session.context;
   return {
     sessionEpoch: opened.sessionEpoch,
@@ -137,6 +149,7 @@ function welcomeOf(session: LiveSession, opened: OpenedSession): Omit<Welcome, "
     policyVersion: POLICY_VERSION,
     limits: { maxFrameBytes: MAX_FRAME_BYTES, maxBatchEvents: MAX_BATCH_EVENTS, maxEventBytes: MAX_EVENT_BYTES },
     time: clock.now(),
+    join,
     pairing: [...pairingAddresses()],
   };
 }

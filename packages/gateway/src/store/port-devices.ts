@@ -38,6 +38,12 @@ export interface DeviceStore {
   requestRotation(input: { readonly deviceId: string; readonly now: number }): Promise<DeviceRow>;
 
   /**
+   * Let a frozen device come back: its next hello is taken whatever token it shows, and counts from there.
+   * @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_NOT_FROZEN`
+   */
+  unfreeze(input: { readonly deviceId: string }): Promise<DeviceRow>;
+
+  /**
    * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The receipt is
    * written in the same transaction, with `sessionsClosed` and `closedMs` still 0; {@link finishRevocation} adds them.
    * A device revoked before keeps its receipt: `repeated` is true and nothing changes.

@@ -23,6 +23,8 @@ export interface OpenSession {
   readonly capabilities: readonly CapabilityRow[];
   /** Serial of the certificate in use: one issued since a rotation was asked for settles it. */
   readonly serial?: string;
+  /** What the hello showed of join tokens, and the one to give. Absent: not looked at. */
+  readonly join?: { readonly shown: Uint8Array | undefined; readonly fresh: Uint8Array };
   readonly now: number;
 }
 
@@ -34,6 +36,8 @@ export interface OpenedSession {
   readonly labels: readonly string[];
   /** An operator wants another certificate than the one in use. */
   readonly rotationDue: boolean;
+  /** The hello showed a stale token: no session was opened, and the device is frozen now. The rest means nothing then. */
+  readonly frozen: boolean;
 }
 
 /** The event log. Offsets grow by one in commit order: a reader that has seen n never later finds one below n. Part of the Store port. */

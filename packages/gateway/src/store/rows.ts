@@ -22,6 +22,8 @@ export interface DeviceRow {
   readonly certificateNotAfter: number | undefined;
   /** An operator asked for another certificate then, and none issued since has been used. */
   readonly rotationRequestedAt: number | undefined;
+  /** Set aside since then, until an operator has decided. */
+  readonly frozenAt: number | undefined;
 }
 
 /** What a node offers: a task definition's name, and how many attempts of it run at once. */

@@ -186,6 +186,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
         return Promise.resolve({ receipts: [], spared: [DEVICE_ID] });
       },
       rotate: () => Promise.resolve({ kind: "pending", why: "offline" }),
+      unfreeze: () => Promise.resolve(device),
       enroll: unused,
       addCertificate: unused,
     },

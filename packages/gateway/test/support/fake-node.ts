@@ -30,6 +30,8 @@ export interface FakeNodeOptions {
   readonly running?: RunningAttempt[];
   /** Of the certificate it shows; default: the one it was enrolled with. */
   readonly serial?: string;
+  /** The join token its hello shows. */
+  readonly join?: Uint8Array | undefined;
   /** The device its hello names; default: its own. */
   readonly claims?: string;
 }
@@ -68,6 +70,13 @@ export class FakeNode {
     });
   }
 
+  /** Say hello, and wait for nothing. */
+  static async greet(connection: Connection, deviceId: string, options: FakeNodeOptions = {}): Promise<MessageStream> {
+    const control = new MessageStream(await connection.openStream());
+    await control.send(helloOf(deviceId, options.outboxEpoch ?? epoch(1), options));
+    return control;
+  }
+
   /** Dial and open the session; resolves with the gateway's welcome. */
   static async connect(
     transport: Transport,
@@ -76,9 +85,8 @@ export class FakeNode {
     options: FakeNodeOptions = {},
   ): Promise<FakeNode> {
     const connection = await FakeNode.dial(transport, address, deviceId, options.serial);
-    const control = new MessageStream(await connection.openStream());
     const outboxEpoch = options.outboxEpoch ?? epoch(1);
-    await control.send(helloOf(deviceId, outboxEpoch, options));
+    const control = await FakeNode.greet(connection, deviceId, options);
     const node = new FakeNode(connection, control, deviceId, outboxEpoch);
     const welcome = await node.nextControl();
     if (welcome.type !== "welcome") throw new Error(`expected welcome, got ${welcome.type}`);
@@ -243,6 +251,7 @@ function helloOf(deviceId: string, outboxEpoch: Uint8Array, options: FakeNodeOpt
     software: "fake/1",
     platform: { os: "linux", arch: "x64" },
     capabilities: options.capabilities ?? [],
+    ...(options.join !== undefined && { join: options.join }),
     ...(options.running !== undefined && { running: options.running }),
   };
 }

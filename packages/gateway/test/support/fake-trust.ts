@@ -13,6 +13,7 @@ export class FakeTrust implements GatewayTrust {
   afterLookup: () => void = () => undefined;
   readonly #serials = new Map<string, Set<string>>();
   readonly #revoked = new Set<string>();
+  readonly #frozen = new Set<string>();
 
   readonly authorize = (peer: PeerIdentity): ReturnType<GatewayTrust["authorize"]> => {
     const [deviceId = "", serial = ""] = new TextDecoder().decode(peer.chain[0]).split("/");
@@ -25,6 +26,7 @@ export class FakeTrust implements GatewayTrust {
     for (const device of snapshot.devices) {
       if (device.kind === "revoked") this.#revoked.add(device.deviceId);
       else this.#serials.set(device.deviceId, new Set(device.certificates.map(({ serial }) => serial)));
+      if (device.kind === "enrolled" && device.frozen === true) this.#frozen.add(device.deviceId);
     }
   }
 
@@ -39,12 +41,21 @@ export class FakeTrust implements GatewayTrust {
     return older;
   }
 
+  freeze(deviceId: string): void {
+    this.#frozen.add(deviceId);
+  }
+
+  unfreeze(deviceId: string): void {
+    this.#frozen.delete(deviceId);
+  }
+
   revoke(deviceId: string): void {
     this.#revoked.add(deviceId);
   }
 
   #judge(deviceId: string, serial: string, spkiSha256: Uint8Array): ReturnType<GatewayTrust["authorize"]> {
     if (this.#revoked.has(deviceId)) return { kind: "refuse", reason: "revoked", detail: "revoked", deviceId };
+    if (this.#frozen.has(deviceId)) return { kind: "refuse", reason: "denied", detail: "frozen", deviceId };
     if (this.#serials.get(deviceId)?.has(serial) === true) return { kind: "accept", deviceId, serial, spkiSha256 };
     return { kind: "refuse", reason: "unknown", detail: "not enrolled" };
   }

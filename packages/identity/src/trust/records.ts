@@ -15,6 +15,8 @@ export type DeviceTrust =
       readonly deviceId: string;
       /** In the order of issue: the last is the newest. Older ones stay until a newer one was used. */
       readonly certificates: readonly EnrolledCertificate[];
+      /** Set aside until an operator has decided; refused, and neither revoked nor forgotten. */
+      readonly frozen?: boolean;
     }
   | { readonly kind: "revoked"; readonly deviceId: string };
 

@@ -38,6 +38,7 @@ export class TrustIndex {
   readonly #enrolled = new Map<string, readonly EnrolledCertificate[]>();
   /** Never shrinks: removing a record must not un-revoke. */
   readonly #revoked = new Set<string>();
+  readonly #frozen = new Set<string>();
   readonly #leaves = new LeafCache();
   #revocationEpoch = 0;
   #confirmedAt: number | undefined;
@@ -65,9 +66,13 @@ export class TrustIndex {
   load(snapshot: TrustSnapshot): void {
     this.#advance(snapshot.revocationEpoch);
     this.#enrolled.clear();
+    this.#frozen.clear();
     for (const device of snapshot.devices) {
       if (device.kind === "revoked") this.#revoked.add(device.deviceId);
-      else if (!this.#revoked.has(device.deviceId)) this.#enrolled.set(device.deviceId, [...device.certificates]);
+      else if (!this.#revoked.has(device.deviceId)) {
+        this.#enrolled.set(device.deviceId, [...device.certificates]);
+        if (device.frozen === true) this.#frozen.add(device.deviceId);
+      }
     }
     for (const deviceId of this.#revoked) this.#enrolled.delete(deviceId);
     this.confirm();
@@ -109,6 +114,16 @@ export class TrustIndex {
     this.#revoked.add(deviceId);
     this.#enrolled.delete(deviceId);
     this.#advance(revocationEpoch);
+  }
+
+  /** A freeze was committed. From this call on the device is refused, until {@link TrustIndex.unfreeze}. */
+  freeze(deviceId: string): void {
+    this.#frozen.add(deviceId);
+  }
+
+  /** An operator has decided that the device may come back. A revoked one may not. */
+  unfreeze(deviceId: string): void {
+    this.#frozen.delete(deviceId);
   }
 
   /** A record was removed. A revoked device stays revoked. */
@@ -153,6 +168,7 @@ export class TrustIndex {
     const now = this.#now();
     if (leaf.meshId !== this.#meshId) return refuse("unknown", `the certificate is of mesh ${leaf.meshId}`);
     if (this.#revoked.has(deviceId)) return refuse("revoked", "the device is revoked");
+    if (this.#frozen.has(deviceId)) return refuse("denied", "the device is frozen until an operator has decided");
     if (!this.#isFresh(now)) return refuse("denied", "the trust index is out of touch with the store");
     const skew = dateFault(leaf, now);
     if (skew !== undefined) return refuse("expired", skew);

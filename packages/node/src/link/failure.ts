@@ -17,6 +17,7 @@ const CODES: Readonly<Record<DialVerdict, NodeErrorCode>> = {
   untrusted: "GATEWAY_REFUSED",
   "wrong-protocol": "GATEWAY_PROTOCOL",
   superseded: "SESSION_LOST",
+  frozen: "DEVICE_FROZEN",
   draining: "GATEWAY_BUSY",
   other: "SESSION_LOST",
 };
@@ -30,6 +31,8 @@ const SENTENCES: Readonly<Record<DialVerdict, string>> = {
   untrusted: "the gateway does not accept this device's certificate: it is of another mesh",
   "wrong-protocol": "what answers is not a mesh endpoint",
   superseded: "another process connected as this device and took the session over",
+  frozen:
+    "this device is frozen until an operator has decided: two hold its key, or an old copy of its state was put back",
   draining: "the gateway is about to stop",
   other: "the connection was lost",
 };

@@ -17,6 +17,7 @@ const CODES: ReadonlyMap<string, NodeErrorCode> = new Map(
       "PAIR_PROTOCOL",
       "DEVICE_REVOKED",
       "DEVICE_UNKNOWN",
+      "DEVICE_FROZEN",
       "RENEW_TOO_LATE",
       "GATEWAY_PIN_MISMATCH",
       "PAKE_CONFIRM_FAILED",

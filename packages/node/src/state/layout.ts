@@ -7,6 +7,8 @@ export interface StateLayout {
   readonly key: string;
   /** What pairing gave: certificate, pinned root, mesh, addresses. */
   readonly identity: string;
+  /** The join token of the last welcome. */
+  readonly join: string;
   readonly outbox: string;
   /** One file for each attempt that runs. */
   readonly attempts: string;
@@ -22,6 +24,7 @@ export function layoutOf(directory: string): StateLayout {
     directory,
     key: join(directory, "device.key"),
     identity: join(directory, "identity.json"),
+    join: join(directory, "join"),
     outbox: join(directory, "outbox"),
     attempts: join(directory, "attempts"),
     lock: join(directory, "lock"),

@@ -29,6 +29,8 @@ export const hello = request("session.open", {
   platform: Type.Object({ os: text(32), arch: text(32), hostname: Type.Optional(text(253)) }),
   capabilities: Type.Array(capability, { maxItems: 256 }),
   policyVersion: Type.Optional(uint()),
+  /** The last welcome's, as stored; absent before the first. */
+  join: Type.Optional(bytes(16, 16)),
   running: Type.Optional(Type.Array(runningAttempt, { maxItems: MAX_RUNNING_ATTEMPTS })),
 });
 
@@ -61,6 +63,8 @@ export const welcome = message("welcome", {
   limits: Type.Object({ maxFrameBytes: uint(), maxBatchEvents: uint(), maxEventBytes: uint() }),
   /** The gateway's clock, Unix milliseconds. */
   time: uint(),
+  /** To be stored, and shown with the next hello. */
+  join: Type.Optional(bytes(16, 16)),
   /** Where the pairing endpoint listens while it is open: `host:port`. A device whose certificate has run out asks there. */
   pairing: Type.Optional(Type.Array(text(260), { maxItems: 8 })),
 });

@@ -26,6 +26,7 @@ export type SessionEnd =
   | "out-of-order"
   | "superseded"
   | "revoked"
+  | "frozen"
   | "drained";
 
 /** A session that is up. */
@@ -80,6 +81,7 @@ export type GatewaySessionInput =
   | { readonly kind: "request-renewal" }
   | { readonly kind: "drain"; readonly retryAfterMs: number }
   | { readonly kind: "revoke"; readonly epoch: number; readonly reason: string; readonly now: number }
+  | { readonly kind: "freeze"; readonly now: number }
   | { readonly kind: "supersede"; readonly now: number }
   | { readonly kind: "stop"; readonly now: number }
   /** The control stream or the connection is gone. */

@@ -47,6 +47,8 @@ export function stepGatewaySession(state: GatewaySession, input: GatewaySessionI
         : stay(state);
     case "revoke":
       return onRevoke(state, input.epoch, input.reason, input.now);
+    case "freeze":
+      return finish(state, "frozen", input.now, [closeWith("frozen")]);
     case "supersede":
       return finish(state, "superseded", input.now, [closeWith("superseded")]);
     case "stop":

@@ -28,6 +28,8 @@ export const CLOSE_CODES = {
   timeout: 0x53,
   /** The peer asked for more work than one connection may. */
   excessive: 0x54,
+  /** The device is set aside until an operator has decided: two hold its key. */
+  frozen: 0x55,
 } as const;
 
 /**
@@ -68,6 +70,7 @@ export type DialVerdict =
   | "untrusted"
   | "wrong-protocol"
   | "superseded"
+  | "frozen"
   | "draining"
   | "other";
 
@@ -88,6 +91,7 @@ const TRANSPORT_VERDICTS: ReadonlyMap<number, DialVerdict> = new Map([
 const APPLICATION_VERDICTS: ReadonlyMap<number, DialVerdict> = new Map([
   [CLOSE_CODES.revoked, "revoked"],
   [CLOSE_CODES.superseded, "superseded"],
+  [CLOSE_CODES.frozen, "frozen"],
   [CLOSE_CODES.draining, "draining"],
 ]);
 

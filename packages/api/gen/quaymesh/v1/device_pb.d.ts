@@ -480,6 +480,38 @@ export declare type RotateDeviceResponse = Message<"quaymesh.v1.RotateDeviceResp
 export declare const RotateDeviceResponseSchema: GenMessage<RotateDeviceResponse>;
 
 /**
+ * @generated from message quaymesh.v1.UnfreezeDeviceRequest
+ */
+export declare type UnfreezeDeviceRequest = Message<"quaymesh.v1.UnfreezeDeviceRequest"> & {
+  /**
+   * @generated from field: string device = 1;
+   */
+  device: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.UnfreezeDeviceRequest.
+ * Use `create(UnfreezeDeviceRequestSchema)` to create a new message.
+ */
+export declare const UnfreezeDeviceRequestSchema: GenMessage<UnfreezeDeviceRequest>;
+
+/**
+ * @generated from message quaymesh.v1.UnfreezeDeviceResponse
+ */
+export declare type UnfreezeDeviceResponse = Message<"quaymesh.v1.UnfreezeDeviceResponse"> & {
+  /**
+   * @generated from field: quaymesh.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message quaymesh.v1.UnfreezeDeviceResponse.
+ * Use `create(UnfreezeDeviceResponseSchema)` to create a new message.
+ */
+export declare const UnfreezeDeviceResponseSchema: GenMessage<UnfreezeDeviceResponse>;
+
+/**
  * @generated from enum quaymesh.v1.DeviceState
  */
 export enum DeviceState {
@@ -509,6 +541,13 @@ export enum DeviceState {
    * @generated from enum value: DEVICE_STATE_REVOKED = 4;
    */
   REVOKED = 4,
+
+  /**
+   * Two hold its key, or an old copy of its state was put back: an operator unfreezes or revokes it.
+   *
+   * @generated from enum value: DEVICE_STATE_FROZEN = 5;
+   */
+  FROZEN = 5,
 }
 
 /**
@@ -613,6 +652,16 @@ export declare const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof RotateDeviceRequestSchema;
     output: typeof RotateDeviceResponseSchema;
+  },
+  /**
+   * Let a frozen device come back: the first holder of its key that connects is the one.
+   *
+   * @generated from rpc quaymesh.v1.DeviceService.UnfreezeDevice
+   */
+  unfreezeDevice: {
+    methodKind: "unary";
+    input: typeof UnfreezeDeviceRequestSchema;
+    output: typeof UnfreezeDeviceResponseSchema;
   },
   /**
    * Cut the device off now. The answer is the receipt; a repeat returns the same one.

@@ -30,6 +30,11 @@ export function optionalNumber(row: RawRow, column: string): number | undefined 
   return row[column] === null ? undefined : number(row, column);
 }
 
+/** Bytes, or undefined where the column is null. */
+export function optionalBlob(row: RawRow, column: string): Uint8Array | undefined {
+  return row[column] === null ? undefined : blob(row, column);
+}
+
 /** BLOB NOT NULL. */
 export function blob(row: RawRow, column: string): Uint8Array {
   const value = row[column];

@@ -29,6 +29,7 @@ export function deviceRow(row: RawRow): DeviceRow {
     lastSeq: number(row, "last_seq"),
     certificateNotAfter: optionalNumber(row, "certificate_not_after"),
     rotationRequestedAt: optionalNumber(row, "rotation_requested_at"),
+    frozenAt: optionalNumber(row, "frozen_at"),
   };
 }
 
@@ -45,11 +46,12 @@ export function requireDevice(db: Database, deviceId: string): DeviceRow {
   return device;
 }
 
-/** @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` */
+/** @throws {GatewayError} `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_FROZEN` */
 export function requireTrusted(db: Database, deviceId: string): void {
-  const row = db.get("SELECT revoked_at FROM devices WHERE device_id = ?", deviceId);
+  const row = db.get("SELECT revoked_at, frozen_at FROM devices WHERE device_id = ?", deviceId);
   if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${deviceId}`);
   if (row["revoked_at"] !== null) throw new GatewayError("DEVICE_REVOKED", `device ${deviceId} is revoked`);
+  if (row["frozen_at"] !== null) throw new GatewayError("DEVICE_FROZEN", `device ${deviceId} is frozen`);
 }
 
 /** A row of `certificates`. */

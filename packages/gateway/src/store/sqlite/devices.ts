@@ -74,8 +74,10 @@ export function findDeviceByKey(db: Database, spkiSha256: string): DeviceRow | u
 /** What the trust index is loaded from, as one state. */
 export function trustSnapshot(db: Database): TrustSnapshot {
   const devices = new Map<string, EnrolledCertificate[] | "revoked">();
-  for (const row of db.all("SELECT device_id, revoked_at FROM devices")) {
+  const frozen = new Set<string>();
+  for (const row of db.all("SELECT device_id, revoked_at, frozen_at FROM devices")) {
     devices.set(text(row, "device_id"), row["revoked_at"] === null ? [] : "revoked");
+    if (row["frozen_at"] !== null) frozen.add(text(row, "device_id"));
   }
   const active = "SELECT device_id, serial, spki FROM certificates WHERE state = 'active' ORDER BY issued_at, serial";
   for (const row of db.all(active)) {
@@ -87,7 +89,9 @@ export function trustSnapshot(db: Database): TrustSnapshot {
   return {
     revocationEpoch: revocationEpoch(db),
     devices: [...devices].map(([deviceId, certificates]): DeviceTrust =>
-      certificates === "revoked" ? { kind: "revoked", deviceId } : { kind: "enrolled", deviceId, certificates },
+      certificates === "revoked"
+        ? { kind: "revoked", deviceId }
+        : { kind: "enrolled", deviceId, certificates, frozen: frozen.has(deviceId) },
     ),
   };
 }
@@ -143,6 +147,17 @@ export function requestRotation(db: Database, input: { readonly deviceId: string
   return requireDevice(db, input.deviceId);
 }
 
+/** Let a frozen device come back; whatever it shows first is taken. */
+export function unfreeze(db: Database, input: { readonly deviceId: string }): DeviceRow {
+  const device = requireDevice(db, input.deviceId);
+  if (device.revoked) throw new GatewayError("DEVICE_REVOKED", `device ${input.deviceId} is revoked`);
+  if (device.frozenAt === undefined)
+    throw new GatewayError("DEVICE_NOT_FROZEN", `device ${input.deviceId} is not frozen`);
+  const sql = "UPDATE devices SET frozen_at = NULL, join_current = NULL, join_previous = NULL WHERE device_id = ?";
+  db.run(sql, input.deviceId);
+  return requireDevice(db, input.deviceId);
+}
+
 /** Certificates that a newer one has replaced. */
 export function retireCertificates(
   db: Database,
@@ -174,7 +189,7 @@ function writeDevice(db: Database, input: EnrollInput, exists: boolean): void {
     input.deviceId,
   ];
   const sql = exists
-    ? "UPDATE devices SET name = ?, labels = ?, purpose = ?, platform = ?, spki = ?, paired_at = ? WHERE device_id = ?"
+    ? "UPDATE devices SET name = ?, labels = ?, purpose = ?, platform = ?, spki = ?, paired_at = ?, frozen_at = NULL, join_current = NULL, join_previous = NULL WHERE device_id = ?"
     : "INSERT INTO devices (name, labels, purpose, platform, spki, paired_at, device_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
   db.run(sql, ...values);
 }

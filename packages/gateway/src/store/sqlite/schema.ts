@@ -224,11 +224,19 @@ const ROTATION = `
 ALTER TABLE devices ADD COLUMN rotation_requested_at INTEGER;
 `;
 
+// Join tokens: without a current one whatever a device shows is taken.
+const JOINS = `
+ALTER TABLE devices ADD COLUMN join_current BLOB;
+ALTER TABLE devices ADD COLUMN join_previous BLOB;
+ALTER TABLE devices ADD COLUMN frozen_at INTEGER;
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
   { version: 2, sql: PROVED },
   { version: 3, sql: ROTATION },
+  { version: 4, sql: JOINS },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -1,7 +1,8 @@
 /** Units of sessions and outboxes; see SessionStore for what each promises. */
+import { judgeJoin } from "@quaymesh/protocol";
 import type { OpenedSession, OpenSession } from "../port-events.ts";
 import type { CapabilityRow } from "../rows.ts";
-import { number, strings } from "./columns.ts";
+import { blob, number, optionalBlob, strings } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
 import { GatewayError } from "../../errors.ts";
@@ -31,6 +32,7 @@ export function findOutbox(db: Database, deviceId: string, epoch: Uint8Array): O
 /** The next session epoch of a trusted device, its outbox, and what it says of itself. */
 export function openSession(db: Database, input: OpenSession): OpenedSession {
   requireTrusted(db, input.deviceId);
+  if (!join(db, input)) return { sessionEpoch: 0, ackedSeq: 0, labels: [], rotationDue: false, frozen: true };
   const { outbox, ackedSeq } = registerOutbox(db, input.deviceId, input.outboxEpoch);
   const row = db.get(
     `UPDATE devices SET session_epoch = session_epoch + 1, outbox = ?, last_seen_at = ?, remote_address = ?, software = ?,
@@ -45,7 +47,32 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
   );
   if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${input.deviceId}`);
   const rotationDue = settleRotation(db, input);
-  return { sessionEpoch: number(row, "session_epoch"), ackedSeq, labels: strings(row, "labels"), rotationDue };
+  return {
+    sessionEpoch: number(row, "session_epoch"),
+    ackedSeq,
+    labels: strings(row, "labels"),
+    rotationDue,
+    frozen: false,
+  };
+}
+
+/** Turn the join token, or freeze the device where a stale one is shown. @returns whether it may join */
+function join(db: Database, { deviceId, join: hello, now }: OpenSession): boolean {
+  if (hello === undefined) return true;
+  const row = db.get("SELECT join_current, join_previous FROM devices WHERE device_id = ?", deviceId);
+  const held =
+    row === undefined || row["join_current"] === null
+      ? undefined
+      : { current: blob(row, "join_current"), previous: optionalBlob(row, "join_previous") };
+  const verdict = judgeJoin(held, hello.shown, hello.fresh);
+  if (verdict.kind === "stale") {
+    db.run("UPDATE devices SET frozen_at = ? WHERE device_id = ?", now, deviceId);
+    return false;
+  }
+  const { current, previous } = verdict.tokens;
+  const sql = "UPDATE devices SET join_current = ?, join_previous = ? WHERE device_id = ?";
+  db.run(sql, current, previous ?? null, deviceId);
+  return true;
 }
 
 /** @returns whether a rotation is still to be made */

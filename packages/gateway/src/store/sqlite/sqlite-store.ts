@@ -125,6 +125,7 @@ function deviceStore(writer: WorkerClient, reader: WorkerClient): DeviceStore {
     addCertificate: (certificate) => writer.call("devices.add-certificate", certificate),
     retireCertificates: (input) => writer.call("devices.retire-certificates", input),
     requestRotation: (input) => writer.call("devices.request-rotation", input),
+    unfreeze: (input) => writer.call("devices.unfreeze", input),
     revoke: (input) => writer.call("devices.revoke", input),
     finishRevocation: (input) => writer.call("devices.finish-revocation", input),
   };

@@ -19,6 +19,7 @@ export const WRITES = {
   "devices.add-certificate": devices.addCertificate,
   "devices.retire-certificates": devices.retireCertificates,
   "devices.request-rotation": devices.requestRotation,
+  "devices.unfreeze": devices.unfreeze,
   "devices.revoke": revocation.revokeDevice,
   "devices.finish-revocation": revocation.finishRevocation,
   "pairing.put-window": pairing.putWindow,

@@ -29,7 +29,7 @@ export type CsrFinding =
 
 /** What the shell found out about a request for a late renewal: first whose key the connection has, then what the CSR says. */
 export type RenewalFinding =
-  | { readonly kind: "unknown" | "revoked" }
+  | { readonly kind: "unknown" | "revoked" | "frozen" }
   | { readonly kind: "invalid"; readonly detail: string }
   | {
       readonly kind: "device";

@@ -66,6 +66,8 @@ function judge(turn: Turn, finding: RenewalFinding, shown: Uint8Array): Verdict 
       return { kind: "refuse", code: "DEVICE_UNKNOWN", message: "no device has this key: pair this one again" };
     case "revoked":
       return { kind: "refuse", code: "DEVICE_REVOKED", message: REVOKED };
+    case "frozen":
+      return { kind: "refuse", code: "DEVICE_FROZEN", message: "this device is frozen until an operator has decided" };
     case "invalid":
       return { kind: "refuse", code: "PAIR_CSR_INVALID", message: finding.detail };
     case "device": {

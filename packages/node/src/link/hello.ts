@@ -1,0 +1,28 @@
+import { randomBytes } from "node:crypto";
+import { arch, hostname, platform } from "node:os";
+import { WIRE_VERSION, type Capability, type Hello, type RunningAttempt } from "@quaymesh/protocol";
+
+/** What a node says of itself with each session. */
+export interface HelloFacts {
+  readonly deviceId: string;
+  readonly outboxEpoch: Uint8Array;
+  readonly software: string;
+  readonly capabilities: Capability[];
+  readonly running: RunningAttempt[];
+  /** The join token of the last welcome, as stored. */
+  readonly join: Uint8Array | undefined;
+}
+
+/** The hello of a new session on this machine. */
+export function helloOf(facts: HelloFacts): Hello {
+  const { deviceId, join, ...same } = facts;
+  return {
+    v: WIRE_VERSION,
+    method: "session.open",
+    device: deviceId,
+    nonce: new Uint8Array(randomBytes(16)),
+    platform: { os: platform(), arch: arch(), hostname: hostname().slice(0, 253) },
+    ...same,
+    ...(join !== undefined && { join }),
+  };
+}

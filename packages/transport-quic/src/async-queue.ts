@@ -1,11 +1,16 @@
+type Result<T> = IteratorResult<T, undefined>;
+
+const END = { done: true, value: undefined } as const;
+
 /**
  * A queue between the endpoint's turns and one `for await` loop. It has no bound of its own: what goes in is bounded by the connection
- * semaphore or by the stream limit.
+ * semaphore or by the stream limit. It is its own iterator: there is one consumer, and every idle connection holds a queue that waits.
  */
-export class AsyncQueue<T> implements AsyncIterable<T> {
+export class AsyncQueue<T> implements AsyncIterableIterator<T, undefined> {
   readonly #items: T[] = [];
   readonly #onReturn: () => void;
-  #waiting: PromiseWithResolvers<void> | undefined;
+  /** The consumer, while it waits: then nothing is queued. */
+  #waiting: PromiseWithResolvers<Result<T>> | undefined;
   #state: "open" | "ended" | "abandoned" = "open";
 
   /** @param onReturn called when the consumer leaves its loop */
@@ -16,46 +21,49 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   /** Add an item; `false` where nobody will take it. */
   push(item: T): boolean {
     if (this.#state !== "open") return false;
-    this.#items.push(item);
-    this.#wake();
+    if (this.#waiting === undefined) this.#items.push(item);
+    else this.#answer({ done: false, value: item });
     return true;
   }
 
   /** No more items. Those that wait can still be taken. */
   end(): void {
     if (this.#state === "open") this.#state = "ended";
-    this.#wake();
+    this.#answer(END);
   }
 
-  #wake(): void {
-    this.#waiting?.resolve();
+  #answer(result: Result<T>): void {
+    const waiting = this.#waiting;
     this.#waiting = undefined;
-  }
-
-  async #next(): Promise<IteratorResult<T, undefined>> {
-    while (this.#items.length === 0 && this.#state === "open") {
-      this.#waiting ??= Promise.withResolvers<void>();
-      await this.#waiting.promise;
-    }
-    const item = this.#items.shift();
-    return item === undefined ? { done: true, value: undefined } : { done: false, value: item };
+    waiting?.resolve(result);
   }
 
   /** One consumer at a time. */
-  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    return {
-      next: () => this.#next(),
-      return: () => {
-        this.#onReturn();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The next item, once there is one. */
+  next(): Promise<Result<T>> {
+    // Asked again before there was an answer: that one comes first.
+    if (this.#waiting !== undefined) return this.#waiting.promise.then(() => this.next());
+    const item = this.#items.shift();
+    if (item !== undefined) return Promise.resolve({ done: false, value: item });
+    if (this.#state !== "open") return Promise.resolve(END);
+    this.#waiting = Promise.withResolvers<Result<T>>();
+    return this.#waiting.promise;
+  }
+
+  /** The consumer leaves its loop. */
+  return(): Promise<Result<T>> {
+    this.#onReturn();
+    return Promise.resolve(END);
   }
 
   /** Nobody takes items any more: later pushes are refused, what waits is given back. */
   abandon(): T[] {
     this.#state = "abandoned";
-    this.#wake();
+    this.#answer(END);
     return this.#items.splice(0);
   }
 }

@@ -12,8 +12,23 @@ export function readPeerIdentity(native: NativeConnection): PeerIdentity | undef
   const leaf = chain?.[0];
   if (chain === null || leaf === undefined) return undefined;
   try {
-    return { chain, spkiSha256: new Uint8Array(hash("sha256", subjectPublicKeyInfo(leaf), "buffer")) };
+    return new TlsPeer(native, new Uint8Array(hash("sha256", subjectPublicKeyInfo(leaf), "buffer")));
   } catch {
     return undefined;
+  }
+}
+
+/** What the peer showed stays where it is: TLS holds the chain of every connection anyway, and nobody asks for it once the peer is judged. */
+class TlsPeer implements PeerIdentity {
+  readonly #native: NativeConnection;
+  readonly spkiSha256: Uint8Array;
+
+  constructor(native: NativeConnection, spkiSha256: Uint8Array) {
+    this.#native = native;
+    this.spkiSha256 = spkiSha256;
+  }
+
+  get chain(): readonly Uint8Array[] {
+    return this.#native.peerCertChain() ?? [];
   }
 }

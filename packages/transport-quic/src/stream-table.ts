@@ -39,7 +39,8 @@ export class StreamTable {
   readonly #isDialer: boolean;
   readonly #streams = new Map<number, QuicStream>();
   readonly #incoming = new AsyncQueue<ByteStream>(() => this.#refuseIncoming());
-  readonly #blocked = new Set<StreamWriter>();
+  /** Once a stream had to wait for room; as with those below, most connections never have any. */
+  #blocked: Set<StreamWriter> | undefined;
   readonly #parked = new Set<StreamReader>();
   #endsCheckedAt = 0;
   /** Whether streams may have been missed this turn. */
@@ -49,7 +50,7 @@ export class StreamTable {
   #nextOwnId: number;
   #nextPeerId: number;
   /** Ids below `#nextPeerId` that have not been seen: datagrams arrive in any order. */
-  readonly #skipped = new Set<number>();
+  #skipped: Set<number> | undefined;
   #credit = 0;
   #close: CloseInfo | undefined;
 
@@ -87,7 +88,7 @@ export class StreamTable {
   /** Deliver what arrived, resume writers, grant streams. @param isReadable whether quiche says that anything arrived */
   process(isReadable: boolean): void {
     if (isReadable) this.#deliver();
-    if (this.#blocked.size > 0) this.#resume();
+    if (this.#blocked !== undefined && this.#blocked.size > 0) this.#resume(this.#blocked);
     if (this.#openers.length > 0) this.#grant();
   }
 
@@ -125,6 +126,7 @@ export class StreamTable {
   }
 
   addBlocked(writer: StreamWriter): void {
+    this.#blocked ??= new Set();
     this.#blocked.add(writer);
   }
 
@@ -148,7 +150,7 @@ export class StreamTable {
     const error = connectionClosed(close);
     for (const stream of this.#streams.values()) stream.connectionClosed(error, readOut);
     this.#streams.clear();
-    this.#blocked.clear();
+    this.#blocked?.clear();
     this.#parked.clear();
     this.#corked = [];
     const openers = this.#openers;
@@ -159,7 +161,7 @@ export class StreamTable {
   // quiche's list of readable streams costs as much as reading from them. Where few streams are waited for, they and the peer's next ones are asked instead; should
   // anything still be unread when the turn ends, the list is looked at after all: streams that overtook others are found there.
   #deliver(): void {
-    if (this.#parked.size > GUESS_READERS || this.#skipped.size > 0) {
+    if (this.#parked.size > GUESS_READERS || (this.#skipped !== undefined && this.#skipped.size > 0)) {
       this.#deliverAll();
       return;
     }
@@ -198,12 +200,12 @@ export class StreamTable {
 
   #isNew(id: number): boolean {
     const isPeers = (id & 1) === (this.#isDialer ? 1 : 0);
-    return isPeers && (id >= this.#nextPeerId || this.#skipped.has(id));
+    return isPeers && (id >= this.#nextPeerId || this.#skipped?.has(id) === true);
   }
 
   #admit(id: number): void {
-    this.#skipped.delete(id);
-    for (; this.#nextPeerId < id; this.#nextPeerId += ID_STEP) this.#skipped.add(this.#nextPeerId);
+    this.#skipped?.delete(id);
+    for (; this.#nextPeerId < id; this.#nextPeerId += ID_STEP) (this.#skipped ??= new Set()).add(this.#nextPeerId);
     this.#nextPeerId = Math.max(this.#nextPeerId, id + ID_STEP);
     const stream = new QuicStream(id, this.#parent, false);
     this.#streams.set(id, stream);
@@ -216,11 +218,11 @@ export class StreamTable {
   }
 
   // Streams blocked longest go first; one that got some room goes to the back.
-  #resume(): void {
-    const waiting = Array.from(this.#blocked);
+  #resume(blocked: Set<StreamWriter>): void {
+    const waiting = Array.from(blocked);
     for (const writer of waiting) {
-      this.#blocked.delete(writer);
-      if (writer.resume()) this.#blocked.add(writer);
+      blocked.delete(writer);
+      if (writer.resume()) blocked.add(writer);
     }
   }
 

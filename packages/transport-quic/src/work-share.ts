@@ -29,17 +29,19 @@ const ALL: Share = { kind: "all" };
  * open than `maxStreams`. Resets have no such brake, each undoes the work for its stream; so there is a rate beyond which the peer is sent away.
  */
 export class WorkShare {
+  readonly #limits: Omit<WorkLimits, "maxStreamsEver">;
   readonly #streams: TokenBucket | undefined;
-  readonly #resets: TokenBucket;
+  /** Since the first. */
+  #resets: TokenBucket | undefined;
 
   /** @param now milliseconds, monotonic */
   constructor(limits: Omit<WorkLimits, "maxStreamsEver">, now: number) {
-    const { maxStreamsPerSecond: streams, maxResetsPerSecond: resets } = limits;
+    const { maxStreamsPerSecond: streams } = limits;
+    this.#limits = limits;
     this.#streams =
       streams === Infinity
         ? undefined
         : new TokenBucket({ perSecond: streams, burst: streams * STREAM_BURST_SECONDS }, now);
-    this.#resets = new TokenBucket({ perSecond: resets, burst: resets * RESET_BURST_SECONDS }, now);
   }
 
   /** The peer opened `wanted` streams, 1 or more. @param now milliseconds */
@@ -52,6 +54,8 @@ export class WorkShare {
 
   /** The peer reset a stream. @returns `false` where that was one too many */
   reset(now: number): boolean {
+    const perSecond = this.#limits.maxResetsPerSecond;
+    this.#resets ??= new TokenBucket({ perSecond, burst: perSecond * RESET_BURST_SECONDS }, now);
     return this.#resets.take(now);
   }
 }

@@ -8,6 +8,8 @@ import type { ByteStream } from "../transport/port.ts";
 /** What is not looked at is read into this much memory, however much comes. */
 const DISCARD_BYTES = 4096;
 
+const NONE: readonly Uint8Array[] = [];
+
 /**
  * Frames over a {@link ByteStream}. One reader at a time: {@link readBatch} for hot paths, {@link receive} for a
  * question and its answer, iteration for the rest; they may be mixed, each frame is given out once. What the stream
@@ -16,7 +18,7 @@ const DISCARD_BYTES = 4096;
 export class MessageStream implements AsyncDisposable {
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
-  #ready: readonly Uint8Array[] = [];
+  #ready = NONE;
   #next = 0;
 
   constructor(stream: ByteStream, options?: { readonly maxFrameBytes?: number }) {
@@ -36,7 +38,7 @@ export class MessageStream implements AsyncDisposable {
   async readBatch(): Promise<readonly Uint8Array[] | null> {
     if (this.#next < this.#ready.length) {
       const rest = this.#next === 0 ? this.#ready : this.#ready.slice(this.#next);
-      this.#ready = [];
+      this.#ready = NONE;
       this.#next = 0;
       return rest;
     }
@@ -58,7 +60,7 @@ export class MessageStream implements AsyncDisposable {
    */
   async read(): Promise<Uint8Array | null> {
     if (this.#next === this.#ready.length && !(await this.#fill())) return null;
-    return this.#ready[this.#next++] ?? null;
+    return this.#take() ?? null;
   }
 
   /**
@@ -87,7 +89,7 @@ export class MessageStream implements AsyncDisposable {
   /** Every message that `parse` knows, until the peer ends. Leaving the loop leaves the stream as it is. */
   async *messages<T>(parse: MessageParser<T>): AsyncGenerator<T, void, undefined> {
     while (this.#next < this.#ready.length || (await this.#fill())) {
-      const body = this.#ready[this.#next++];
+      const body = this.#take();
       if (body === undefined) continue;
       const message = parse(body);
       if (message !== undefined) yield message;
@@ -135,6 +137,15 @@ export class MessageStream implements AsyncDisposable {
   /** Abandon both directions. */
   reset(code: number): void {
     this.#stream.reset(code);
+  }
+
+  // Nothing is kept of what was given out: a stream may be silent for hours after it.
+  #take(): Uint8Array | undefined {
+    const body = this.#ready[this.#next++];
+    if (this.#next < this.#ready.length) return body;
+    this.#ready = NONE;
+    this.#next = 0;
+    return body;
   }
 
   async #fill(): Promise<boolean> {

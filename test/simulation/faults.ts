@@ -94,6 +94,8 @@ function strikeSite(fault: Extract<Fault, { readonly node: number }>, scene: Sce
       return later(fault, scene, () => (path.weather = CALM));
     case "node-crash":
       return crashNode(fault, site, scene);
+    case "node-stop":
+      return stopNode(fault, site, scene);
     case "disk":
       return disk.fault(fault.fault);
     case "disk-full":
@@ -137,6 +139,15 @@ function crashNode(fault: Extract<Fault, { kind: "node-crash" }>, site: Site, sc
   scene.onNodeCrash(site, fault.how);
   site.node.crash(fault.how);
   later(fault, scene, () => site.node.start());
+}
+
+function stopNode(fault: Extract<Fault, { kind: "node-stop" }>, { node }: Site, scene: Scene): void {
+  const stopped = node.stop();
+  if (stopped === undefined) return;
+  stopped.then(
+    () => later(fault, scene, () => node.start()),
+    (cause: unknown) => scene.onError("a node did not stop in good order", cause),
+  );
 }
 
 function later(fault: { readonly forMs: number }, { world }: Scene, run: () => void): void {

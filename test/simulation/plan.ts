@@ -26,6 +26,8 @@ export interface ReaderPlan {
   readonly at: number | "operator";
   readonly kinds?: readonly string[];
   readonly devices?: readonly number[];
+  /** How long it takes over an event, at most; 2 where it is left out. */
+  readonly slowMs?: number;
 }
 
 /** Something that somebody wants done. */
@@ -74,6 +76,7 @@ export type Fault = { readonly at: number; readonly steps: number } & (
     }
   | { readonly kind: "weather"; readonly node: number; readonly weather: Weather; readonly forMs: number }
   | { readonly kind: "node-crash"; readonly node: number; readonly how: CrashKind; readonly forMs: number }
+  | { readonly kind: "node-stop"; readonly node: number; readonly forMs: number }
   | { readonly kind: "gateway-crash"; readonly forMs: number }
   | { readonly kind: "gateway-drain"; readonly forMs: number }
   | { readonly kind: "disk"; readonly node: number; readonly fault: DiskFault }

@@ -41,8 +41,11 @@ function* candidates(plan: Plan): Generator<Plan> {
     if (!touches) yield { ...plan, readers: plan.readers.toSpliced(at, 1) };
   }
   if (plan.nodes > 1 && !uses(plan, plan.nodes - 1)) yield { ...plan, nodes: plan.nodes - 1 };
+  for (const [at, { slowMs, ...reader }] of plan.readers.entries()) {
+    if (slowMs !== undefined) yield { ...plan, readers: plan.readers.with(at, reader) };
+  }
   if (plan.stutter > 0) yield { ...plan, stutter: 0 };
-  if (plan.windowBytes < WIDE) yield { ...plan, windowBytes: WIDE };
+  if (plan.windowBytes !== WIDE) yield { ...plan, windowBytes: WIDE };
   for (const [at, fault] of plan.faults.entries()) {
     for (const plainer of plainerFaults(fault)) yield calmed({ ...plan, faults: plan.faults.with(at, plainer) });
   }
@@ -76,6 +79,7 @@ function* plainerFaults(fault: Fault): Generator<Fault> {
 }
 
 function* plainerWork(work: Work): Generator<Work> {
+  if (work.kind === "task") yield* plainerTasks(work);
   if (work.kind !== "publish") return;
   if (work.count > 1) {
     yield { ...work, count: 1 };
@@ -84,6 +88,12 @@ function* plainerWork(work: Work): Generator<Work> {
   if (work.bytes > 0) yield { ...work, bytes: 0 };
   if (work.buffered) yield { ...work, buffered: false };
   if (work.flush) yield { ...work, flush: false };
+}
+
+function* plainerTasks(work: Extract<Work, { kind: "task" }>): Generator<Work> {
+  if (work.failures > 0) yield { ...work, failures: 0 };
+  if (work.cancelAfterMs > 0) yield { ...work, cancelAfterMs: 0 };
+  if (work.runMs > 1) yield { ...work, runMs: work.runMs >> 1 };
 }
 
 function uses(plan: Plan, node: number): boolean {

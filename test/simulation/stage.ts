@@ -37,6 +37,8 @@ export interface StageHooks {
   readonly onNodeCrash?: (site: Site, how: "kill" | "power-cut") => void;
 }
 
+/** How long a reader takes over an event, at most. */
+const QUICK_MS = 2;
 const READER_LABEL = "events-reader";
 /** What a gateway says as an error and what follows from a store that refuses, as its weather is at times. */
 const REFUSALS = new Set(["STORE_FULL"]);
@@ -225,6 +227,7 @@ export class Stage {
     const reader: SimReader = new SimReader({
       ...(plan.kinds !== undefined && { kinds: plan.kinds }),
       ...(devices !== undefined && { devices }),
+      slowMs: plan.slowMs ?? QUICK_MS,
       cursorFirst: this.#broken.cursorFirst ?? false,
       onRead: (event: ReadEvent) => {
         this.#read += 1;

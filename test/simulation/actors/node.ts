@@ -17,7 +17,10 @@ export interface NodeParts {
   readonly process: Process;
   readonly outbox: Outbox;
   readonly link: Link;
-  readonly signal: AbortSignal;
+  /** Ends the link. */
+  readonly abort: AbortController;
+  /** Settles when the link has ended. Never rejects. */
+  readonly over: Promise<void>;
 }
 
 /** What a scenario adds to a node that only publishes. */
@@ -49,6 +52,8 @@ export interface SimNodeOptions {
 const DIRECTORY = "/outbox";
 /** How long whoever watches over the process waits before it starts it again. */
 const RESTART_MS = 1000;
+/** From goodbye to the end anyway. */
+const GOODBYE_MS = 2000;
 const QUIET: NodeExtras = {
   hello: () => ({ capabilities: [] }),
   hooks: { running: () => [], load: () => 0, onLeases: () => undefined, onDraining: () => undefined },
@@ -97,9 +102,26 @@ export class SimNode {
     this.options.disk.crash(how);
   }
 
+  /** Say goodbye and end, as `Node.stop` does. @returns when it has; `undefined` where nothing runs that could */
+  stop(): Promise<void> | undefined {
+    const { parts } = this;
+    if (parts === undefined) return undefined;
+    this.#parts = undefined;
+    return this.#leave(parts);
+  }
+
   /** Send what is recorded now. */
   flush(): void {
     if (this.parts !== undefined) this.#pump?.flush();
+  }
+
+  async #leave({ process, outbox, link, abort, over }: NodeParts): Promise<void> {
+    link.leave("stopped");
+    await Promise.race([over, process.later(GOODBYE_MS, () => undefined)]);
+    abort.abort();
+    await over;
+    await outbox.close();
+    process.kill();
   }
 
   async #run(process: Process): Promise<void> {
@@ -119,15 +141,12 @@ export class SimNode {
     }
     const abort = new AbortController();
     const link = this.#link(process, outbox);
-    const parts: NodeParts = { process, outbox, link, signal: abort.signal };
-    this.#parts = parts;
-    onOpen(parts);
-    try {
-      await link.run(abort.signal);
-    } catch (cause) {
+    const over = link.run(abort.signal).catch((cause: unknown) => {
       if (onEnd === undefined) onError("the node gave up", cause);
       else onEnd(cause);
-    }
+    });
+    this.#parts = { process, outbox, link, abort, over };
+    onOpen(this.#parts);
   }
 
   #link(process: Process, outbox: Outbox): Link {

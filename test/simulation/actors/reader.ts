@@ -16,6 +16,8 @@ export interface ReadEvent {
 export interface SimReaderOptions {
   readonly kinds?: readonly string[];
   readonly devices?: readonly string[];
+  /** How long it takes over an event, at most. */
+  readonly slowMs: number;
   /** What it makes of the event and its new cursor are written in one transaction. */
   readonly onRead: (event: ReadEvent) => void;
   readonly onError: (what: string, cause: unknown) => void;
@@ -95,12 +97,12 @@ export class SimReader {
   }
 
   async #read(process: Process, events: AsyncIterable<ReadEvent>, run: { dead: boolean }): Promise<void> {
-    const { onRead, cursorFirst } = this.#options;
+    const { onRead, cursorFirst, slowMs } = this.#options;
     for await (const event of events) {
       if (run.dead) return;
       if (cursorFirst === true) this.#cursor = event.offset;
       // What it makes of the event takes a moment.
-      await process.later(process.machine.random.next() * 2, () => undefined);
+      await process.later(process.machine.random.next() * slowMs, () => undefined);
       if (run.dead) return;
       onRead(event);
       this.#cursor = event.offset;

@@ -152,6 +152,9 @@ class SimListener implements Listener {
     return this.#incoming.push(connection);
   }
 
+  /** Nothing is encrypted here. */
+  setCredentials(): void {}
+
   stats(): ListenerStats {
     const none = { datagramsReceived: 0, datagramsSent: 0, bytesReceived: 0, bytesSent: 0, sendErrors: 0 };
     const connections = this.#connections.size;

@@ -17,6 +17,7 @@ const FAULTS: FaultWeights = {
   block: 3,
   weather: 4,
   "node-crash": 5,
+  "node-stop": 1,
   "gateway-crash": 5,
   "gateway-drain": 1,
   disk: 3,
@@ -28,6 +29,12 @@ const FAULTS: FaultWeights = {
   "reader-crash": 2,
 };
 
+/** So many seeds have more to read than a reader's window takes, and readers who let it wait until they are cut off. They take long, so they are few. */
+const BULK_SHARE = 0.015;
+/** Wider than a reader's credit, which is then what holds the gateway back. */
+const WIDE_BYTES = 4_194_304;
+const BULK = { count: 80, bytes: 3500, buffered: false };
+
 /** Events: outbox, publisher, ingest, log, subscriptions. */
 export const events: Scenario = {
   name: "events",
@@ -38,13 +45,20 @@ export const events: Scenario = {
 
 function plan(seed: number, random: Random): Plan {
   const nodes = random.between(1, 3);
-  const readers = Array.from({ length: random.between(1, 3) }, () => drawReader(random, nodes));
+  const isBulk = random.chance(BULK_SHARE);
+  const drawn = Array.from({ length: random.between(1, 3) }, () => drawReader(random, nodes));
+  const readers = isBulk ? drawn.map(inNoHurry) : drawn;
   const work = Array.from({ length: random.between(2, 9) }, () => drawPublish(random, nodes));
+  if (isBulk) work.push(...Array.from({ length: 5 }, (): PublishWork => ({ ...drawPublish(random, nodes), ...BULK })));
   const faults = drawFaults(random, 6, FAULTS, { nodes, readers: readers.length, work, untilMs: SPAN_MS });
-  const windowBytes = random.pick([600, 8192, 262_144]);
+  const windowBytes = isBulk ? WIDE_BYTES : random.pick([600, 8192, 262_144]);
   const stutter = random.chance(0.3) ? 0.3 : 0;
   const calmAt = calmAfter(faults, work);
   return { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
+}
+
+function inNoHurry(reader: ReaderPlan): ReaderPlan {
+  return { ...reader, slowMs: 500 };
 }
 
 /** Some events of some node. */

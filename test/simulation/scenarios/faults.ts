@@ -49,6 +49,8 @@ function draw(kind: Fault["kind"], random: Random, { nodes, readers }: Around): 
     }
     case "node-crash":
       return { kind, node, how: random.pick(["kill", "power-cut"] as const), forMs };
+    case "node-stop":
+      return { kind, node, forMs };
     case "gateway-crash":
     case "gateway-drain":
     case "store-full":

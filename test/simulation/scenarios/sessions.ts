@@ -16,6 +16,7 @@ const FAULTS: FaultWeights = {
   block: 3,
   weather: 3,
   "node-crash": 3,
+  "node-stop": 1,
   "gateway-crash": 4,
   "gateway-drain": 3,
   "store-full": 1,

@@ -1,8 +1,9 @@
-import type { Authorize, Listener } from "@quaymesh/protocol";
+import type { Authorize, Credentials, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
 import { Rotations } from "./devices/rotation.ts";
 import { LogHub } from "./events/log-hub.ts";
+import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { loggedAuthorize, summarizeRefusals } from "./observe/refusal-log.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
@@ -91,6 +92,12 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     endpoint.start();
     const closed = new AbortController();
     const { signal } = closed;
+    if (options.leafRenewal !== undefined) {
+      const { renewAt, next } = options.leafRenewal;
+      const first = { credentials: options.credentials, renewAt };
+      const use = (shown: Credentials): void => listener.setCredentials(shown);
+      keepLeaf({ first, next, use, clock, logger, signal });
+    }
     summarizeRefusals(() => registry.stats(), { logger, clock, signal });
     const dueClock = runDueClock({
       store,

@@ -15,6 +15,7 @@ import type { DeviceService } from "./devices/service.ts";
 import { GatewayError } from "./errors.ts";
 import { createEventService } from "./events/event-service.ts";
 import type { EventService } from "./events/service.ts";
+import type { LeafCredentials } from "./leaf-clock.ts";
 import type { Logger } from "./logger.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
@@ -28,6 +29,8 @@ export interface GatewayCoreOptions {
   readonly transport: Transport;
   /** The gateway's leaf and its chain. */
   readonly credentials: Credentials;
+  /** When another is to take its place, and where it comes from. Default: never. */
+  readonly leafRenewal?: { readonly renewAt: number; readonly next: () => Promise<LeafCredentials> };
   /** Known to every start of this gateway: its nodes then hear of a crash at once. See `ListenOptions.resetSecret`. */
   readonly resetSecret?: Uint8Array;
   /** The mesh root, PEM: what device chains must end at. */

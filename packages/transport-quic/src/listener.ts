@@ -58,6 +58,8 @@ export interface ListenerParts {
   readonly isTrusted: (host: string) => boolean;
   /** The configuration for a client at this address. */
   readonly configFor: (host: string) => NativeConfig;
+  /** {@link ListenerParts.configFor} for other credentials. @throws {TransportError} `CREDENTIALS_INVALID` */
+  readonly configure: (credentials: Credentials) => (host: string) => NativeConfig;
 }
 
 /** A listener on one or several sockets. Admission and its limits are one; each connection stays with the socket it came in on. */
@@ -78,10 +80,12 @@ export class QuicListener implements Listener, EndpointOwner {
   #acceptedCount = 0;
   #throttled = 0;
   #closing: Promise<void> | undefined;
+  #configFor: (host: string) => NativeConfig;
 
   constructor(parts: ListenerParts) {
     const { binding, sockets, options, limits } = parts;
     this.#parts = parts;
+    this.#configFor = parts.configFor;
     this.#halfOpen = new HalfOpen(limits.maxHalfOpen);
     this.#bounds = {
       limits,
@@ -105,6 +109,10 @@ export class QuicListener implements Listener, EndpointOwner {
       performance.now(),
     );
     parts.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  setCredentials(credentials: Credentials): void {
+    this.#configFor = this.#parts.configure(credentials);
   }
 
   readonly #onAbort = (): void => void this.close();
@@ -211,13 +219,13 @@ export class QuicListener implements Listener, EndpointOwner {
   }
 
   #begin(admitted: Admitted, datagram: Buffer, from: DatagramSource, endpoint: Endpoint): void {
-    const { binding, configFor, limits } = this.#parts;
+    const { binding, limits } = this.#parts;
     const { local } = endpoint;
     const remote = { host: from.address, port: from.port };
     const { scid, dcid, originalDcid } = admitted;
     let native: NativeConnection;
     try {
-      const config = configFor(from.address);
+      const config = this.#configFor(from.address);
       config.setStatelessResetToken(this.#resets.tokenOf(scid));
       native = binding.Connection.accept(scid, originalDcid, local, remote, config);
     } catch {

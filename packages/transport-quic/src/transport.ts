@@ -1,5 +1,13 @@
 import { CLOSE_CODES } from "@quaymesh/protocol";
-import type { Connection, DialOptions, Listener, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
+import type {
+  Connection,
+  Credentials,
+  DialOptions,
+  Listener,
+  ListenOptions,
+  SocketAddress,
+  Transport,
+} from "@quaymesh/protocol";
 import { isLoopback, isWildcard, printAddress, resolve } from "./address.ts";
 import type { IpAddress, Lookup } from "./address.ts";
 import { bindAll, closeAll } from "./bind.ts";
@@ -50,10 +58,10 @@ class QuicTransport implements Transport {
     const limits = resolveLimits(options.limits);
     const { protocol, credentials, trust } = options;
     const { streamWindowBytes, connectionWindowBytes } = this.#options;
-    const configOf = (datagramBytes: number): NativeConfig =>
+    const configOf = (shown: Credentials, datagramBytes: number): NativeConfig =>
       this.#configs.get(binding, {
         protocol,
-        credentials,
+        credentials: shown,
         trust,
         idleTimeoutMs: limits.idleTimeoutMs,
         maxStreams: limits.maxStreams,
@@ -68,8 +76,13 @@ class QuicTransport implements Transport {
       const near = this.#datagramBytes("127.0.0.1");
       const far = this.#datagramBytes("");
       const hosts = sockets.map(({ socket }) => socket.local.host);
-      const nearConfig = hosts.some((host) => isLoopback(host) || isWildcard(host)) ? configOf(near) : undefined;
-      const farConfig = nearConfig !== undefined && hosts.every(isLoopback) ? nearConfig : configOf(far);
+      const configure = (shown: Credentials): ((host: string) => NativeConfig) => {
+        const nearConfig = hosts.some((host) => isLoopback(host) || isWildcard(host))
+          ? configOf(shown, near)
+          : undefined;
+        const farConfig = nearConfig !== undefined && hosts.every(isLoopback) ? nearConfig : configOf(shown, far);
+        return (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig);
+      };
       options.signal?.throwIfAborted();
       return new QuicListener({
         binding,
@@ -84,7 +97,8 @@ class QuicTransport implements Transport {
         resetSecret: options.resetSecret,
         datagramBytes: Math.max(near, far),
         isTrusted: (host) => this.#isTrusted(host),
-        configFor: (host) => (nearConfig !== undefined && isLoopback(host) ? nearConfig : farConfig),
+        configFor: configure(credentials),
+        configure,
       });
     } catch (error) {
       await closeAll(sockets.map(({ socket }) => socket));

@@ -3,6 +3,7 @@ import { TrustIndex, type Authority } from "@quaymesh/identity";
 import type { Clock } from "../clock.ts";
 import { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
+import type { LeafCredentials } from "../leaf-clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import { formatListenAddress, listenAddresses } from "./addresses.ts";
@@ -19,17 +20,22 @@ export interface CoreParts {
 }
 
 /**
- * Start the core on the mesh endpoint, with a certificate and a key of this start's own.
+ * Start the core on the mesh endpoint, with a certificate and a key of this start's own, replaced while it runs at half of its life.
  * @throws {GatewayError} `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`, `TRANSPORT_UNAVAILABLE`, `STORE_*`; {IdentityError} `CLOCK_SKEW`, `CA_INVALID` where no certificate can be issued at this time
  */
 export async function openCore(options: GatewayOptions, parts: CoreParts): Promise<GatewayCore> {
   const { authority, store, address, pairingAddresses, clock, logger } = parts;
-  const leaf = await authority.issueGatewayLeaf({ now: clock.now() });
+  const next = async (): Promise<LeafCredentials> => {
+    const { credentials, notBefore, notAfter } = await authority.issueGatewayLeaf({ now: clock.now() });
+    return { credentials, renewAt: (notBefore + notAfter) / 2 };
+  };
+  const leaf = await next();
   try {
     return await GatewayCore.open({
       store,
       transport: options.transport,
       credentials: leaf.credentials,
+      leafRenewal: { renewAt: leaf.renewAt, next },
       resetSecret: authority.deriveSecret("stateless reset"),
       anchorsPem: authority.rootPem,
       trust: new TrustIndex({ meshId: authority.meshId, now: () => clock.now() }),

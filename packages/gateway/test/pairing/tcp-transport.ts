@@ -173,6 +173,7 @@ export function tcpTransport(spkiSha256: Uint8Array = new Uint8Array(32)): Trans
       return {
         address: { host: asked.host, port },
         addresses: [{ host: asked.host, port, asked }],
+        setCredentials: () => {},
         stats: () => ({
           connections: open.size,
           halfOpen: 0,

@@ -2,6 +2,7 @@ import { CLOSE_CODES } from "../transport/close.ts";
 import type {
   BoundAddress,
   Connection,
+  Credentials,
   Listener,
   ListenOptions,
   PeerIdentity,
@@ -15,7 +16,8 @@ import { AsyncQueue } from "./queue.ts";
 export class MemoryListener implements Listener {
   readonly addresses: readonly BoundAddress[];
   readonly options: ListenOptions;
-  readonly peer: PeerIdentity;
+  readonly #peerOf: (credentials: Credentials) => PeerIdentity;
+  #peer: PeerIdentity;
   readonly #onClose: () => void;
   readonly #incoming = new AsyncQueue<Connection>();
   readonly #connections = new Set<MemoryConnection>();
@@ -26,11 +28,26 @@ export class MemoryListener implements Listener {
   #accepted = 0;
   #open = true;
 
-  constructor(addresses: readonly BoundAddress[], options: ListenOptions, peer: PeerIdentity, onClose: () => void) {
+  constructor(
+    addresses: readonly BoundAddress[],
+    options: ListenOptions,
+    peerOf: (credentials: Credentials) => PeerIdentity,
+    onClose: () => void,
+  ) {
     this.addresses = addresses;
     this.options = options;
-    this.peer = peer;
+    this.#peerOf = peerOf;
+    this.#peer = peerOf(options.credentials);
     this.#onClose = onClose;
+  }
+
+  /** Who dialers see now. */
+  get peer(): PeerIdentity {
+    return this.#peer;
+  }
+
+  setCredentials(credentials: Credentials): void {
+    this.#peer = this.#peerOf(credentials);
   }
 
   get address(): SocketAddress {

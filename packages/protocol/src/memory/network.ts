@@ -69,12 +69,18 @@ class Network implements MemoryNetwork {
 
   async listen(options: ListenOptions): Promise<Listener> {
     options.signal?.throwIfAborted();
-    const peer = this.#peerOf(options.credentials);
+    // Before anything is bound: credentials that cannot be used leave nothing behind.
+    this.#peerOf(options.credentials);
     const addresses = this.#bind(options.address);
     const keys = addresses.map(addressKey);
-    const listener = new MemoryListener(addresses, options, peer, () => {
-      for (const key of keys) this.#listeners.delete(key);
-    });
+    const listener = new MemoryListener(
+      addresses,
+      options,
+      (credentials) => this.#peerOf(credentials),
+      () => {
+        for (const key of keys) this.#listeners.delete(key);
+      },
+    );
     for (const key of keys) this.#listeners.set(key, listener);
     options.signal?.addEventListener("abort", () => void listener.close(), { once: true });
     return listener;

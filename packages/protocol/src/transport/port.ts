@@ -147,6 +147,11 @@ export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
   /** Every bound address, in the order in which they were asked for; a name's in the resolver's order. */
   readonly addresses: readonly BoundAddress[];
   stats(): ListenerStats;
+  /**
+   * Show these in handshakes that begin from now on; connections there are go on as they are. What stateless resets hang from does not change.
+   * @throws {TransportError} `CREDENTIALS_INVALID`; nothing has changed then
+   */
+  setCredentials(credentials: Credentials): void;
   /** Stop accepting, close every connection with `code` and `reason`, release the address. Idempotent. */
   close(code?: number, reason?: string): Promise<void>;
 }

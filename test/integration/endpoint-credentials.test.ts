@@ -1,0 +1,87 @@
+/** An endpoint's certificate is replaced while it runs: new handshakes see the new one, and nobody is cut. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  Authority,
+  createCsr,
+  createKeyFile,
+  KeyPair,
+  KeyStore,
+  certificatesToPem,
+  meshServerName,
+} from "@quaymesh/identity";
+import type { Connection, Credentials, Listener } from "@quaymesh/protocol";
+import { createQuicTransport } from "@quaymesh/transport-quic";
+import { expect, test } from "vitest";
+
+const transport = createQuicTransport();
+
+async function withAuthority(run: (authority: Authority, device: Credentials) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "quaymesh-leaf-"));
+  try {
+    const store = await KeyStore.open(join(directory, "keys"), { key: await createKeyFile(join(directory, "key")) });
+    const authority = await Authority.create({ store, meshName: "harbor", now: Date.now() });
+    const key = await KeyPair.generate();
+    const { chain } = await authority.issueDeviceLeaf({
+      csr: await createCsr(key),
+      deviceId: "01JD0K3X9Y8QZ7V6T5S4R3P2N1",
+      expectedSpkiSha256: key.spkiSha256,
+      now: Date.now(),
+    });
+    await run(authority, { keyPem: key.privatePem().reveal(), chainPem: certificatesToPem(chain) });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function echo(listener: Listener): void {
+  const serve = async (connection: Connection): Promise<void> => {
+    for await (const stream of connection.incomingStreams) await stream.end((await stream.read()) ?? undefined);
+  };
+  void (async () => {
+    for await (const connection of listener) void serve(connection).catch(() => undefined);
+  })();
+}
+
+async function says(connection: Connection, byte: number): Promise<number | undefined> {
+  const stream = await connection.openStream();
+  await stream.end(Uint8Array.of(byte));
+  return (await stream.read())?.[0];
+}
+
+test("connections go on, new ones see the new certificate, and one that cannot be used changes nothing", async () => {
+  await withAuthority(async (authority, device) => {
+    const [first, second] = [
+      await authority.issueGatewayLeaf({ now: Date.now() }),
+      await authority.issueGatewayLeaf({ now: Date.now() }),
+    ];
+    await using listener = await transport.listen({
+      address: { host: "127.0.0.1", port: 0 },
+      protocol: "quaymesh/1",
+      credentials: first.credentials,
+      trust: { kind: "anchored", anchorsPem: authority.rootPem },
+    });
+    echo(listener);
+    const dial = () =>
+      transport.dial(listener.address, {
+        protocol: "quaymesh/1",
+        serverName: meshServerName(authority.meshId),
+        credentials: device,
+        trust: { kind: "anchored", anchorsPem: authority.rootPem },
+      });
+    await using old = await dial();
+    expect(old.peer.spkiSha256).toEqual(first.spkiSha256);
+    expect(await says(old, 1)).toBe(1);
+    listener.setCredentials(second.credentials);
+    await using young = await dial();
+    expect(young.peer.spkiSha256).toEqual(second.spkiSha256);
+    expect(await says(young, 2)).toBe(2);
+    expect(await says(old, 3)).toBe(3);
+    expect(() => listener.setCredentials({ ...first.credentials, keyPem: second.credentials.keyPem })).toThrow(
+      expect.objectContaining({ code: "CREDENTIALS_INVALID" }),
+    );
+    await using last = await dial();
+    expect(last.peer.spkiSha256).toEqual(second.spkiSha256);
+  });
+});

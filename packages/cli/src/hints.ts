@@ -54,7 +54,7 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ],
   [
     "RENEW_TOO_LATE",
-    "Pair it again with  quaymesh node join  and a new code: it keeps its key, and stays the same device.",
+    "Pair it again with  quaymesh node join  and a code of  quaymesh pair --device NAME: it stays the same device.",
   ],
   ["PAIR_RATE_LIMITED", "Wait, then try once more with the right code."],
   ["STATE_CORRUPT", "Restore the state directory from a backup, or remove it and pair again."],

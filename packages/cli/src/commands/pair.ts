@@ -15,6 +15,7 @@ export interface PairOptions extends CommonOptions {
   readonly name: string;
   readonly labels?: readonly string[];
   readonly purpose: string;
+  readonly device?: string;
   readonly ttl: number;
   readonly pin: boolean;
   readonly png?: string;
@@ -56,6 +57,7 @@ export function pairCommand(context: Context): Command {
         .argParser(seconds(MIN_TTL, MAX_TTL))
         .default(DEFAULT_TTL, "5m"),
     )
+    .option("--device <device>", "pair this device again: it stays the same one, also with a new key")
     .option("--pin", "make a PIN instead of a code", false)
     .option("--png <file>", "also write the code as a PNG, readable by you alone")
     .option("--svg <file>", "also write the code as an SVG, readable by you alone")
@@ -73,6 +75,7 @@ async function run(context: Context, options: PairOptions): Promise<void> {
     name: options.name,
     labels: options.labels ?? [],
     purpose: options.purpose,
+    ...(options.device !== undefined && { device: options.device }),
     ttlMs: options.ttl * 1000,
     code: options.pin ? "pin" : "ticket",
     signal: context.signal,

@@ -6,12 +6,13 @@ import { pairingRequestMessage, pairingState, timestamp } from "./encode.ts";
 /** `quaymesh.v1.PairingService` on the pairing service. */
 export function pairingHandler(pairing: Pairing): ServiceImpl<typeof PairingService> {
   return {
-    async openWindow({ name, labels, purpose, ttlSeconds, pin }) {
+    async openWindow({ name, labels, purpose, ttlSeconds, pin, device }) {
       const opened = await pairing.open({
         name,
         labels,
         purpose,
         code: pin ? "pin" : "ticket",
+        ...(device !== "" && { device }),
         ...(ttlSeconds > 0 && { ttlMs: ttlSeconds * 1000 }),
       });
       return {

@@ -12,6 +12,8 @@ export interface OpenWindowOptions extends CallOptions {
   readonly labels?: readonly string[];
   /** What the device is for, for people. */
   readonly purpose?: string;
+  /** A device to pair again, by id, unique prefix or name: it stays the same device, whatever key it comes with. */
+  readonly device?: string;
   /** In whole seconds, rounded up. Default 5 minutes. */
   readonly ttlMs?: number;
   /** `pin` makes 8 digits to type instead of a ticket. Default `ticket`. */
@@ -39,6 +41,7 @@ export class Pairing {
           purpose: options.purpose ?? "",
           ttlSeconds: Math.ceil((options.ttlMs ?? 0) / 1000),
           pin: options.code === "pin",
+          device: options.device ?? "",
         },
         options,
       );

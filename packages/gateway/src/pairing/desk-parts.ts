@@ -23,7 +23,7 @@ export type EndpointPort = Pick<
 export interface DeskParts {
   readonly authority: Pick<Authority, "meshId" | "rootDer" | "rootSpkiSha256" | "issueDeviceLeaf">;
   readonly store: Pick<Store, "pairing" | "devices">;
-  readonly devices: Pick<DeviceService, "enroll" | "addCertificate">;
+  readonly devices: Pick<DeviceService, "enroll" | "addCertificate" | "get">;
   readonly sessions: Pick<SessionService, "whenOnline">;
   /** SHA-256 of the SubjectPublicKeyInfo of the pairing endpoint's leaf. */
   readonly endpointSpkiSha256: Uint8Array;

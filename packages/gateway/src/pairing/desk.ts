@@ -17,7 +17,7 @@ import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { EffectRunner, type UntimedInput } from "./effects.ts";
 import { messageOf, openingOf } from "./frames.ts";
 import { isPrintable } from "./printable.ts";
-import { ALL_REQUEST_STATES, finalUpdate, requestView, windowRow } from "./records.ts";
+import { ALL_REQUEST_STATES, finalUpdate, requestView, windowRow, type WindowFacts } from "./records.ts";
 import { restorePairing, type RestoredPairing } from "./restore.ts";
 import { Rooms } from "./rooms.ts";
 import type { OpenedWindow, OpenWindow, PairingService, RequestView, WindowUpdate } from "./service.ts";
@@ -87,6 +87,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   async open(options: OpenWindow): Promise<OpenedWindow> {
     this.#closing.signal.throwIfAborted();
     checkWindow(options, this.#parts.limits.maxWindowTtlMs);
+    const facts = await this.#factsOf(options);
     if (this.#state.codes.size + this.#opening >= this.#parts.limits.maxWindows) {
       throw new GatewayError("WINDOW_LIMIT", `${this.#parts.limits.maxWindows} pairing windows are open already`);
     }
@@ -94,7 +95,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     try {
       await this.#endpoint.demand();
       this.#closing.signal.throwIfAborted();
-      return await this.#open(options);
+      return await this.#open(options, facts);
     } finally {
       this.#opening -= 1;
       this.#keepEndpoint();
@@ -130,7 +131,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   async approve(requestId: string): Promise<RequestView> {
     // What is shown as pending is on disk; until then nobody can have read its id.
-    this.#decide({ kind: "approve", requestId, deviceId: ulid() });
+    this.#decide({ kind: "approve", requestId, deviceId: this.#deviceFor(requestId) });
     const issuing = this.#effects.issuing(requestId);
     if (issuing === undefined) throw new GatewayError("REQUEST_NOT_PENDING", `request ${requestId} is already decided`);
     return await issuing;
@@ -192,7 +193,19 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     this.#rooms.endAll();
   }
 
-  async #open(options: OpenWindow): Promise<OpenedWindow> {
+  async #factsOf({ name, labels, purpose, device }: OpenWindow): Promise<WindowFacts> {
+    if (device === undefined) return { name, labels, purpose };
+    const known = await this.#parts.devices.get(device);
+    if (known.state === "revoked") throw new GatewayError("DEVICE_REVOKED", `device ${known.deviceId} is revoked`);
+    return {
+      deviceId: known.deviceId,
+      name: name === "" ? known.name : name,
+      labels: labels.length === 0 ? known.labels : labels,
+      purpose: purpose === "" ? known.purpose : purpose,
+    };
+  }
+
+  async #open(options: OpenWindow, facts: WindowFacts): Promise<OpenedWindow> {
     const { clock, limits, store } = this.#parts;
     const windowId = ulid();
     const openedAt = clock.now();
@@ -202,9 +215,8 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     const { secret, shown } =
       options.code === "pin" ? drawPin() : drawTicket({ meshId, rootSpkiSha256, addresses, expiresAt });
     const codeId = secret.kind === "ticket" ? Buffer.from(secret.codeId).toString("hex") : undefined;
-    const { name, labels, purpose } = options;
-    await store.pairing.putWindow(windowRow({ name, labels, purpose }, { windowId, codeId, openedAt, expiresAt }));
-    this.#rooms.open(windowId, { name, labels, purpose });
+    await store.pairing.putWindow(windowRow(facts, { windowId, codeId, openedAt, expiresAt }));
+    this.#rooms.open(windowId, facts);
     const effects = this.#step({ kind: "open", windowId, code: secret, expiresAt });
     if (effects.some(({ kind }) => kind === "rejected")) {
       eraseCode(secret);
@@ -221,6 +233,23 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     for (const { requestId, windowId: of, status } of this.#state.requests.values()) {
       if (of === windowId && status.kind === "pending") this.#step({ kind: "deny", requestId });
     }
+  }
+
+  /** Who an approval lets in: a new device, or the one the window is for. A key is a device's already, or it is not: it can't be moved to another. */
+  #deviceFor(requestId: string): string {
+    const request = this.#state.requests.get(requestId);
+    const wanted = request === undefined ? undefined : this.#rooms.facts(request.windowId).deviceId;
+    const holder = request?.enrolledAs;
+    if (wanted !== undefined && holder !== undefined && holder !== wanted) {
+      throw new GatewayError(
+        "DEVICE_KEY_KNOWN",
+        `this key belongs to device ${holder}, and the window is for ${wanted}`,
+        {
+          metadata: { deviceId: holder },
+        },
+      );
+    }
+    return wanted ?? ulid();
   }
 
   #decide(input: Extract<UntimedInput, { kind: "approve" | "deny" }>): void {

@@ -4,6 +4,8 @@ import type { RequestState, RequestView, WindowUpdate } from "./service.ts";
 
 /** What the operator said about a window. */
 export interface WindowFacts {
+  /** The device that is to be paired again; without one it is a new device. */
+  readonly deviceId?: string;
   readonly name: string;
   readonly labels: readonly string[];
   readonly purpose: string;

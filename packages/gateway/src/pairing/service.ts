@@ -37,6 +37,11 @@ export interface OpenWindow {
   readonly name: string;
   readonly labels: readonly string[];
   readonly purpose: string;
+  /**
+   * Id, unique prefix or name of a device that is to be paired again, with the key it has or with another: it stays the same device, and what the name, the labels and the purpose do not say
+   * stays as it was.
+   */
+  readonly device?: string;
   /** Default: the limit's. */
   readonly ttlMs?: number;
   readonly code: "ticket" | "pin";
@@ -58,7 +63,7 @@ export interface OpenedWindow {
 export interface PairingService {
   /** Whether a window is open. */
   readonly isOpen: boolean;
-  /** @throws {GatewayError} `WINDOW_LIMIT`, `WINDOW_INVALID`, `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE`, `GATEWAY_DRAINING` */
+  /** @throws {GatewayError} `WINDOW_LIMIT`, `WINDOW_INVALID`, `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS`, `DEVICE_REVOKED`, `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE`, `GATEWAY_DRAINING` */
   open(options: OpenWindow): Promise<OpenedWindow>;
   /** Every change from the window's beginning, until it has ended and its request with it. @throws {GatewayError} `WINDOW_NOT_FOUND` */
   watch(windowId: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<WindowUpdate>;
@@ -66,7 +71,7 @@ export interface PairingService {
   close(windowId: string): Promise<void>;
   /** Newest first. */
   requests(): Promise<readonly RequestView[]>;
-  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
+  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING`; `DEVICE_KEY_KNOWN` where the window is for another device than the one that has this key */
   approve(requestId: string): Promise<RequestView>;
   /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
   deny(requestId: string): Promise<RequestView>;

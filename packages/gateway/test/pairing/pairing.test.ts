@@ -196,6 +196,51 @@ describe("pairing through the endpoint's process", () => {
     expect(await room.store.devices.list()).toHaveLength(1);
   });
 
+  test("a device that lost its key is paired again as the same device, and keeps its name and labels", async () => {
+    await using room = await openRoom();
+    const pairThrough = async (options: Parameters<typeof room.open>[0], keyPair?: KeyPair) => {
+      const window = await room.open(options);
+      const { code, address } = ticketOf(shown(window));
+      const follower = new Follower(room.desk.watch(window.windowId));
+      const node = await TestNode.dial(address, code, keyPair === undefined ? {} : { keyPair });
+      const requestId = (await follower.until("pending")).request?.requestId ?? "";
+      return { node, requestId, windowId: window.windowId };
+    };
+    const first = await pairThrough({ name: "build-box", labels: ["gpu"], purpose: "builds" });
+    const { deviceId } = await room.desk.approve(first.requestId);
+    await first.node.until("paired");
+    const again = await pairThrough({ device: "build-box" });
+    expect((await room.desk.approve(again.requestId)).deviceId).toBe(deviceId);
+    expect((await again.node.until("paired")).deviceId).toBe(deviceId);
+    const devices = await room.store.devices.list();
+    expect(devices).toMatchObject([{ deviceId, name: "build-box", labels: ["gpu"], purpose: "builds" }]);
+    const certificates = await room.store.devices.certificates(deviceId ?? "");
+    expect(certificates.map(({ state }) => state).toSorted()).toEqual(["active", "retired"]);
+    expect(new Set(certificates.map(({ spkiSha256 }) => spkiSha256)).size).toBe(2);
+    for (const { node } of [first, again]) await node[Symbol.asyncDispose]();
+  });
+
+  test("a window for one device does not take another's key", async () => {
+    await using room = await openRoom();
+    const keys = [await KeyPair.generate(), await KeyPair.generate()];
+    for (const [at, keyPair] of keys.entries()) {
+      const window = await room.open({ name: `device-${at}` });
+      const { code, address } = ticketOf(shown(window));
+      const follower = new Follower(room.desk.watch(window.windowId));
+      await using node = await TestNode.dial(address, code, { keyPair });
+      await room.desk.approve((await follower.until("pending")).request?.requestId ?? "");
+      await node.until("paired");
+    }
+    const window = await room.open({ device: "device-0" });
+    const { code, address } = ticketOf(shown(window));
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using _node = await TestNode.dial(address, code, keys[1] === undefined ? {} : { keyPair: keys[1] });
+    const requestId = (await follower.until("pending")).request?.requestId ?? "";
+    await expect(room.desk.approve(requestId)).rejects.toMatchObject({ code: "DEVICE_KEY_KNOWN" });
+    expect(await room.desk.deny(requestId)).toMatchObject({ state: "denied" });
+    await expect(room.open({ device: "nobody" })).rejects.toMatchObject({ code: "DEVICE_NOT_FOUND" });
+  });
+
   test("a name that would move the terminal's cursor does not reach the operator", async () => {
     await using room = await openRoom();
     const window = await room.open();

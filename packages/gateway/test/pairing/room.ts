@@ -7,6 +7,7 @@ import type { SocketAddress } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { openAuthority } from "../../src/daemon/open-authority.ts";
 import { stateLayout } from "../../src/daemon/state-directory.ts";
+import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
 import { PairingDesk } from "../../src/pairing/desk.ts";
 import { PairingEndpoint } from "../../src/pairing/endpoint.ts";
@@ -88,6 +89,20 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
       store,
       devices: {
         enroll: (input) => store.devices.enroll(input),
+        async get(device) {
+          const [row] = await store.devices.find(device);
+          if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${device}`);
+          const state = row.revoked ? "revoked" : "offline";
+          return {
+            ...row,
+            state,
+            keyFingerprint: row.spkiSha256,
+            revocation: undefined,
+            runningTasks: 0,
+            taskSlots: 0,
+            capabilities: [],
+          };
+        },
         addCertificate: (certificate) => store.devices.addCertificate(certificate),
       },
       door: options.door ?? "window",

@@ -158,6 +158,22 @@ test("a node that misses three heartbeats is offline and its connection closed",
   expect(await node.closed).toMatchObject({ code: 0x53 });
 });
 
+test("a node that is late is asked two intervals after its last heartbeat, however many came before", async () => {
+  const clock = new FakeClock();
+  await using gateway = await testGateway({ clock });
+  const node = await gateway.connect(await gateway.enroll("a"));
+  for (let seq = 1; seq <= 5; seq++) {
+    clock.advance(25_000);
+    await node.send({ type: "heartbeat", seq, load: 0, running: [] });
+    expect(await node.nextControl()).toMatchObject({ type: "heartbeat.ack", seq });
+  }
+  clock.advance(59_000);
+  await node.send({ type: "heartbeat", seq: 6, load: 0, running: [] });
+  expect(await node.nextControl()).toMatchObject({ type: "heartbeat.ack", seq: 6 });
+  clock.advance(60_000);
+  expect(await node.nextControl()).toMatchObject({ type: "ping" });
+});
+
 test("a connection that never says hello is closed", async () => {
   const clock = new FakeClock();
   await using gateway = await testGateway({ clock });

@@ -114,6 +114,13 @@ export declare type OpenWindowRequest = Message<"quaymesh.v1.OpenWindowRequest">
    * @generated from field: bool pin = 5;
    */
   pin: boolean;
+
+  /**
+   * Id, unique prefix or name of a device to pair again, with the key it has or with another. Name, labels and purpose that are not given stay as they were.
+   *
+   * @generated from field: string device = 6;
+   */
+  device: string;
 };
 
 /**

@@ -139,6 +139,7 @@ export class PublishPump {
       });
     }
     const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
+    this.#options.outbox.sending(last.seq);
     await stream.send({ type: "batch", first: first.seq, events });
     const now = this.#options.clock.monotonic();
     this.#feedSent({ kind: "sent", first: first.seq, last: last.seq, now });
@@ -170,10 +171,13 @@ export class PublishPump {
     this.#bell.ring();
   }
 
-  /** A gateway that has more of this epoch than was ever recorded here: this disk was put back to an older state. */
+  /**
+   * A gateway that has more of this epoch than was ever sent from here: this disk was put back to an older state. What was recorded since then may have made the outbox as long as
+   * it was, under the same numbers, so its length says nothing.
+   */
   #checkPast(ackedSeq: number): void {
-    const { durable } = this.#options.outbox;
-    if (ackedSeq > durable) throw outboxBehind(ackedSeq, durable);
+    const { sentThrough } = this.#options.outbox;
+    if (ackedSeq > sentThrough) throw outboxBehind(ackedSeq, sentThrough);
   }
 
   async #watchOutbox(signal: AbortSignal): Promise<void> {

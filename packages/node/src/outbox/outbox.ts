@@ -69,6 +69,7 @@ export class Outbox implements AsyncDisposable {
   readonly #queue: Waiting[] = [];
   #queuedBytes = 0;
   #acked: number;
+  #sentThrough: number;
   #committing: Promise<void> | undefined;
   #tidying: Promise<void> | undefined;
   #marksAreStale = false;
@@ -82,6 +83,7 @@ export class Outbox implements AsyncDisposable {
     this.#generation = generation;
     this.#maxBytes = maxBytes;
     this.#acked = generation.acked;
+    this.#sentThrough = generation.log.durable;
   }
 
   /**
@@ -115,6 +117,16 @@ export class Outbox implements AsyncDisposable {
   /** Everything up to here is on disk; 0 is nothing. */
   get durable(): number {
     return this.#generation.log.durable;
+  }
+
+  /** The gateway can have events up to here and none beyond: what was on disk when this outbox was opened, and what was sent since. */
+  get sentThrough(): number {
+    return this.#sentThrough;
+  }
+
+  /** Events up to `seq` are about to be sent. */
+  sending(seq: number): void {
+    this.#sentThrough = Math.max(this.#sentThrough, seq);
   }
 
   /** Bytes on disk, and those about to be. */
@@ -257,6 +269,7 @@ export class Outbox implements AsyncDisposable {
       await this.#tidying;
       this.#generation = next;
       this.#acked = 0;
+      this.#sentThrough = 0;
       this.#ackWaiters.renumber(acked);
       await discardGeneration(this.#place, old);
       asked.resolve({ dropped: acked, kept: this.durable });

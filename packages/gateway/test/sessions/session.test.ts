@@ -164,11 +164,11 @@ test("a node that is late is asked two intervals after its last heartbeat, howev
   const node = await gateway.connect(await gateway.enroll("a"));
   for (let seq = 1; seq <= 5; seq++) {
     clock.advance(25_000);
-    await node.send({ type: "heartbeat", seq, load: 0, running: [] });
+    await node.control.send({ type: "heartbeat", seq, load: 0, running: [] });
     expect(await node.nextControl()).toMatchObject({ type: "heartbeat.ack", seq });
   }
   clock.advance(59_000);
-  await node.send({ type: "heartbeat", seq: 6, load: 0, running: [] });
+  await node.control.send({ type: "heartbeat", seq: 6, load: 0, running: [] });
   expect(await node.nextControl()).toMatchObject({ type: "heartbeat.ack", seq: 6 });
   clock.advance(60_000);
   expect(await node.nextControl()).toMatchObject({ type: "ping" });

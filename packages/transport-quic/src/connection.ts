@@ -14,6 +14,7 @@ import { LoneFins } from "./lone-fins.ts";
 import type { ReadHold } from "./lone-fins.ts";
 import { TOO_MANY_ADDRESSES } from "./link.ts";
 import type { Link, LinkOwner } from "./link.ts";
+import { Overdue } from "./overdue.ts";
 import { ConnectionLog } from "./observe/connection-log.ts";
 import { readStats } from "./observe/read-stats.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
@@ -64,6 +65,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly #link: Link;
   readonly #streams: StreamTable;
   readonly #loneFins: LoneFins;
+  readonly #overdue: Overdue;
   readonly #over = Promise.withResolvers<CloseInfo>();
   readonly #idleTimeoutMs: number;
   readonly #release: (() => Promise<void>) | undefined;
@@ -97,6 +99,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.#vigil = options.vigil;
     this.#streams = new StreamTable(this, options.isDialer);
     this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
+    this.#overdue = new Overdue(link.native, options.idleTimeoutMs);
     this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
     this.#bounds = options.bounds;
     this.#acceptedFrom = options.remoteAddress;
@@ -233,10 +236,11 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     const now = performance.now();
     this.#vigil?.flushed(timeoutMs);
     this.#log.flushed(now);
-    const hasMore = this.#loneFins.step(timeoutMs, now);
-    const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt());
-    if (dueAt !== Infinity) this.#link.expireAt(Math.min(dueAt, this.#firstStreamBy));
-    return hasMore;
+    const hasFins = this.#loneFins.step(timeoutMs, now);
+    const hasQuestion = this.#overdue.step(timeoutMs, now);
+    const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt(), this.#overdue.dueAt(), this.#firstStreamBy);
+    if (dueAt !== Infinity) this.#link.expireAt(dueAt);
+    return hasFins || hasQuestion;
   }
 
   endAlone(id: number, reads: ReadHold | undefined): void {

@@ -269,10 +269,12 @@ class Dialer implements EndpointOwner, LinkOwner {
     const theirs = this.#link.native.stats().peerMaxIdleTimeout || Infinity;
     const everyMs = keepAliveMs ?? Math.min(idleTimeoutMs, theirs) / PINGS_PER_IDLE_TIMEOUT;
     this.#keepAlive = setInterval(() => {
-      const { datagrams } = this.#link;
-      quietTicks = datagrams === seen ? quietTicks + 1 : 0;
-      seen = datagrams;
-      if (quietTicks < KEEP_ALIVE_TICKS - 1 || !this.#link.isLive) return;
+      if (!this.#link.isLive) return;
+      // Packets, not datagrams: what does not open would else keep us from pinging until the peer gives us up.
+      const { recv, sent } = this.#link.native.stats();
+      quietTicks = recv + sent === seen ? quietTicks + 1 : 0;
+      seen = recv + sent;
+      if (quietTicks < KEEP_ALIVE_TICKS - 1) return;
       this.#link.native.sendAckEliciting();
       this.#link.wake();
     }, everyMs / KEEP_ALIVE_TICKS);

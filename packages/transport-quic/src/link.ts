@@ -52,6 +52,12 @@ export const TOO_MANY_ADDRESSES = {
   byPeer: false,
 } as const satisfies CloseInfo;
 
+/**
+ * Datagrams of one sending pass; more than a window of bulk has. quiche ends a pass by having nothing to send, and does not always: where a CONNECTION_CLOSE finds no room in a datagram, it makes packets for ever.
+ */
+const MAX_PASS = 8192;
+/** The same once the connection is over: there is a CONNECTION_CLOSE to say, in two or three spaces while the handshake lasts. */
+const MAX_LAST_PASS = 16;
 /** Timers fire this early without harm. */
 const TIMER_SLACK_MS = 1;
 const NO_REASON = new Uint8Array(0);
@@ -81,8 +87,6 @@ export class Link {
   scheduled = false;
   /** Whether quiche may drain the connection once it is closed; a handshake that failed is forgotten at once, or strangers could fill the room. */
   lingers = false;
-  /** Grows with each datagram received or sent; keep-alive looks at it. */
-  datagrams = 0;
   tap: LinkTap | undefined;
 
   constructor(native: NativeConnection, host: LinkHost, remote: HostPort, owner: LinkOwner) {
@@ -136,7 +140,6 @@ export class Link {
       this.#paths ??= new PeerPaths(this.native, this.#host.local, this.#info.from);
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.local };
     }
-    this.datagrams += 1;
     this.tap?.received(datagram.length);
     try {
       this.native.recv(datagram, this.#info);
@@ -185,7 +188,11 @@ export class Link {
     const { native } = this;
     const paths = this.#paths;
     const active = paths?.active();
-    for (;;) {
+    for (let left = this.#state === "live" ? MAX_PASS : MAX_LAST_PASS; ; left -= 1) {
+      if (left === 0) {
+        this.#cutShort();
+        break;
+      }
       const slot = outgoing.slot();
       const atMost = Math.min(this.#datagramBytes, this.#nextBytes, this.pathLimit?.bytes ?? Infinity);
       const out = atMost < slot.length ? slot.subarray(0, atMost) : slot;
@@ -193,11 +200,16 @@ export class Link {
       if (sent === null) break;
       this.#nextBytes = Infinity;
       outgoing.take(sent[0], systemAddress(sent[1].to));
-      this.datagrams += 1;
       this.pathLimit?.sent(sent[0]);
       this.tap?.sent(sent[0]);
     }
     if (this.pathLimit?.isDue === true) this.pathLimit.count(native.stats().lost);
+  }
+
+  // Whoever else has something to say comes first.
+  #cutShort(): void {
+    if (this.#state === "live") setImmediate(() => this.wake());
+    else this.#gone();
   }
 
   /**

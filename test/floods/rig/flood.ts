@@ -1,7 +1,7 @@
 /** Floods as their victim's test sees them. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import type { FloodReport, FloodSetup } from "./flooder.ts";
+import type { FloodReport, FloodSetup } from "./flood-setup.ts";
 
 /** A flood that goes on. */
 export interface Flood extends AsyncDisposable {

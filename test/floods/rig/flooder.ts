@@ -3,53 +3,16 @@ import dgram from "node:dgram";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { sealInitial } from "../../../packages/transport-quic/test/support/initial-packet.ts";
+import { type FloodKind, type FloodReport, parseSetup } from "./flood-setup.ts";
 import { Stranger, strangerKit } from "./stranger.ts";
-
-/** What strangers do. */
-export type FloodKind =
-  /** First flights that never continue, answers unread: addresses may be forged. */
-  | "half-open"
-  /** The same by those who answer a Retry first: addresses are theirs. */
-  | "half-open-validated"
-  /** The same, and then a crumb every second. */
-  | "crumbs"
-  /** Whole handshakes with a certificate of nobody's. */
-  | "handshakes"
-  /** One Retry token again and again, from its owner's address and from others. */
-  | "token-replay"
-  /** Other versions, short headers and Initials, for the answers. */
-  | "reflection";
-
-/** What the flooder is started with. */
-export interface FloodSetup {
-  readonly kind: FloodKind;
-  readonly host: string;
-  readonly port: number;
-  readonly serverName: string;
-  /** New attempts a second. */
-  readonly perSecond: number;
-  /** At most so many attempts in all. */
-  readonly total: number;
-  /** Addresses to send from. */
-  readonly sources: readonly string[];
-}
-
-/** What it sent and heard. */
-export interface FloodReport {
-  readonly attempts: number;
-  readonly datagramsSent: number;
-  readonly bytesSent: number;
-  readonly datagramsHeard: number;
-  readonly bytesHeard: number;
-}
 
 const TICK_MS = 10;
 const CRUMB_EVERY_MS = 1000;
 
-const setup: FloodSetup = JSON.parse(process.argv[2] ?? "");
+const setup = parseSetup(process.argv[2] ?? "");
 const kit = await strangerKit();
 const strangers = new Map<string, { readonly stranger: Stranger; readonly socket: dgram.Socket }>();
-const report = { attempts: 0, datagramsSent: 0, bytesSent: 0, datagramsHeard: 0, bytesHeard: 0 };
+const report = { attempts: 0, replays: 0, crumbs: 0, datagramsSent: 0, bytesSent: 0, datagramsHeard: 0, bytesHeard: 0 };
 
 const send = (socket: dgram.Socket, datagram: Buffer): void => {
   report.datagramsSent += 1;
@@ -99,8 +62,9 @@ function replay(socket: dgram.Socket): void {
   if (tokens.length > MAX_TOKENS) tokens.splice(0, tokens.length - MAX_TOKENS);
   const token = tokens[report.attempts % Math.max(1, tokens.length)];
   // Every eighth attempt fetches a token.
-  if (token === undefined || report.attempts % 8 === 0) knock(socket);
-  else send(report.attempts % 2 === 0 ? socket : token.socket, token.datagram);
+  if (token === undefined || report.attempts % 8 === 0) return knock(socket);
+  report.replays += 1;
+  send(report.attempts % 2 === 0 ? socket : token.socket, token.datagram);
 }
 
 function reflect(socket: dgram.Socket): void {
@@ -122,13 +86,22 @@ function reflect(socket: dgram.Socket): void {
 
 function crumb(): void {
   for (const { stranger, socket } of strangers.values()) {
+    report.crumbs += 1;
     const dcid = Buffer.from(stranger.native.destinationId());
     send(socket, sealInitial({ dcid, scid: stranger.id, number: 5 + report.attempts, frames: Buffer.of(0x01) }));
   }
 }
 
 const sockets = await Promise.all(setup.sources.map((source) => openSocket(source)));
-const attempt = { "token-replay": replay, reflection: reflect }[setup.kind as string] ?? knock;
+const ATTEMPTS: Readonly<Record<FloodKind, (socket: dgram.Socket) => void>> = {
+  "half-open": knock,
+  "half-open-validated": knock,
+  crumbs: knock,
+  handshakes: knock,
+  "token-replay": replay,
+  reflection: reflect,
+};
+const attempt = ATTEMPTS[setup.kind];
 let owed = 0;
 let last = performance.now();
 const ticking = setInterval(() => {

@@ -42,6 +42,8 @@ export async function openGeneration(place: OutboxPlace, number: number): Promis
   const marksFile = await openMarks(files, directory);
   try {
     const marks = await marksFile.read();
+    // What a killed process wrote may be in the page cache alone, and from here on segments are removed by it.
+    await marksFile.sync();
     const recovered = await recover(files, directory, marks);
     const epoch = recovered?.epoch ?? new Uint8Array(randomBytes(EPOCH_BYTES));
     const options = { files, directory, epoch, segmentBytes };

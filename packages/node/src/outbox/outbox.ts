@@ -316,8 +316,7 @@ export class Outbox implements AsyncDisposable {
   async #tidyAll(): Promise<void> {
     try {
       while (this.#marksAreStale) {
-        await this.#saveMarks();
-        const { acked } = this;
+        const acked = await this.#saveMarks();
         if (!this.#generation.log.hasRemovable(acked)) continue;
         // On disk before the files go: else their absence would look like damage.
         await this.#generation.marksFile.sync();
@@ -330,10 +329,12 @@ export class Outbox implements AsyncDisposable {
     }
   }
 
-  async #saveMarks(): Promise<void> {
+  /** @returns the acknowledged watermark that was written: it may have grown since, and what it does not cover must stay */
+  async #saveMarks(): Promise<number> {
     this.#marksAreStale = false;
     const marks: Watermarks = { acked: this.#acked, durable: this.durable };
     await this.#generation.marksFile.write(marks);
+    return marks.acked;
   }
 }
 

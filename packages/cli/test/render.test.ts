@@ -2,6 +2,8 @@ import type { DeviceInfo, PairingRequestInfo, TaskInfo, TaskUpdate } from "@quay
 import { describe, expect, test } from "vitest";
 import { deviceTable } from "../src/commands/device-list.ts";
 import { blastRadius, receiptLines } from "../src/commands/device-revoke.ts";
+import { blastRadiusOfMany, bulkLines } from "../src/commands/device-revoke-many.ts";
+import { rotationLine } from "../src/commands/device-rotate.ts";
 import { requestTable } from "../src/commands/pair-list.ts";
 import { pinLines, requestLines, ticketLines } from "../src/commands/pair-view.ts";
 import { stateText, taskTable } from "../src/commands/task-list.ts";
@@ -210,6 +212,38 @@ describe("revocation", () => {
       "  1 session closed in 2 ms, 1 attempt fenced, last event accepted 48 112",
       "  receipt 01JD2Y7QK4M8N0P2R4T6V8X0R3",
     ]);
+  });
+});
+
+describe("a revocation of many", () => {
+  const preview = { device, sessions: 2, runningTasks: 1, queuedTasks: 3 };
+
+  test("names up to ten devices and counts the rest, with all that it will cut", () => {
+    expect(blastRadiusOfMany([preview])).toEqual([
+      "This will revoke 1 device: build-box.",
+      "It cuts 2 sessions, stops 1 running and 3 queued tasks.",
+    ]);
+    const [who, what] = blastRadiusOfMany(Array.from({ length: 12 }, () => preview));
+    expect(who).toMatch(/^This will revoke 12 devices: (build-box, ){9}build-box and 2 more\.$/u);
+    expect(what).toBe("It cuts 24 sessions, stops 12 running and 36 queued tasks.");
+  });
+
+  test("gives a receipt for each, names who was left alone, and sums up", () => {
+    const lines = bulkLines({ receipts: [receipt, { ...receipt, closedMs: 40 }], spared: ["01JDSPARED"] });
+    expect(lines).toHaveLength(4);
+    expect(lines[0]).toContain("old-laptop revoked at epoch 118, 1 sessions closed");
+    expect(lines[2]).toBe("- 01JDSPARED changed meanwhile and was left alone");
+    expect(lines[3]).toBe("2 revoked, 2 sessions closed, the slowest in 40 ms, 2 attempts fenced");
+  });
+});
+
+describe("a rotation", () => {
+  test.each([
+    ["rotated", "✓ build-box uses a new certificate; its old ones are refused"],
+    ["pending-offline", "… build-box is out of reach: pending, it renews when it connects"],
+    ["pending-silent", "… build-box has not answered in time: pending, it is asked again with its next session"],
+  ] as const)("that is %s says so", (state, line) => {
+    expect(rotationLine(device, { state })).toBe(line);
   });
 });
 

@@ -196,7 +196,7 @@ describe("budgets", () => {
   });
 
   test("ten wrong PINs an hour over all windows and sources, then wait until the oldest is an hour old; tickets are let in all the while", () => {
-    const gateway = new GatewayRoom();
+    const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 5 } });
     gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
     const [pin, guess] = [pinCode("12345678"), pinCode("00000000")];
     const from = sources();
@@ -217,13 +217,15 @@ describe("budgets", () => {
   });
 
   test("tickets have a budget of their own, which keeps no PIN out", () => {
-    const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 3 } });
+    const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 12 } });
     const from = sources();
-    gateway.open(ticketCode("target"), { windowId: "target" });
-    gateway.open(code);
+    gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
     gateway.open(pinCode("12345678"), { windowId: "pin" });
-    const guess = { ...ticketCode("target"), secret: wrong.secret };
-    for (let at = 0; at < 3; at++) knock(gateway, wrongNode(guess), from.next().value);
+    for (let at = 0; at < 12; at++) {
+      const target = ticketCode(`target ${Math.floor(at / 3)}`);
+      if (at % 3 === 0) gateway.open(target, { windowId: `target ${at}` });
+      knock(gateway, wrongNode({ ...target, secret: wrong.secret }), from.next().value);
+    }
     expect(knock(gateway, rightNode(), from.next().value)).toBe("PAIR_RATE_LIMITED");
     expect(knock(gateway, rightNode(pinCode("12345678") as never), from.next().value)).toBeUndefined();
   });

@@ -26,19 +26,17 @@ export async function openPairing(options: GatewayOptions, parts: PairingParts):
   const { childModule, childArguments = [], listen, door = "window" } = options.pairing;
   const addresses = listen === undefined ? besideMesh(core) : listenAddresses(listen);
   const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.pairing.limits };
-  const leaf = await authority.issuePairingLeaf({ now: clock.now() });
   return await PairingDesk.open({
     authority,
     store,
     devices: core.devices,
     sessions: core.sessions,
-    endpointSpkiSha256: leaf.spkiSha256,
     openEndpoint: (peers) =>
       new PairingEndpoint({
         childModule,
         childArguments,
         addresses,
-        credentials: leaf.credentials,
+        leaf: () => authority.issuePairingLeaf({ now: clock.now() }),
         limits: limits.endpoint,
         clock,
         logger,

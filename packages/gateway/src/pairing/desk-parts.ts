@@ -15,7 +15,7 @@ export type PairingDoor = "window" | "always";
 /** The pairing endpoint, as pairing uses it. */
 export type EndpointPort = Pick<
   PairingEndpoint,
-  "addresses" | "expectedAddresses" | "demand" | "release" | "send" | "end" | "drop"
+  "addresses" | "expectedAddresses" | "spkiSha256" | "demand" | "release" | "send" | "end" | "drop"
 > &
   AsyncDisposable;
 
@@ -25,8 +25,6 @@ export interface DeskParts {
   readonly store: Pick<Store, "pairing" | "devices">;
   readonly devices: Pick<DeviceService, "enroll" | "addCertificate" | "get">;
   readonly sessions: Pick<SessionService, "whenOnline">;
-  /** SHA-256 of the SubjectPublicKeyInfo of the pairing endpoint's leaf. */
-  readonly endpointSpkiSha256: Uint8Array;
   readonly openEndpoint: (peers: PeerListener) => EndpointPort;
   /** What tickets say of an endpoint that is bound to these. */
   readonly ticketAddresses: (bound: readonly BoundAddress[]) => readonly SocketAddress[];

@@ -153,7 +153,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     }
     this.#remotes.set(peer.id, peer);
     const source = sourcePrefix(peer.host);
-    const seen = { source, nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#parts.endpointSpkiSha256 };
+    const seen = { source, nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#endpoint.spkiSha256 };
     if (opening.method === "certificate.renew") {
       this.#step({ kind: "renew", attemptId: peer.id, csr: opening.csr, peer: seen });
       return;

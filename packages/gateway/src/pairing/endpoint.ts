@@ -7,6 +7,13 @@ import type { Logger } from "../logger.ts";
 import { ChildRun, type PeerListener } from "./child-run.ts";
 import type { EndpointLimits } from "./limits.ts";
 
+/** What an endpoint shows. */
+export interface EndpointLeaf {
+  readonly credentials: Credentials;
+  /** SHA-256 of its SubjectPublicKeyInfo. */
+  readonly spkiSha256: Uint8Array;
+}
+
 /** Options of {@link PairingEndpoint}. */
 export interface PairingEndpointOptions {
   readonly childModule: URL;
@@ -14,7 +21,8 @@ export interface PairingEndpointOptions {
   readonly childArguments: readonly string[];
   /** One at least. Port 0: any; the one that was given is kept while the gateway runs, since tickets carry it. */
   readonly addresses: readonly ListenAddress[];
-  readonly credentials: Credentials;
+  /** The certificate it shows and the key's hash; asked for with each start of the process, so that a gateway that runs for a year does not show an old one. */
+  readonly leaf: () => Promise<EndpointLeaf>;
   readonly limits: EndpointLimits;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -38,6 +46,7 @@ export class PairingEndpoint implements AsyncDisposable {
   #failures = 0;
   #cancelRestart: (() => void) | undefined;
   #generation = 0;
+  #spkiSha256: Uint8Array = new Uint8Array();
 
   constructor(options: PairingEndpointOptions) {
     this.#options = options;
@@ -55,6 +64,11 @@ export class PairingEndpoint implements AsyncDisposable {
     return this.#options.addresses.flatMap((asked) =>
       "fd" in asked || asked.port === 0 ? [] : [{ host: asked.host, port: asked.port, asked }],
     );
+  }
+
+  /** SHA-256 of the SubjectPublicKeyInfo of the certificate that the process shows, or last did; empty before the first start. */
+  get spkiSha256(): Uint8Array {
+    return this.#spkiSha256;
   }
 
   /** The process's id, while one runs. */
@@ -129,7 +143,9 @@ export class PairingEndpoint implements AsyncDisposable {
 
   async #launch(): Promise<ChildRun> {
     await this.#leaving;
-    const { childModule, childArguments, credentials, limits, clock, logger, peers } = this.#options;
+    const { childModule, childArguments, limits, clock, logger, peers } = this.#options;
+    const { credentials, spkiSha256 } = await this.#options.leaf();
+    this.#spkiSha256 = spkiSha256;
     this.#generation += 1;
     const run = await ChildRun.start({
       childModule,

@@ -80,7 +80,6 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
   };
 
   async function openDesk(): Promise<{ desk: PairingDesk; endpoint: PairingEndpoint }> {
-    const leaf = await authority.issuePairingLeaf({ now: clock.now() });
     const endpointLimits = { ...DEFAULT_PAIRING_LIMITS.endpoint, ...options.endpoint };
     const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.limits, endpoint: endpointLimits };
     let endpoint: PairingEndpoint | undefined;
@@ -113,13 +112,12 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
             waiting.set(deviceId, () => resolve(undefined as never));
           }),
       },
-      endpointSpkiSha256: leaf.spkiSha256,
       openEndpoint: (peers) => {
         endpoint = new PairingEndpoint({
           childModule: options.childModule ?? CHILD,
           childArguments: [],
           addresses: [{ host: "127.0.0.1", port: options.port ?? 0 }],
-          credentials: leaf.credentials,
+          leaf: () => authority.issuePairingLeaf({ now: clock.now() }),
           limits: endpointLimits,
           clock,
           logger: options.logger ?? silentLogger,

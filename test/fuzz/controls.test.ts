@@ -5,48 +5,70 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fuzz } from "./run-fuzz.ts";
 
-const control = (name: string, ...argv: readonly string[]) =>
-  fuzz("planted/main.ts", name, "--json", "--dry-run", "--seed", "1", ...argv);
+/** Numbers of inputs, not seconds, end these runs: a busy machine finds as much, only later. */
+const PATIENCE = ["--seconds", "50"];
 
-test("an error that nobody meant to throw is found, shrunk, and kept under a name", async () => {
-  const corpus = await mkdtemp(join(tmpdir(), "quaymesh-fuzz-"));
-  try {
-    const ran = await fuzz(
-      "planted/main.ts",
-      "throws",
-      "--json",
-      "--inputs",
-      "1000",
-      "--seed",
-      "1",
-      "--corpus",
-      corpus,
-    );
-    expect(ran.code).toBe(1);
-    expect(ran.outcomes[0]?.findings).toMatchObject([{ kind: "threw", message: expect.stringContaining("planted") }]);
-    const found = (await readdir(join(corpus, "throws"))).filter((name) => name.startsWith("finding-threw-"));
-    expect(found).toHaveLength(1);
-    // From then on it is found before anything random is made.
-    const again = await fuzz("planted/main.ts", "throws", "--json", "--inputs", "0", "--dry-run", "--corpus", corpus);
-    expect(again).toMatchObject({ code: 1, outcomes: [{ inputs: 0, findings: [{ kind: "threw" }] }] });
-  } finally {
-    await rm(corpus, { recursive: true });
-  }
-});
+const control = (name: string, seed: number, inputs: number, ...argv: readonly string[]) =>
+  fuzz(
+    "planted/main.ts",
+    name,
+    "--json",
+    "--dry-run",
+    ...PATIENCE,
+    "--seed",
+    `${seed}`,
+    "--inputs",
+    `${inputs}`,
+    ...argv,
+  );
 
-test.each([
-  ["takes 60 ms of CPU", "dawdles", "slow"],
-  ["never comes back", "hangs", "hung"],
-  ["leaves memory behind", "hoards", "memory"],
-])("an input that %s is found", async (_what, name, kind) => {
-  const { code, outcomes } = await control(name, "--inputs", "1000", "--seconds", "10");
+test.concurrent(
+  "an error that nobody meant to throw is found, shrunk, and kept under a name",
+  { timeout: 60_000 },
+  async () => {
+    const corpus = await mkdtemp(join(tmpdir(), "quaymesh-fuzz-"));
+    try {
+      const ran = await fuzz(
+        "planted/main.ts",
+        "throws",
+        "--json",
+        "--inputs",
+        "1000",
+        "--seed",
+        "1",
+        "--corpus",
+        corpus,
+      );
+      expect(ran.code).toBe(1);
+      expect(ran.outcomes[0]?.findings).toMatchObject([{ kind: "threw", message: expect.stringContaining("planted") }]);
+      const found = (await readdir(join(corpus, "throws"))).filter((name) => name.startsWith("finding-threw-"));
+      expect(found).toHaveLength(1);
+      // From then on it is found before anything random is made.
+      const again = await fuzz("planted/main.ts", "throws", "--json", "--inputs", "0", "--dry-run", "--corpus", corpus);
+      expect(again).toMatchObject({ code: 1, outcomes: [{ inputs: 0, findings: [{ kind: "threw" }] }] });
+    } finally {
+      await rm(corpus, { recursive: true });
+    }
+  },
+);
+
+test.concurrent.each([
+  // What is slow and not the first of its kind is slow all the same, so little is enough. This seed comes to it early.
+  ["takes 60 ms of CPU", "dawdles", "slow", 3, 150],
+  ["never comes back", "hangs", "hung", 3, 150],
+  ["leaves memory behind", "hoards", "memory", 1, 1000],
+] as const)("an input that %s is found", { timeout: 60_000 }, async (_what, name, kind, seed, inputs) => {
+  const { code, outcomes } = await control(name, seed, inputs);
   expect({ code, findings: outcomes[0]?.findings }).toMatchObject({ code: 1, findings: [{ kind }] });
 });
 
-test("what lies behind five right bytes is found through what reaches new code, and not without", async () => {
-  const inputs = ["--seconds", "25", "--inputs", "150000"];
-  const guided = await control("hides", ...inputs);
-  const blind = await control("hides", "--blind", ...inputs);
-  expect(guided.outcomes[0]?.findings).toMatchObject([{ message: expect.stringContaining("the secret door") }]);
-  expect(blind.outcomes[0]?.findings).toEqual([]);
-});
+test.concurrent(
+  "what lies behind five right bytes is found through what reaches new code, and not without",
+  { timeout: 60_000 },
+  async () => {
+    const guided = await control("hides", 1, 60_000);
+    const blind = await control("hides", 1, 60_000, "--blind");
+    expect(guided.outcomes[0]?.findings).toMatchObject([{ message: expect.stringContaining("the secret door") }]);
+    expect(blind.outcomes[0]).toMatchObject({ inputs: 60_000, findings: [] });
+  },
+);

@@ -5,6 +5,7 @@ import { fuzz } from "./run-fuzz.ts";
 test.concurrent.each([
   ["dies", "died"],
   ["goes-deaf", "disturbed"],
+  ["stalls", "disturbed"],
   ["blocks", "slow"],
 ])("a gateway that %s at a datagram is found", { timeout: 60_000 }, async (bug, kind) => {
   const { code, outcomes } = await fuzz(

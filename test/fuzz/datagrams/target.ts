@@ -2,24 +2,22 @@
 import type dgram from "node:dgram";
 import type { Sample } from "../../floods/rig/gateway-child.ts";
 import { type Device, Rig } from "../../floods/rig/rig.ts";
-import { type OpenSession, openSession } from "../../floods/rig/session.ts";
+import { openSession } from "../../floods/rig/session.ts";
 import { keep, readCorpus } from "../corpus.ts";
 import { MAX_BLOCK_MS } from "../judge.ts";
 import { Random } from "../random.ts";
 import type { Finding, FindingKind, Outcome, RunOptions, TargetEntry } from "../target.ts";
 import { vectorBytes } from "../vectors.ts";
-import { misbehave } from "./hostile-peer.ts";
+import { BadDevice } from "./bad-device.ts";
 import { mutateDatagram, readSequence, writeSequence } from "./mutate.ts";
 import { openSocket, Path } from "./path.ts";
+import { Control, type NamedSession } from "./promptness.ts";
 
 /** Datagrams between two questions of the well-behaved sessions. */
 const BATCH = 100;
 /** What is kept when something breaks. */
 const MAX_RECENT = 400;
-const ANSWER_MS = 5000;
 const MAX_GROWN_BYTES = 128 << 20;
-/** The well-behaved ones, in the order in which they are opened. */
-const SESSIONS = ["direct", "with somebody on its path"];
 /** Each costs seconds to look into. */
 const MAX_SUSPICIONS = 3;
 /** Of what crosses the path, this share is damaged. */
@@ -29,9 +27,10 @@ const TAMPERED = 0.02;
 export function datagramsTarget(name = "datagrams", open: () => Promise<Rig> = () => Rig.open()): TargetEntry {
   const about = "a gateway's port: strangers, somebody on the path, and a device turned bad";
   const run = async (options: RunOptions): Promise<Outcome> => {
+    await using control = await Control.open();
     await using rig = await open();
     const devices = [await rig.pair("direct"), await rig.pair("on-path"), await rig.pair("bad")] as const;
-    return await new DatagramRun(name, rig, devices, options).run();
+    return await new DatagramRun(name, { rig, control }, devices, options).run();
   };
   return { name, about, run };
 }
@@ -41,20 +40,26 @@ const isLong = (sample: Sample | undefined): boolean => (sample?.longestTurnMs ?
 class DatagramRun {
   readonly #name: string;
   readonly #rig: Rig;
+  readonly #control: Control;
   readonly #devices: readonly [Device, Device, Device];
   readonly #options: RunOptions;
   readonly #random: Random;
   readonly #findings: Finding[] = [];
   readonly #recent: Uint8Array[] = [];
   #inputs = 0;
-  #deeds = 0;
   #suspicions = 0;
   #longestTurnMs = 0;
   #slowestAnswerMs = 0;
 
-  constructor(name: string, rig: Rig, devices: readonly [Device, Device, Device], options: RunOptions) {
+  constructor(
+    name: string,
+    { rig, control }: { readonly rig: Rig; readonly control: Control },
+    devices: readonly [Device, Device, Device],
+    options: RunOptions,
+  ) {
     this.#name = name;
     this.#rig = rig;
+    this.#control = control;
     this.#devices = devices;
     this.#options = options;
     this.#random = new Random(options.seed);
@@ -68,10 +73,13 @@ class DatagramRun {
     await using path = await Path.open(this.#rig.port);
     await using first = await openSession(this.#rig.transport, this.#rig, direct);
     await using second = await openSession(this.#rig.transport, { host: this.#rig.host, port: path.port }, onPath);
-    const sessions = [first, second];
+    const sessions = [
+      { name: "direct", session: first },
+      { name: "with somebody on its path", session: second },
+    ];
     await this.#allAnswer(sessions);
     const socket = await openSocket();
-    const frames = await vectorBytes("messages");
+    const bad = new BadDevice(this.#rig, this.#devices[2], await vectorBytes("messages"));
     const known = kept.flatMap(({ bytes }) => readSequence(bytes));
     for (const datagram of known) this.#send(socket, path, datagram);
     await this.#allAnswer(sessions);
@@ -85,13 +93,16 @@ class DatagramRun {
         this.#send(socket, path, mutateDatagram(this.#random, [...path.captured, ...known]));
         this.#inputs += 1;
       }
-      if (this.#random.chance(0.3)) {
-        this.#deeds += await misbehave(this.#devices[2], this.#rig.port, this.#random, frames).catch(() => 0);
-      }
       await this.#allAnswer(sessions);
       last = await this.#sample();
       if (isLong(last)) await this.#pinDown(socket, sessions);
-      onProgress(`datagrams: ${String(this.#inputs)} sent, ${String(this.#deeds)} deeds of a bad device`);
+      // In every run once at least.
+      if (this.#inputs === BATCH || this.#random.chance(0.3)) {
+        const finding = await bad.visit(this.#random, () => this.#allAnswer(sessions));
+        if (finding !== undefined) this.#findings.push(finding);
+        last = await this.#sample();
+      }
+      onProgress(`datagrams: ${String(this.#inputs)} sent, ${String(bad.figures.deeds)} deeds of a bad device`);
     }
     path.tamper = (datagram) => datagram;
     socket.close();
@@ -106,7 +117,7 @@ class DatagramRun {
       kept: 0,
       findings: this.#findings,
       figures: {
-        deeds: this.#deeds,
+        ...bad.figures,
         longestTurnMs: Math.round(this.#longestTurnMs),
         slowestAnswerMs: Math.round(this.#slowestAnswerMs),
         grownKiB: Math.round(((last?.rssBytes ?? 0) - (before?.rssBytes ?? 0)) / 1024),
@@ -125,27 +136,11 @@ class DatagramRun {
   }
 
   /** Every well-behaved session asks, and is answered on the connection it has had from the start. */
-  async #allAnswer(sessions: readonly OpenSession[]): Promise<void> {
-    const from = performance.now();
-    const waiting = new Set<string>(SESSIONS);
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new Error(`no answer within ${String(ANSWER_MS)} ms`)), ANSWER_MS);
-    try {
-      const asked = sessions.map(async (session, index) => {
-        await session.health();
-        waiting.delete(SESSIONS[index] ?? "");
-      });
-      await Promise.race([Promise.all(asked), late.promise]);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#add(
-        this.#rig.isAlive ? "disturbed" : "died",
-        `a well-behaved session (${[...waiting].join(", ")}): ${message}`,
-      );
-    } finally {
-      clearTimeout(timer);
-    }
-    this.#slowestAnswerMs = Math.max(this.#slowestAnswerMs, performance.now() - from);
+  async #allAnswer(sessions: readonly NamedSession[]): Promise<void> {
+    const { slowestMs, disturbed } = await this.#control.askWith(sessions);
+    const kind = this.#rig.isAlive ? "disturbed" : "died";
+    for (const what of disturbed) this.#add(kind, `a well-behaved session (${what})`);
+    this.#slowestAnswerMs = Math.max(this.#slowestAnswerMs, slowestMs);
   }
 
   async #sample(): Promise<Sample | undefined> {
@@ -160,7 +155,7 @@ class DatagramRun {
   }
 
   /** A turn takes hundreds of datagrams and what else there is; here each of the latest is a turn's only one. */
-  async #pinDown(socket: dgram.Socket, sessions: readonly OpenSession[]): Promise<void> {
+  async #pinDown(socket: dgram.Socket, sessions: readonly NamedSession[]): Promise<void> {
     if (this.#suspicions >= MAX_SUSPICIONS) return;
     this.#suspicions += 1;
     for (const datagram of this.#recent.slice(-BATCH)) {

@@ -4,13 +4,17 @@ import { burn } from "./burn.ts";
 
 const TRIGGER = 0xff;
 const BLOCK_MS = 70;
+/** Below what a client takes for the end of its connection. */
+const STALL_MS = 3000;
 const bug = process.env["QUAYMESH_PLANTED"];
 let isDeaf = false;
+let stalledUntil = 0;
 
 function strike(): void {
   if (bug === "dies") process.exit(3);
   if (bug === "goes-deaf") isDeaf = true;
   if (bug === "blocks") burn(BLOCK_MS);
+  if (bug === "stalls") stalledUntil = performance.now() + STALL_MS;
 }
 
 type Listener = (datagram: Buffer, from: dgram.RemoteInfo) => void;
@@ -23,7 +27,9 @@ function planted(this: dgram.Socket, event: string, listener: Listener): dgram.S
   if (event !== "message") return on.call(this, event, listener);
   return on.call(this, event, (datagram, from) => {
     if (datagram[0] === TRIGGER) strike();
-    if (!isDeaf) listener(datagram, from);
+    const waitMs = stalledUntil - performance.now();
+    if (waitMs > 0) setTimeout(listener, waitMs, Buffer.from(datagram), from);
+    else if (!isDeaf) listener(datagram, from);
   });
 }
 Object.assign(dgram.Socket.prototype, { on: planted });

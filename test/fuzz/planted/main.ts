@@ -8,7 +8,7 @@ import { pureTarget } from "../pure.ts";
 const HUNG_MS = 2000;
 const names = ["throws", "dawdles", "hangs", "hoards", "hides"];
 
-const gatewayBugs = ["dies", "blocks", "goes-deaf"];
+const gatewayBugs = ["dies", "blocks", "goes-deaf", "stalls"];
 const child = new URL("gateway-child.ts", import.meta.url);
 
 const openWith = (bug: string): Promise<Rig> =>

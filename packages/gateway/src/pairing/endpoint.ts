@@ -12,6 +12,10 @@ export interface EndpointLeaf {
   readonly credentials: Credentials;
   /** SHA-256 of its SubjectPublicKeyInfo. */
   readonly spkiSha256: Uint8Array;
+  /** Unix milliseconds. */
+  readonly notBefore: number;
+  /** Unix milliseconds. */
+  readonly notAfter: number;
 }
 
 /** Options of {@link PairingEndpoint}. */
@@ -31,6 +35,8 @@ export interface PairingEndpointOptions {
 }
 
 const MAX_RESTART_DOUBLINGS = 5;
+/** Timers end at 2^31 ms: longer waits are taken in pieces. */
+const LEAF_CHECK_MS = 3_600_000;
 
 /** Keeps the pairing process running while it is wanted. */
 export class PairingEndpoint implements AsyncDisposable {
@@ -46,6 +52,7 @@ export class PairingEndpoint implements AsyncDisposable {
   #failures = 0;
   #cancelRestart: (() => void) | undefined;
   #generation = 0;
+  #cancelReplacement: () => void = () => undefined;
   #spkiSha256: Uint8Array = new Uint8Array();
 
   constructor(options: PairingEndpointOptions) {
@@ -89,6 +96,7 @@ export class PairingEndpoint implements AsyncDisposable {
   release(): void {
     this.#wanted = false;
     this.#cancelRestart?.();
+    this.#cancelReplacement();
     const run = this.#run;
     this.#run = undefined;
     if (run !== undefined) this.#leaving = run.stop();
@@ -144,7 +152,7 @@ export class PairingEndpoint implements AsyncDisposable {
   async #launch(): Promise<ChildRun> {
     await this.#leaving;
     const { childModule, childArguments, limits, clock, logger, peers } = this.#options;
-    const { credentials, spkiSha256 } = await this.#options.leaf();
+    const { credentials, spkiSha256, notBefore, notAfter } = await this.#options.leaf();
     this.#spkiSha256 = spkiSha256;
     this.#generation += 1;
     const run = await ChildRun.start({
@@ -162,8 +170,22 @@ export class PairingEndpoint implements AsyncDisposable {
     this.#run = run;
     logger.info({ pid: run.pid, addresses: run.addresses.map(formatAddress) }, "the pairing endpoint is open");
     void run.ended.then((why) => this.#onEnded(run, why));
-    if (!this.#wanted) this.release();
+    if (this.#wanted) this.#replaceAt(run, (notBefore + notAfter) / 2);
+    else this.release();
     return run;
+  }
+
+  /** A process that is wanted for half a year, as one whose door is always open, makes way for one with another certificate. Who is being served asks again. */
+  #replaceAt(run: ChildRun, at: number): void {
+    const { clock, logger } = this.#options;
+    this.#cancelReplacement = clock.after(LEAF_CHECK_MS, () => {
+      if (this.#run !== run) return;
+      if (clock.now() < at) return this.#replaceAt(run, at);
+      logger.info({ pid: run.pid }, "the pairing endpoint gets another certificate");
+      this.#run = undefined;
+      this.#leaving = run.stop();
+      this.#restartSoon();
+    });
   }
 
   /** A process that ended unasked is replaced while somebody needs it; connected nodes notice none of it. */

@@ -125,4 +125,24 @@ describe("a certificate that has run out", () => {
     expect(await ask(address, key)).toBe("DEVICE_REVOKED");
     expect(await room.store.devices.certificates(DEVICE_ID)).toHaveLength(2);
   });
+
+  test("finds a door that is always open with another certificate after half a year", async () => {
+    const hourly: (() => void)[] = [];
+    const clock = steppingClock();
+    const after: Clock["after"] = (delayMs, run) => {
+      if (delayMs < 3_600_000) return systemClock.after(delayMs, run);
+      hourly.push(run);
+      return () => undefined;
+    };
+    await using room = await openRoom({ clock: { ...clock, after }, door: "always" });
+    const [pid, before] = [room.endpoint.pid, room.endpoint.spkiSha256];
+    const key = await enrol(room);
+    hourly.splice(0).forEach((run) => run());
+    expect(room.endpoint.pid).toBe(pid);
+    clock.step(184 * DAY);
+    hourly.splice(0).forEach((run) => run());
+    await expect.poll(() => room.endpoint.pid ?? pid, { timeout: 10_000 }).not.toBe(pid);
+    expect(room.endpoint.spkiSha256).not.toEqual(before);
+    expect(leafOf(await ask(addressOf(room), key)).deviceId).toBe(DEVICE_ID);
+  });
 });

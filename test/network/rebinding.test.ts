@@ -8,13 +8,17 @@ import type { RebindOptions } from "./proxy.ts";
 const MOVES = 5;
 const STEP_BYTES = 300_000;
 
-const echoWhileMoving = async (pair: Pair, opener: "node" | "gateway", to: (move: number) => RebindOptions) => {
+const echoWhileMoving = async (
+  pair: Pair,
+  opener: "node" | "gateway",
+  to: (move: number) => RebindOptions | Promise<RebindOptions>,
+) => {
   const bytes = randomBytes(STEP_BYTES * (MOVES + 1));
   let moves = 0;
   await echoBulk(pair[opener], bytes, (length) => {
     if (moves === MOVES || length < STEP_BYTES * (moves + 1)) return undefined;
     moves += 1;
-    return pair.proxy.rebind(to(moves));
+    return Promise.resolve(to(moves)).then((options) => pair.proxy.rebind(options));
   });
   expect(moves).toBe(MOVES);
 };
@@ -31,10 +35,36 @@ describe.each(["node", "gateway"] as const)("an echo that the %s asked for", (op
     expect(pair.gateway.remoteAddress.host).toBe(to(MOVES).host ?? "127.0.0.1");
   });
 
+  test.each([0.03, 0.05])("is whole where the node moves and %d of all datagrams are lost", async (loss) => {
+    await using pair = await openPair();
+    pair.proxy.lose(loss);
+    await echoWhileMoving(pair, opener, (move) => ({ host: `127.0.0.${1 + (move % 4)}`, left: "dead" }));
+  });
+
+  test("is whole where the first datagrams to each new address are lost, its challenges among them", async () => {
+    await using pair = await openPair();
+    await echoWhileMoving(pair, opener, (move) => {
+      pair.proxy.change({ outage: 2 }, "down");
+      return { host: `127.0.0.${1 + move}`, left: "dead" };
+    });
+  });
+
   test("is whole where the node moves and the network repeats and reorders datagrams", async () => {
     await using pair = await openPair();
     pair.proxy.change({ duplication: 0.05, reordering: 0.05, delayMs: 5 });
     await echoWhileMoving(pair, opener, (move) => ({ host: `127.0.0.${1 + move}`, left: "dead" }));
+  });
+});
+
+test("an echo is whole where the node leaves addresses before it can have answered there, and datagrams are lost", async () => {
+  await using pair = await openPair();
+  pair.proxy.change({ loss: 0.03, delayMs: 2 });
+  await echoWhileMoving(pair, "node", async (move) => {
+    await pair.proxy.rebind({ host: "127.0.0.9", left: "dead" });
+    // Nothing is heard of the challenge sent there, but the gateway has seen it.
+    const heard = pair.proxy.counts("up").seen + 2;
+    while (pair.proxy.counts("up").seen < heard) await new Promise(setImmediate);
+    return { host: `127.0.0.${1 + (move % 2)}`, left: "dead" };
   });
 });
 

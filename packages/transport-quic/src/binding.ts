@@ -47,6 +47,8 @@ interface NativePathStats {
   readonly active: boolean;
   readonly rtt: number;
   readonly cwnd: number;
+  readonly sentBytes: number;
+  readonly recvBytes: number;
   readonly pmtu: number;
   /** Bytes a second. */
   readonly deliveryRate: number;

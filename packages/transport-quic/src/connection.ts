@@ -121,7 +121,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   get remoteAddress(): SocketAddress {
     const active = this.native.pathStats().find((path) => path.active);
     if (active !== undefined) {
-      this.#lastAddress = { host: shownHost(active.peerHost.host), port: active.peerHost.port };
+      const { host, port } = this.#link.addressOf(active.peerHost);
+      this.#lastAddress = { host: shownHost(host), port };
     }
     return this.#lastAddress;
   }
@@ -138,7 +139,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   stats(): ConnectionStats {
-    return readStats(this.native, performance.now() - this.#openedAt, this.#acceptedFrom);
+    const { remoteAddress } = this;
+    return { ...readStats(this.native, performance.now() - this.#openedAt), remoteAddress };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { PathLimit } from "./path-limit.ts";
 import { PeerPaths } from "./peer-paths.ts";
+import type { PathDatagram } from "./peer-paths.ts";
 import type { DatagramSource } from "./udp-socket.ts";
 
 /** What a link needs of the endpoint it lives in. */
@@ -72,6 +73,7 @@ export class Link {
   #armedFor = Infinity;
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
+  #pathDeadline = Infinity;
   #state: "live" | "closed" | "gone" = "live";
   /** Once datagrams came from another address than at first. */
   #paths: PeerPaths | undefined;
@@ -141,13 +143,50 @@ export class Link {
       this.#info = { from: { host: from.address, port: from.port }, to: this.#host.local };
     }
     this.tap?.received(datagram.length);
+    if (this.#paths === undefined) this.#hear(datagram, this.#info);
+    else this.#hearAt(datagram, this.#paths, this.#paths.nameOf(this.#info.from));
+    this.wake();
+  }
+
+  #hear(datagram: Uint8Array, info: { readonly from: HostPort; readonly to: HostPort }): void {
     try {
-      this.native.recv(datagram, this.#info);
+      this.native.recv(datagram, info);
     } catch {
       // A datagram that does not decrypt says nothing about the peer; one that breaks the protocol shows as localError.
     }
-    if (this.#paths?.update() === true) this.#pathsChanged();
-    this.wake();
+  }
+
+  #hearAt(datagram: Uint8Array, paths: PeerPaths, from: HostPort): void {
+    if (paths.hasFailed(from)) this.#revive(paths, from);
+    this.#hear(datagram, { from, to: this.#host.local });
+    if (paths.update()) this.#pathsChanged();
+    // Now it may be sent three times what came from it.
+    if (paths.hasFailed(from)) this.#revive(paths, from);
+    // quiche is at no address now, and would end the connection with the next datagram; it looks for one when a timer fires.
+    if (paths.hasFailed(from)) this.#timeOut();
+  }
+
+  #revive(paths: PeerPaths, from: HostPort): void {
+    if (this.#state !== "live") return;
+    const slot = this.#host.outgoing.slot();
+    const sent = paths.revive(slot.subarray(0, Math.min(slot.length, this.#datagramBytes)), from);
+    if (sent !== null) this.#took(sent);
+  }
+
+  #took(sent: PathDatagram): void {
+    this.#host.outgoing.take(sent[0], systemAddress(sent[1].to));
+    this.pathLimit?.sent(sent[0]);
+    this.tap?.sent(sent[0]);
+  }
+
+  #timeOut(): void {
+    this.native.onTimeout();
+    this.#paths?.timedOut();
+  }
+
+  /** The peer's address that quiche knows by this name. */
+  addressOf(name: HostPort): HostPort {
+    return this.#paths?.addressOf(name) ?? name;
   }
 
   #pathsChanged(): void {
@@ -187,7 +226,7 @@ export class Link {
     const { outgoing } = this.#host;
     const { native } = this;
     const paths = this.#paths;
-    const active = paths?.active();
+    this.#pathDeadline = paths?.begin(performance.now()) ?? Infinity;
     for (let left = this.#state === "live" ? MAX_PASS : MAX_LAST_PASS; ; left -= 1) {
       if (left === 0) {
         this.#cutShort();
@@ -196,12 +235,10 @@ export class Link {
       const slot = outgoing.slot();
       const atMost = Math.min(this.#datagramBytes, this.#nextBytes, this.pathLimit?.bytes ?? Infinity);
       const out = atMost < slot.length ? slot.subarray(0, atMost) : slot;
-      const sent = paths === undefined ? native.send(out) : paths.next(out, active);
+      const sent = paths === undefined ? native.send(out) : this.#state === "live" ? paths.next(out) : paths.last(out);
       if (sent === null) break;
       this.#nextBytes = Infinity;
-      outgoing.take(sent[0], systemAddress(sent[1].to));
-      this.pathLimit?.sent(sent[0]);
-      this.tap?.sent(sent[0]);
+      this.#took(sent);
     }
     if (this.pathLimit?.isDue === true) this.pathLimit.count(native.stats().lost);
   }
@@ -258,7 +295,7 @@ export class Link {
   // Re-armed only when it moves earlier: most packets push the deadline out, and a timer that fires early costs less than one set per packet.
   #arm(): void {
     if (this.#state === "gone") return;
-    const deadline = Math.min(this.#nativeDeadline, this.#ownDeadline);
+    const deadline = Math.min(this.#nativeDeadline, this.#ownDeadline, this.#pathDeadline);
     if (deadline >= this.#armedFor - TIMER_SLACK_MS) return;
     clearTimeout(this.#timer);
     this.#armedFor = deadline;
@@ -274,10 +311,14 @@ export class Link {
       this.#ownDeadline = Infinity;
       if (this.#state === "live") this.#owner.expired();
     }
+    if (this.#pathDeadline <= now) {
+      this.#pathDeadline = Infinity;
+      this.wake();
+    }
     if (this.#nativeDeadline <= now) {
       this.#nativeDeadline = Infinity;
       this.pathLimit?.timedOut(this.native.stats().lost);
-      this.native.onTimeout();
+      this.#timeOut();
       this.wake();
     }
     this.#arm();

@@ -22,7 +22,17 @@ function fakeNative(rtt: number, peerMaxIdleTimeout = IDLE_MS) {
     recv: 0,
     pings: 0,
     pathStats: () => [
-      { localHost: HOST, peerHost: HOST, active: true, rtt: fake.rtt, cwnd: 13_500, pmtu: 1350, deliveryRate: 0 },
+      {
+        localHost: HOST,
+        peerHost: HOST,
+        active: true,
+        rtt: fake.rtt,
+        cwnd: 13_500,
+        pmtu: 1350,
+        deliveryRate: 0,
+        sentBytes: 0,
+        recvBytes: 0,
+      },
     ],
     stats: () => ({ ...STATS, recv: fake.recv, peerMaxIdleTimeout }),
     sendAckEliciting: () => {

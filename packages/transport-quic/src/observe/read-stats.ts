@@ -2,14 +2,13 @@ import type { ConnectionStats, SocketAddress } from "@quaymesh/protocol";
 import { shownHost } from "../address.ts";
 import type { NativeConnection } from "../binding.ts";
 
-/** What quiche knows of a connection. @param accepted where the peer was, for when quiche has forgotten every path */
-export function readStats(native: NativeConnection, ageMs: number, accepted: SocketAddress): ConnectionStats {
+/** What quiche knows of a connection; not where the peer is, which may have another name to it. */
+export function readStats(native: NativeConnection, ageMs: number): Omit<ConnectionStats, "remoteAddress"> {
   const { sentBytes, recvBytes, sent, recv, lost, streamRetransBytes } = native.stats();
   const active = native.pathStats().find((path) => path.active);
   const address = ({ host, port }: SocketAddress): SocketAddress => ({ host: shownHost(host), port });
   return {
     localAddress: active === undefined ? { host: "", port: 0 } : address(active.localHost),
-    remoteAddress: active === undefined ? accepted : address(active.peerHost),
     ageMs,
     rttMs: active?.rtt ?? 0,
     congestionWindowBytes: active?.cwnd ?? 0,

@@ -10,6 +10,7 @@ import type {
 } from "@quaymesh/protocol";
 import { shownHost } from "./address.ts";
 import type { NativeConnection } from "./binding.ts";
+import { contained } from "./contained.ts";
 import { LoneFins } from "./lone-fins.ts";
 import type { ReadHold } from "./lone-fins.ts";
 import { TOO_MANY_ADDRESSES } from "./link.ts";
@@ -134,8 +135,10 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   close(code: number, reason = ""): void {
     const text = cutToBytes(reason, MAX_REASON_BYTES);
     const info: CloseInfo = { kind: "application", code, reason: text, byPeer: false };
-    if (this.#loneFins.sendAll() || this.#hasMore()) this.#link.flush();
-    this.#link.close(true, code, Buffer.from(text), info);
+    contained(this.#link, () => {
+      if (this.#loneFins.sendAll() || this.#hasMore()) this.#link.flush();
+      this.#link.close(true, code, Buffer.from(text), info);
+    });
   }
 
   stats(): ConnectionStats {
@@ -195,13 +198,17 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   ended(info: CloseInfo): void {
-    clearTimeout(this.#pause);
     if (info.kind === "idle") this.#bounds?.cut("idle");
     else if (info === TOO_MANY_ADDRESSES) this.#bounds?.cut("addresses");
-    this.#log.closed(info);
     const byUs = (info.kind === "application" && !info.byPeer) || info.kind === "local";
-    this.#streams.fail(info, !byUs);
-    this.#over.resolve(info);
+    try {
+      this.#log.closed(info);
+      this.#streams.fail(info, !byUs);
+    } finally {
+      // Whatever fails here, nobody is left waiting. After the rest: its last delivery may have asked for another turn.
+      clearTimeout(this.#pause);
+      this.#over.resolve(info);
+    }
   }
 
   // StreamParent

@@ -1,7 +1,7 @@
 import { nativeHost } from "./address.ts";
 import type { HostPort } from "./binding.ts";
+import { contained } from "./contained.ts";
 import type { Link, LinkHost } from "./link.ts";
-import { reportFault } from "./faults.ts";
 import { outgoingOf } from "./outgoing.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { destinationIdOf } from "./datagram-shape.ts";
@@ -71,7 +71,7 @@ export class Endpoint implements LinkHost, UdpHandler {
     const link = id === undefined ? undefined : this.#byId.get(id);
     const from = source.address.includes("%") ? { ...source, address: nativeHost(source.address) } : source;
     if (link === undefined) this.#owner.stray(datagram, from, this);
-    else link.receive(datagram, from);
+    else contained(link, () => link.receive(datagram, from));
   }
 
   fault(code: string): void {
@@ -99,7 +99,7 @@ export class Endpoint implements LinkHost, UdpHandler {
     // By index: continuations may add links while this runs.
     for (let index = 0; index < this.#due.length; index += 1) {
       const link = this.#due[index];
-      if (link !== undefined) guarded(link, () => link.process());
+      if (link !== undefined) contained(link, () => link.process());
     }
     // After the microtasks that delivery made runnable, and those they make in turn.
     queueMicrotask(this.#afterMicrotasks);
@@ -118,7 +118,7 @@ export class Endpoint implements LinkHost, UdpHandler {
     this.#due = [];
     this.#isSending = true;
     for (const link of due) {
-      guarded(link, () => link.flush());
+      contained(link, () => link.flush());
       link.scheduled = false;
     }
     this.#isSending = false;
@@ -131,7 +131,7 @@ export class Endpoint implements LinkHost, UdpHandler {
 
   /** Send what `link` has to say now. A link scheduled before is looked at in the next turn all the same. */
   answer(link: Link): void {
-    if (!this.#closed) guarded(link, () => link.flush());
+    if (!this.#closed) contained(link, () => link.flush());
   }
 
   /** Send what is due now, without waiting for the turn. */
@@ -141,29 +141,12 @@ export class Endpoint implements LinkHost, UdpHandler {
 
   /** Forget every connection and release the port. Idempotent. */
   async close(): Promise<void> {
-    this.flushNow();
-    this.#closed = true;
-    for (const link of this.links()) link.abandon({ kind: "local" });
-    await this.socket.close();
+    try {
+      this.flushNow();
+    } finally {
+      this.#closed = true;
+      for (const link of this.links()) contained(link, () => link.abandon({ kind: "local" }));
+      await this.socket.close();
+    }
   }
 }
-
-// A fault in one connection must not end the others, let alone the process.
-const guarded = (link: Link, work: () => void): void => {
-  try {
-    work();
-  } catch (error) {
-    reportFault("connection", error);
-    giveUp(link);
-  }
-};
-
-// What failed may fail again while it is told that it is over.
-const giveUp = (link: Link): void => {
-  try {
-    link.fault();
-  } catch (error) {
-    reportFault("connection", error);
-    link.abandon({ kind: "local" });
-  }
-};

@@ -3,6 +3,7 @@ import type { CloseInfo } from "@quaymesh/protocol";
 import { systemAddress } from "./address.ts";
 import type { HostPort, NativeConnection } from "./binding.ts";
 import { MAX_PATHS } from "./config.ts";
+import { contained } from "./contained.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { PathLimit } from "./path-limit.ts";
@@ -302,7 +303,10 @@ export class Link {
     this.#timer = setTimeout(this.#fire, Math.max(0, deadline - performance.now()));
   }
 
-  readonly #fire = (): void => {
+  // Nobody is above a timer: what is thrown here would end the process.
+  readonly #fire = (): void => contained(this, () => this.#expire());
+
+  #expire(): void {
     this.#timer = undefined;
     this.#armedFor = Infinity;
     if (this.#state === "gone") return;
@@ -322,7 +326,7 @@ export class Link {
       this.wake();
     }
     this.#arm();
-  };
+  }
 
   #checkOver(): void {
     if (this.#state !== "live") return;

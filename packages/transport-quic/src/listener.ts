@@ -20,9 +20,11 @@ import type { BoundSocket } from "./bind.ts";
 import type { Binding, HostPort, NativeConfig, NativeConnection } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
 import type { PeerBounds } from "./connection.ts";
+import { contained } from "./contained.ts";
 import { Counters } from "./counters.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { EndpointOwner } from "./endpoint.ts";
+import { reportFault } from "./faults.ts";
 import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
 import { PathLimit } from "./path-limit.ts";
@@ -115,7 +117,7 @@ export class QuicListener implements Listener, EndpointOwner {
     this.#configFor = this.#parts.configure(credentials);
   }
 
-  readonly #onAbort = (): void => void this.close();
+  readonly #onAbort = (): void => void this.close().catch((error: unknown) => reportFault("listener", error));
 
   #places(): Places {
     const halfOpen = this.#halfOpen;
@@ -211,11 +213,16 @@ export class QuicListener implements Listener, EndpointOwner {
     this.#parts.signal?.removeEventListener("abort", this.#onAbort);
     this.#accepted.end();
     const text = Buffer.from(reason);
-    for (const link of this.#endpoints.flatMap((endpoint) => endpoint.links())) {
-      if (!this.#halfOpen.has(link)) link.flush();
-      link.close(true, code, text, { kind: "local" });
+    try {
+      for (const link of this.#endpoints.flatMap((endpoint) => endpoint.links())) {
+        contained(link, () => {
+          if (!this.#halfOpen.has(link)) link.flush();
+          link.close(true, code, text, { kind: "local" });
+        });
+      }
+    } finally {
+      await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
     }
-    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
   #begin(admitted: Admitted, datagram: Buffer, from: DatagramSource, endpoint: Endpoint): void {

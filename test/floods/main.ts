@@ -22,6 +22,7 @@ line(
   "got in",
   "redials",
   "p50 ms",
+  "p95 ms",
   "p99 ms",
   "a day's work ms",
   "core",
@@ -29,7 +30,7 @@ line(
   "bytes back",
   "longest turn ms",
 );
-line(..."-----------".split("").map((dash) => dash.repeat(3)));
+line(..."------------".split("").map((dash) => dash.repeat(3)));
 const quiet = await measure(rig, raw, seconds);
 line("none", 0, quiet.inMs.length, quiet.refusals.length, ...figures(quiet));
 for (const scenario of SCENARIOS) {
@@ -52,13 +53,14 @@ for (const scenario of SCENARIOS) {
 }
 
 function figures(
-  { p50Ms, p99Ms, cpuShare, after }: Awaited<ReturnType<typeof measure>>,
+  { p50Ms, p95Ms, p99Ms, cpuShare, after }: Awaited<ReturnType<typeof measure>>,
   dayMs = NaN,
   share = "",
 ): (string | number)[] {
   const megabytes = Math.round(after.rssBytes / 1e6);
   return [
     p50Ms.toFixed(1),
+    p95Ms.toFixed(0),
     p99Ms.toFixed(0),
     dayMs.toFixed(0),
     cpuShare.toFixed(2),

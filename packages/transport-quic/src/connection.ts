@@ -56,6 +56,8 @@ export interface PeerBounds {
 }
 
 const MAX_REASON_BYTES = 128;
+/** What is under way when a connection has had as many streams as it may gets this long. */
+const RETIRE_MS = 3000;
 
 /** An authenticated QUIC connection. */
 export class QuicConnection implements Connection, LinkOwner, TableParent {
@@ -80,7 +82,8 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   /** Until streams that had to wait are looked at again. */
   #pause: NodeJS.Timeout | undefined;
   #hasExceeded = false;
-  #isUsedUp = false;
+  /** Once a stream came that is one too many: when the connection is ended, whatever is still under way. */
+  #retireBy = Infinity;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -162,14 +165,21 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   // LinkOwner
 
   process(): void {
+    this.#work?.beginTurn();
     const isReadable = this.native.isReadable();
     // Before delivery: what comes back for it is said after.
     if (isReadable) this.#vigil?.answered();
     this.#streams.process(isReadable);
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
-    this.#endsDueAt = this.#streams.checkEnds(performance.now());
+    const now = performance.now();
+    this.#endsDueAt = this.#streams.checkEnds(now);
     if (this.#hasExceeded) this.#sendAway();
-    else if (this.#isUsedUp) this.#retire();
+    else if (this.#retireBy !== Infinity && (now >= this.#retireBy || this.#isAnswered())) this.#retire();
+  }
+
+  // And the answers have arrived: a close would overtake what has to be sent again.
+  #isAnswered(): boolean {
+    return this.#streams.isEmpty && !this.#hasMore();
   }
 
   // Not from within a delivery: the streams it goes through would be gone.
@@ -247,7 +257,13 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.#log.flushed(now);
     const hasFins = this.#loneFins.step(timeoutMs, now);
     const hasQuestion = this.#overdue.step(timeoutMs, now);
-    const dueAt = Math.min(this.#endsDueAt, this.#loneFins.dueAt(), this.#overdue.dueAt(), this.#firstStreamBy);
+    const dueAt = Math.min(
+      this.#endsDueAt,
+      this.#loneFins.dueAt(),
+      this.#overdue.dueAt(),
+      this.#firstStreamBy,
+      this.#retireBy,
+    );
     if (dueAt !== Infinity) this.#link.expireAt(dueAt);
     return hasFins || hasQuestion;
   }
@@ -264,9 +280,20 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   // TableParent
 
-  opened(id: number, byPeer: boolean): void {
+  admits(id: number): boolean {
     // Two bits say whose and which way.
-    if (this.#bounds !== undefined && id >>> 2 >= this.#bounds.limits.maxStreamsEver) this.#isUsedUp = true;
+    if (this.#bounds === undefined || id >>> 2 < this.#bounds.limits.maxStreamsEver) return true;
+    if (this.#retireBy === Infinity) {
+      this.#retireBy = performance.now() + RETIRE_MS;
+      // This turn may be past the point where it is looked at.
+      setImmediate(this.#again);
+    }
+    return false;
+  }
+
+  opened(id: number, byPeer: boolean): void {
+    // One of ours is opened all the same, but then the connection has had its last.
+    this.admits(id);
     this.#log.streamOpened(id, byPeer);
   }
 
@@ -281,14 +308,18 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
         return share.granted;
       case "throttled":
         this.#bounds?.throttled();
-        this.#pause ??= setTimeout(this.#again, share.pauseMs);
+        this.#pause ??= setTimeout(this.#resume, share.pauseMs);
         return share.granted;
     }
     return share satisfies never;
   }
 
-  readonly #again = (): void => {
+  readonly #resume = (): void => {
     this.#pause = undefined;
+    this.#again();
+  };
+
+  readonly #again = (): void => {
     this.#link.wake();
   };
 

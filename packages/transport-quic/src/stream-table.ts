@@ -22,6 +22,8 @@ const GUESS_READERS = 64;
 
 /** What a stream table needs of its connection. */
 export interface TableParent extends StreamParent {
+  /** Whether this stream of the peer's may ever be taken up; one that may not stays unread in quiche until the connection ends. */
+  admits(id: number): boolean;
   /** Of `wanted` new streams of the peer's, how many may be taken up this turn; the others wait in quiche, and hold its credit. */
   share(wanted: number): number;
   /** A stream came to be. */
@@ -135,13 +137,18 @@ export class StreamTable {
     return this.#nextPeerId >= ID_STEP;
   }
 
+  /** Whether nothing is under way, from either side. */
+  get isEmpty(): boolean {
+    return this.#streams.size === 0;
+  }
+
   remove(id: number): void {
     this.#streams.delete(id);
   }
 
   /** The connection is over. @param readOut whether bytes that arrived before may still be read */
   fail(close: CloseInfo, readOut: boolean): void {
-    // What overtook others and came in the same turn as the close.
+    // What overtook others and came in the same turn as the close, as far as the peer's share goes: what it asked beyond it and did not wait for is not asked any more.
     if (readOut) this.#deliverRest();
     this.#close = close;
     this.#incoming.end();
@@ -170,7 +177,7 @@ export class StreamTable {
     const { native } = this.#parent;
     const first = this.#nextPeerId;
     let fresh = 0;
-    while (native.streamReadable(first + fresh * ID_STEP)) fresh += 1;
+    for (let id = first; native.streamReadable(id) && this.#parent.admits(id); id += ID_STEP) fresh += 1;
     if (fresh === 0) return;
     const taken = this.#parent.share(fresh);
     for (let index = 0; index < taken; index += 1) this.#admit(first + index * ID_STEP);
@@ -200,7 +207,7 @@ export class StreamTable {
 
   #isNew(id: number): boolean {
     const isPeers = (id & 1) === (this.#isDialer ? 1 : 0);
-    return isPeers && (id >= this.#nextPeerId || this.#skipped?.has(id) === true);
+    return isPeers && (id >= this.#nextPeerId || this.#skipped?.has(id) === true) && this.#parent.admits(id);
   }
 
   #admit(id: number): void {

@@ -6,8 +6,8 @@ import { TokenBucket } from "./token-bucket.ts";
  * it, so a thousand streams opened in one datagram must be worked off in as many turns as they are worth.
  */
 export const STREAMS_PER_TURN = 64;
-/** Until more may be taken up, where the rate is what holds them back. */
-const THROTTLE_PAUSE_MS = 20;
+/** Milliseconds until more may be taken up, where the rate is what holds them back. */
+export const THROTTLE_PAUSE_MS = 20;
 const STREAM_BURST_SECONDS = 2;
 const RESET_BURST_SECONDS = 4;
 
@@ -31,6 +31,8 @@ const ALL: Share = { kind: "all" };
 export class WorkShare {
   readonly #limits: Omit<WorkLimits, "maxStreamsEver">;
   readonly #streams: TokenBucket | undefined;
+  /** Of {@link STREAMS_PER_TURN}: a turn may ask more than once. */
+  #leftThisTurn = STREAMS_PER_TURN;
   /** Since the first. */
   #resets: TokenBucket | undefined;
 
@@ -44,10 +46,16 @@ export class WorkShare {
         : new TokenBucket({ perSecond: streams, burst: streams * STREAM_BURST_SECONDS }, now);
   }
 
+  /** A turn begins: as much as one may have is there again. */
+  beginTurn(): void {
+    this.#leftThisTurn = STREAMS_PER_TURN;
+  }
+
   /** The peer opened `wanted` streams, 1 or more. @param now milliseconds */
   grant(wanted: number, now: number): Share {
-    const turn = Math.min(wanted, STREAMS_PER_TURN);
+    const turn = Math.min(wanted, this.#leftThisTurn);
     const granted = this.#streams?.takeUpTo(turn, now) ?? turn;
+    this.#leftThisTurn -= granted;
     if (granted === wanted) return ALL;
     return granted < turn ? { kind: "throttled", granted, pauseMs: THROTTLE_PAUSE_MS } : { kind: "turn", granted };
   }

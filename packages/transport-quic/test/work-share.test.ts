@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
-import type { Connection } from "@quaymesh/protocol";
-import { STREAMS_PER_TURN, WorkShare } from "../src/work-share.ts";
+import { expect, test, vi } from "vitest";
+import type { ByteStream, Connection } from "@quaymesh/protocol";
+import { STREAMS_PER_TURN, THROTTLE_PAUSE_MS, WorkShare } from "../src/work-share.ts";
 import { accept, ask, nextStream, openMesh, readAll, serveEchoOnAll } from "./support/mesh.ts";
 
 const unbound = { maxStreamsPerSecond: Infinity, maxResetsPerSecond: 1000 };
@@ -8,7 +8,17 @@ const unbound = { maxStreamsPerSecond: Infinity, maxResetsPerSecond: 1000 };
 test("a turn takes up so many streams, and asks for the next one for the rest", () => {
   const share = new WorkShare(unbound, 0);
   expect(share.grant(STREAMS_PER_TURN, 0)).toEqual({ kind: "all" });
+  share.beginTurn();
   expect(share.grant(STREAMS_PER_TURN + 1, 0)).toEqual({ kind: "turn", granted: STREAMS_PER_TURN });
+});
+
+test("a turn that asks several times gets no more for it", () => {
+  const share = new WorkShare(unbound, 0);
+  expect(share.grant(STREAMS_PER_TURN - 1, 0)).toEqual({ kind: "all" });
+  expect(share.grant(2, 0)).toEqual({ kind: "turn", granted: 1 });
+  expect(share.grant(1, 0)).toEqual({ kind: "turn", granted: 0 });
+  share.beginTurn();
+  expect(share.grant(STREAMS_PER_TURN, 0)).toEqual({ kind: "all" });
 });
 
 test("beyond its rate a peer's streams wait, and come as time passes", () => {
@@ -34,11 +44,8 @@ const openMany = async (node: Connection, streams: number): Promise<Promise<Uint
   return opened.map((stream) => readAll(stream));
 };
 
-test("streams opened all at once are taken up a share a turn, so that others get theirs between, and none is lost", async () => {
-  await using mesh = await openMesh();
-  const accepted = accept(mesh.listener);
-  const node = await mesh.dial();
-  const gateway = await accepted;
+/** Answers streams, and counts how many were taken up in each turn of the event loop. */
+function serveCounting(gateway: Connection) {
   const perTurn: number[] = [];
   let turn = 0;
   let isOver = false;
@@ -52,15 +59,66 @@ test("streams opened all at once are taken up a share a turn, so that others get
       perTurn[turn] = (perTurn[turn] ?? 0) + 1;
       void readAll(stream).then((bytes) => stream.end(bytes));
     }
+    isOver = true;
   })();
+  // Turns in which none was are left out.
+  return { serving, taken: () => perTurn.filter(Number.isFinite) };
+}
+
+test("streams opened all at once are taken up a share a turn, so that others get theirs between, and none is lost", async () => {
+  await using mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const { serving, taken } = serveCounting(await accepted);
   const answers = await openMany(node, 900);
   expect(await Promise.all(answers)).toHaveLength(900);
-  isOver = true;
-  expect(perTurn.reduce((sum, streams) => sum + streams, 0)).toBe(900);
+  expect(taken().reduce((sum, streams) => sum + streams, 0)).toBe(900);
   // In this process both ends share the loop, and a turn of it is one of theirs.
-  expect(Math.max(...perTurn.filter(Number.isFinite))).toBeLessThanOrEqual(STREAMS_PER_TURN);
+  expect(Math.max(...taken())).toBeLessThanOrEqual(STREAMS_PER_TURN);
   node.close(0);
   await serving;
+});
+
+test("streams on both sides of one that is late share one turn's share, and the late one is taken up when it comes", async () => {
+  await using mesh = await openMesh();
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const { serving, taken } = serveCounting(await accepted);
+  const opened = await Promise.all(Array.from({ length: 200 }, () => node.openStream()));
+  const late = opened.splice(STREAMS_PER_TURN, 1);
+  for (const stream of opened) void stream.end(Buffer.from("x"));
+  await Promise.all(opened.map((stream) => readAll(stream)));
+  expect(taken().reduce((sum, streams) => sum + streams, 0)).toBe(199);
+  expect(Math.max(...taken())).toBeLessThanOrEqual(STREAMS_PER_TURN);
+  for (const stream of late) {
+    void stream.end(Buffer.from("late"));
+    expect(await readAll(stream)).toHaveLength(4);
+  }
+  node.close(0);
+  await serving;
+});
+
+test("a connection that ends while its peer's streams are held back leaves no timer behind", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsPerSecond: 1 } });
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  const first = await node.openStream();
+  await first.end(Buffer.from("first"));
+  await readAll(await nextStream(gateway));
+  const set = vi.spyOn(globalThis, "setTimeout");
+  const cleared = vi.spyOn(globalThis, "clearTimeout");
+  // One is left out, so that the others are found where the end of the turn is the end of the connection.
+  await node.openStream();
+  for (const stream of await Promise.all([1, 2, 3].map(() => node.openStream()))) void stream.end(Buffer.from("x"));
+  node.close(0);
+  await gateway.closed;
+  expect(mesh.listener.stats().throttled).toBe(1);
+  const pauses = set.mock.results.filter((_, index) => set.mock.calls[index]?.[1] === THROTTLE_PAUSE_MS);
+  expect(pauses).toHaveLength(1);
+  for (const { value } of pauses) expect(cleared).toHaveBeenCalledWith(value);
+  vi.restoreAllMocks();
+  await mesh[Symbol.asyncDispose]();
 });
 
 test("a peer that opens streams faster than it may waits for its answers, and a neighbour does not", async () => {
@@ -124,6 +182,52 @@ test("a connection that had as many streams as it may is ended once they are ans
     expect(await node.closed).toMatchObject({ kind: "application", code: 0, byPeer: true });
     expect(mesh.listener.stats().cut).toEqual({ streams: cuts });
   }
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});
+
+test("what a connection took up before it had its last stream is answered; what came beyond it is not taken up", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsEver: 10 } });
+  const accepted = accept(mesh.listener);
+  const node = await mesh.dial();
+  const gateway = await accepted;
+  const taken: ByteStream[] = [];
+  const all = Promise.withResolvers<void>();
+  const taking = (async () => {
+    for await (const stream of gateway.incomingStreams) {
+      taken.push(stream);
+      if (taken.length === 10) all.resolve();
+    }
+  })();
+  const answers = Promise.allSettled(await openMany(node, 64));
+  await all.promise;
+  // The gateway has surely seen all of them.
+  await expect.poll(() => gateway.stats().bytesReceived).toBeGreaterThanOrEqual(node.stats().bytesSent);
+  expect(taken).toHaveLength(10);
+  for (const stream of taken) await stream.end(await readAll(stream));
+  const results = await answers;
+  expect(results.map(({ status }) => status)).toEqual([
+    ...Array.from({ length: 10 }, () => "fulfilled"),
+    ...Array.from({ length: 54 }, () => "rejected"),
+  ]);
+  expect(await node.closed).toMatchObject({ kind: "application", code: 0, byPeer: true });
+  expect(mesh.listener.stats().cut).toEqual({ streams: 1 });
+  await taking;
+  expect(taken).toHaveLength(10);
+  await mesh[Symbol.asyncDispose]();
+});
+
+test("a connection that had its last stream does not wait for ever for one that goes on", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsEver: 2 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  const node = await mesh.dial();
+  const endless = await node.openStream();
+  await endless.write(Buffer.from("x"));
+  await ask(node, Buffer.from("one"));
+  const began = performance.now();
+  await expect(ask(node, Buffer.from("two"))).rejects.toMatchObject({ code: "CONNECTION_CLOSED" });
+  expect(performance.now() - began).toBeGreaterThan(2000);
+  expect(mesh.listener.stats().cut).toEqual({ streams: 1 });
   await mesh[Symbol.asyncDispose]();
   await serving;
 });

@@ -85,7 +85,7 @@ export interface ListenLimits {
   /** Streams a peer may reset per second, on average over a burst of four times that; beyond it the connection is closed as `excessive`. Default 1000. */
   readonly maxResetsPerSecond: number;
   /**
-   * Streams of either side over the life of a connection; then it is closed with code 0, and the peer may dial again. A bound because QUIC stacks remember something of each (quiche some 20 bytes, for
+   * Streams of either side over the life of a connection; then no more are taken up, it is closed with code 0 once nothing is under way, or a few seconds later, and the peer may dial again. A bound because QUIC stacks remember something of each (quiche some 20 bytes, for
    * ever). Default 1048576.
    */
   readonly maxStreamsEver: number;

@@ -179,7 +179,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   // And the answers have arrived: a close would overtake what has to be sent again.
   #isAnswered(): boolean {
-    return this.#streams.isEmpty && !this.#hasMore();
+    return this.#streams.isIdle && !this.#hasMore();
   }
 
   // Not from within a delivery: the streams it goes through would be gone.

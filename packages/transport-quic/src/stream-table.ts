@@ -47,6 +47,8 @@ export class StreamTable {
   #endsCheckedAt = 0;
   /** Whether streams may have been missed this turn. */
   #hasGuessed = false;
+  /** Whether streams that arrived wait for a later turn. */
+  #isHolding = false;
   #corked: StreamWriter[] = [];
   #openers: Opener[] = [];
   #nextOwnId: number;
@@ -90,6 +92,7 @@ export class StreamTable {
   /** Deliver what arrived, resume writers, grant streams. @param isReadable whether quiche says that anything arrived */
   process(isReadable: boolean): void {
     if (isReadable) this.#deliver();
+    else this.#isHolding = false;
     if (this.#blocked !== undefined && this.#blocked.size > 0) this.#resume(this.#blocked);
     if (this.#openers.length > 0) this.#grant();
   }
@@ -137,9 +140,9 @@ export class StreamTable {
     return this.#nextPeerId >= ID_STEP;
   }
 
-  /** Whether nothing is under way, from either side. */
-  get isEmpty(): boolean {
-    return this.#streams.size === 0;
+  /** Whether nothing is under way, from either side, and nothing waits that may be. */
+  get isIdle(): boolean {
+    return this.#streams.size === 0 && !this.#isHolding;
   }
 
   remove(id: number): void {
@@ -182,7 +185,8 @@ export class StreamTable {
     const taken = this.#parent.share(fresh);
     for (let index = 0; index < taken; index += 1) this.#admit(first + index * ID_STEP);
     // The others have their turn another time.
-    if (taken < fresh) this.#hasGuessed = false;
+    this.#isHolding = taken < fresh;
+    if (this.#isHolding) this.#hasGuessed = false;
   }
 
   #deliverRest(): void {
@@ -198,10 +202,12 @@ export class StreamTable {
       if (stream !== undefined) stream.readable();
       else if (this.#isNew(id)) (fresh ??= []).push(id);
     }
+    this.#isHolding = false;
     // quiche lists streams by arrival; the port promises the order they were opened in.
     if (fresh === undefined) return;
     fresh.sort((a, b) => a - b);
     const taken = this.#parent.share(fresh.length);
+    this.#isHolding = taken < fresh.length;
     for (let index = 0; index < taken; index += 1) this.#admit(fresh[index] ?? 0);
   }
 

@@ -217,6 +217,17 @@ test("what a connection took up before it had its last stream is answered; what 
   await mesh[Symbol.asyncDispose]();
 });
 
+test("a stream that was held back is not left out because one beyond the last has come", async () => {
+  const mesh = await openMesh({ limits: { maxStreamsEver: 50, maxStreamsPerSecond: 20 } });
+  const serving = serveEchoOnAll(mesh.listener);
+  const node = await mesh.dial();
+  const results = await Promise.allSettled(await openMany(node, 64));
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(50);
+  expect(await node.closed).toMatchObject({ kind: "application", code: 0, byPeer: true });
+  await mesh[Symbol.asyncDispose]();
+  await serving;
+});
+
 test("a connection that had its last stream does not wait for ever for one that goes on", async () => {
   const mesh = await openMesh({ limits: { maxStreamsEver: 2 } });
   const serving = serveEchoOnAll(mesh.listener);

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Connection } from "@quaymesh/protocol";
 import {
   CONNECTION_CLOSE,
@@ -10,6 +10,8 @@ import {
   CONNECTION_REFUSE,
   FAULTS,
 } from "@quaymesh/transport-quic";
+import { FileSink } from "../src/observe/trace-sink.ts";
+import { Tracer } from "../src/observe/tracer.ts";
 import { accept, ask, openMesh, serveEcho, serveEchoOnAll } from "./support/mesh.ts";
 import { openProxy } from "../../../test/network/proxy.ts";
 
@@ -262,6 +264,35 @@ test("strangers and refused peers leave no file, and only so many connections do
   expect(await readdir(files.directory)).toHaveLength(2);
   await mesh.listener.close();
   await serving;
+});
+
+test("a trace beyond the number that is kept holds nothing, and takes nothing more", async () => {
+  await using files = await temporary();
+  const tracer = new Tracer({ directory: files.directory, maxConnections: 1 });
+  const subject = (originalDcid: string) => ({
+    role: "listener" as const,
+    originalDcid,
+    localAddress: { host: "127.0.0.1", port: 1 },
+    remoteAddress: { host: "127.0.0.1", port: 2 },
+  });
+  const ended = vi.spyOn(FileSink.prototype, "end");
+  const written = vi.spyOn(FileSink.prototype, "write");
+  // Both begin while there is room for either.
+  const kept = tracer.begin(subject("aa"));
+  const late = tracer.begin(subject("bb"));
+  kept?.accepted();
+  expect(ended).not.toHaveBeenCalled();
+  late?.accepted();
+  expect(ended).toHaveBeenCalledTimes(1);
+  written.mockClear();
+  late?.received(100);
+  late?.closed({ kind: "idle" });
+  expect(written).not.toHaveBeenCalled();
+  expect(late?.wantsMetrics(performance.now())).toBe(false);
+  kept?.closed({ kind: "idle" });
+  await haveEnded(files.directory, 1);
+  expect(await readdir(files.directory)).toEqual(["aa_server.sqlog"]);
+  vi.restoreAllMocks();
 });
 
 test("a trace that cannot be written is reported, and the connection goes on", async () => {

@@ -7,8 +7,8 @@ import { reportFault } from "../faults.ts";
 export interface TraceSink {
   /** Records that were not kept, because what takes them was slow or failed. */
   readonly dropped: number;
-  /** The trace is worth keeping: what was written before may go out. */
-  open(): void;
+  /** The trace is worth keeping: what was written before may go out. @returns `false` where nothing is kept all the same; then the sink has ended */
+  open(): boolean;
   write(text: string): void;
   end(): void;
 }
@@ -39,19 +39,21 @@ export class FileSink implements TraceSink {
     this.#file = file;
   }
 
-  open(): void {
-    if (this.#state !== "held") return;
+  open(): boolean {
+    if (this.#state !== "held") return this.#state === "open";
     try {
       mkdirSync(path.dirname(this.#file), { recursive: true, mode: DIRECTORY_MODE });
       // Exclusive: nobody's file is overwritten, and no link followed.
       const descriptor = openSync(this.#file, "wx", FILE_MODE);
       this.#stream = createWriteStream(this.#file, { fd: descriptor });
     } catch (error) {
-      return this.#fail(error);
+      this.#fail(error);
+      return false;
     }
     this.#stream.on("error", (error) => this.#fail(error));
     this.#state = "open";
     this.#push();
+    return true;
   }
 
   write(text: string): void {

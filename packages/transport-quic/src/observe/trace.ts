@@ -77,7 +77,7 @@ export class ConnectionTrace implements LinkTap {
   accepted(): void {
     this.#event("connectivity:connection_state_updated", { old: "attempted", new: "handshake_complete" });
     // Only now is the peer somebody: what strangers begin must not fill a disk.
-    this.#sink.open();
+    this.#isOver = !this.#sink.open();
   }
 
   migrated(from: SocketAddress, to: SocketAddress): void {
@@ -98,7 +98,7 @@ export class ConnectionTrace implements LinkTap {
 
   /** Whether it is time for {@link ConnectionTrace.metrics}. @param now monotonic milliseconds */
   wantsMetrics(now: number): boolean {
-    if (now - this.#metricsAt < METRICS_EVERY_MS) return false;
+    if (this.#isOver || now - this.#metricsAt < METRICS_EVERY_MS) return false;
     this.#metricsAt = now;
     return true;
   }

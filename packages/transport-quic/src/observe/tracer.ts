@@ -50,9 +50,12 @@ export class Tracer {
         return sink.dropped;
       },
       open: () => {
-        if (this.#kept >= this.#options.maxConnections) return;
+        if (this.#kept >= this.#options.maxConnections) {
+          sink.end();
+          return false;
+        }
         this.#kept += 1;
-        sink.open();
+        return sink.open();
       },
       write: (text) => sink.write(text),
       end: () => sink.end(),

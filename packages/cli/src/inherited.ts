@@ -60,7 +60,7 @@ export interface GatewaySockets {
 
 /**
  * Share inherited sockets out: what the command line names goes there, and where it names nothing the sockets called `mesh`, `pair` and `admin` go where those words say.
- * @throws {CliError} `USAGE` for a name that no socket has, and for several sockets called `admin`
+ * @throws {CliError} `USAGE` for a name that no socket has, for several sockets called `admin`, and for one socket that both endpoints would read
  */
 export function shareSockets(
   inherited: readonly NamedSocket[],
@@ -71,13 +71,25 @@ export function shareSockets(
     wanted.pairing?.flatMap((spec) => socketsFor(spec, inherited)) ?? called(inherited, SOCKET_NAMES.pairing);
   const [admin, ...more] = inherited.filter(({ name }) => name === SOCKET_NAMES.admin);
   if (more.length > 0) throw new CliError("USAGE", "several sockets are called admin, and operators use one");
-  const used = new Set([...(listen ?? []), ...(pairing ?? [])].flatMap((each) => ("fd" in each ? [each.fd] : [])));
+  const meshFds = fdsOf(listen);
+  const pairingFds = fdsOf(pairing);
+  const both = pairingFds.find((fd) => meshFds.includes(fd));
+  if (both !== undefined) {
+    throw new CliError("USAGE", `the mesh endpoint and the pairing endpoint cannot share the socket fd ${both}`, {
+      hint: "Give each a socket of its own.",
+    });
+  }
+  const used = new Set([...meshFds, ...pairingFds]);
   return {
     listen,
     pairing,
     admin: admin && { fd: admin.fd },
     unused: inherited.filter((socket) => socket !== admin && !used.has(socket.fd)),
   };
+}
+
+function fdsOf(addresses: readonly ListenAddress[] = []): readonly number[] {
+  return addresses.flatMap((each) => ("fd" in each ? [each.fd] : []));
 }
 
 function socketsFor(spec: ListenSpec, inherited: readonly NamedSocket[]): readonly ListenAddress[] {

@@ -58,6 +58,16 @@ describe("inherited sockets", () => {
     expect(shared.unused).toEqual([{ fd: 4, name: "mesh" }]);
   });
 
+  test("that are named for both endpoints are refused, whichever way they are named", () => {
+    const message = expect.objectContaining({
+      code: "USAGE",
+      message: expect.stringContaining("fd 5") as string,
+    }) as Error;
+    expect(() => shareSockets(inherited, { listen: [{ fdName: "pair" }] })).toThrow(message);
+    expect(() => shareSockets(inherited, { listen: [{ fd: 5 }], pairing: [{ fdName: "pair" }] })).toThrow(message);
+    expect(() => shareSockets([], { listen: [{ fd: 3 }, { fd: 5 }], pairing: [{ fd: 5 }] })).toThrow(message);
+  });
+
   test("that are named and not there, or called admin twice, are told of", () => {
     const message = expect.objectContaining({ code: "USAGE", seen: ["this process inherited no sockets"] }) as Error;
     expect(() => shareSockets([], { listen: [{ fdName: "mesh" }] })).toThrow(message);
@@ -87,6 +97,12 @@ describe("--listen", () => {
     expect(exit).toBe(2);
     expect(stderr).toContain('No inherited socket is called "mesh"');
     expect(stderr).toContain("FileDescriptorName=");
+  });
+
+  test("with the descriptor that pairing gets ends with 2", async () => {
+    const { exit, stderr } = await runCommand(["gateway", "run", "--listen", "fd:4", "--pairing-listen", "fd:4"]);
+    expect(exit).toBe(2);
+    expect(stderr).toContain("fd 4");
   });
 
   test.each([["1199"], ["16385"], ["big"]])("--datagram-bytes does not take %s", async (bytes) => {

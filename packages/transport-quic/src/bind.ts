@@ -74,9 +74,10 @@ function ofKnownFamilies(addresses: readonly IpAddress[]): readonly IpAddress[] 
   return usable.length > 0 ? usable : addresses;
 }
 
-// Port 0 is another port each time.
+// Port 0 is another port each time; a descriptor is one socket.
 function withoutRepeats(plans: readonly Plan[]): readonly Plan[] {
   const seen = new Set<string>();
+  const inherited = new Set<number>();
   const isNew = (address: IpAddress): boolean => {
     const key = printAddress(address);
     if (address.port === 0 || !seen.has(key)) {
@@ -85,9 +86,13 @@ function withoutRepeats(plans: readonly Plan[]): readonly Plan[] {
     }
     return false;
   };
-  return plans.map((plan) =>
-    plan.kind === "bind" ? { ...plan, addresses: plan.addresses.filter((address) => isNew(address)) } : plan,
-  );
+  return plans.flatMap((plan): readonly Plan[] => {
+    if (plan.kind === "bind") return [{ ...plan, addresses: plan.addresses.filter((address) => isNew(address)) }];
+    const { fd } = plan.asked;
+    if (inherited.has(fd)) return [];
+    inherited.add(fd);
+    return [plan];
+  });
 }
 
 function ipv4Ports(plans: readonly Plan[], inherited: readonly UdpSocket[]): ReadonlySet<number> {

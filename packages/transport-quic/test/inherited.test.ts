@@ -22,14 +22,17 @@ interface Told {
 }
 
 /** A process that listens on descriptors it inherited from this one. */
-async function startChild(inherited: readonly number[], options: { readonly systemCalls?: "auto" | "plain" } = {}) {
+async function startChild(
+  inherited: readonly number[],
+  options: { readonly systemCalls?: "auto" | "plain"; readonly listen?: readonly number[] } = {},
+) {
   const authority = await createAuthority();
   const gateway = await authority.issue("gateway", { usage: SERVER_AUTH });
   const child = spawn(process.execPath, ["-C", "@quaymesh/source", CHILD], {
     stdio: ["pipe", "pipe", "inherit", ...inherited],
   });
   const exited = once(child, "exit");
-  const fds = inherited.map((_fd, index) => 3 + index);
+  const fds = options.listen ?? inherited.map((_fd, index) => 3 + index);
   child.stdin?.end(
     JSON.stringify({ fds, ...gateway, anchorsPem: authority.anchorsPem, systemCalls: options.systemCalls ?? "auto" }),
   );
@@ -69,6 +72,16 @@ test.each(["auto", "plain"] as const)(
     }
   },
 );
+
+test("a socket that is listed twice is listened on once", async () => {
+  await using one = await bindForChild("127.0.0.1");
+  await using other = await bindForChild("127.0.0.1");
+  await using child = await startChild([one.fd, other.fd], { listen: [3, 4, 3] });
+  expect(child.told.addresses).toEqual([
+    { host: "127.0.0.1", port: one.port, asked: { fd: 3 } },
+    { host: "127.0.0.1", port: other.port, asked: { fd: 4 } },
+  ]);
+});
 
 test("a socket for both families that was bound by another process serves both", async () => {
   await using both = await bindForChild("::");

@@ -1,6 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { BoundAddress, ListenAddress, ListenOptions, SocketAddress } from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
 
 /** Most addresses a ticket or a certificate's answer carries. docs/wire.md, "Pairing". */
 const MAX_ADDRESSES = 8;
@@ -8,6 +9,19 @@ const MAX_ADDRESSES = 8;
 /** Addresses as a list, where one alone was given. */
 export function listenAddresses(address: ListenOptions["address"]): readonly ListenAddress[] {
   return "host" in address || "fd" in address ? [address] : address;
+}
+
+/**
+ * Two processes would read one socket, each missing what the other took.
+ * @throws {GatewayError} `ADDRESS_UNAVAILABLE` where the mesh endpoint and the pairing endpoint are given the same descriptor
+ */
+export function assertSocketsDiffer(mesh: ListenOptions["address"], pairing: ListenOptions["address"]): void {
+  const taken = new Set(listenAddresses(mesh).flatMap((each) => ("fd" in each ? [each.fd] : [])));
+  for (const each of listenAddresses(pairing)) {
+    if (!("fd" in each) || !taken.has(each.fd)) continue;
+    const message = `the mesh endpoint and the pairing endpoint cannot share file descriptor ${each.fd}`;
+    throw new GatewayError("ADDRESS_UNAVAILABLE", message);
+  }
 }
 
 /**

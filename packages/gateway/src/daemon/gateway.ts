@@ -13,7 +13,7 @@ import { ProbeServer } from "../observe/probe-server.ts";
 import { withProbes } from "../observe/probes.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
-import { advertisedAddresses, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
+import { advertisedAddresses, assertSocketsDiffer, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
 import { openAuthority } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
 import { openPairing } from "./open-pairing.ts";
@@ -80,6 +80,7 @@ export class Gateway implements AsyncDisposable {
    */
   static async open(options: GatewayOptions): Promise<Gateway> {
     options.signal?.throwIfAborted();
+    assertSocketsDiffer(options.listen ?? [], options.pairing.listen ?? []);
     const layout = await prepareState(options.state ?? defaultStateDirectory(), {
       parents: options.state === undefined,
     });

@@ -48,6 +48,17 @@ function options(state: string, over: Partial<GatewayOptions> = {}): GatewayOpti
   };
 }
 
+test("one inherited socket for both endpoints is refused before anything is made", async () => {
+  await using directory = await temporary();
+  const state = join(directory.path, "gw");
+  const over = { listen: [{ fd: 9 }, { host: "::1", port: 0 }], pairing: { childModule, listen: { fd: 9 } } };
+  await expect(Gateway.open(options(state, over))).rejects.toMatchObject({
+    code: "ADDRESS_UNAVAILABLE",
+    message: expect.stringContaining("descriptor 9") as string,
+  });
+  expect(existsSync(state)).toBe(false);
+});
+
 /** Pair a device through the operator API. @returns its id and the credentials it now has */
 async function pair(client: GatewayClient, name: string): Promise<{ deviceId: string; credentials: Credentials }> {
   const keyPair = await KeyPair.generate();

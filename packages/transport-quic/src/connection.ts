@@ -4,7 +4,6 @@ import type {
   CloseInfo,
   Connection,
   ConnectionStats,
-  ListenerCut,
   PeerIdentity,
   SocketAddress,
 } from "@quaymesh/protocol";
@@ -16,6 +15,8 @@ import type { ReadHold } from "./lone-fins.ts";
 import { TOO_MANY_ADDRESSES } from "./link.ts";
 import type { Link, LinkOwner } from "./link.ts";
 import { Overdue } from "./overdue.ts";
+import { PeerShare } from "./peer-share.ts";
+import type { PeerBounds } from "./peer-share.ts";
 import { ConnectionLog } from "./observe/connection-log.ts";
 import { readStats } from "./observe/read-stats.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
@@ -25,8 +26,6 @@ import type { TableParent } from "./stream-table.ts";
 import type { StreamReader } from "./stream-reader.ts";
 import type { Vigil } from "./vigil.ts";
 import type { StreamWriter } from "./stream-writer.ts";
-import { WorkShare } from "./work-share.ts";
-import type { Share, WorkLimits } from "./work-share.ts";
 
 /** Options of {@link QuicConnection}. */
 export interface ConnectionOptions {
@@ -46,18 +45,7 @@ export interface ConnectionOptions {
   readonly release?: () => Promise<void>;
 }
 
-/** How a listener holds its peers to what one connection may ask. */
-export interface PeerBounds {
-  readonly limits: WorkLimits;
-  /** The connection is ended for this. */
-  cut(reason: ListenerCut): void;
-  /** New streams have to wait. */
-  throttled(): void;
-}
-
 const MAX_REASON_BYTES = 128;
-/** What is under way when a connection has had as many streams as it may gets this long. */
-const RETIRE_MS = 3000;
 
 /** An authenticated QUIC connection. */
 export class QuicConnection implements Connection, LinkOwner, TableParent {
@@ -73,17 +61,10 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly #idleTimeoutMs: number;
   readonly #release: (() => Promise<void>) | undefined;
   readonly #vigil: ConnectionOptions["vigil"];
-  readonly #bounds: PeerBounds | undefined;
-  /** Made with the first stream: most connections of a large mesh are idle. */
-  #work: WorkShare | undefined;
+  readonly #share: PeerShare;
   readonly #log: ConnectionLog;
   readonly #openedAt = performance.now();
   readonly #acceptedFrom: SocketAddress;
-  /** Until streams that had to wait are looked at again. */
-  #pause: NodeJS.Timeout | undefined;
-  #hasExceeded = false;
-  /** Once a stream came that is one too many: when the connection is ended, whatever is still under way. */
-  #retireBy = Infinity;
   /** When a peer that has opened no stream is sent away. */
   #firstStreamBy: number;
   /** When ends that quiche does not announce are looked for again. */
@@ -105,7 +86,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     this.#loneFins = new LoneFins(link.native, options.idleTimeoutMs);
     this.#overdue = new Overdue(link.native, options.idleTimeoutMs);
     this.#firstStreamBy = performance.now() + options.firstByteTimeoutMs;
-    this.#bounds = options.bounds;
+    this.#share = new PeerShare(options.bounds, () => link.wake());
     this.#acceptedFrom = options.remoteAddress;
     this.#log = new ConnectionLog(this, options.isDialer ? "dialer" : "listener", options.trace);
     link.adopt(this);
@@ -165,7 +146,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   // LinkOwner
 
   process(): void {
-    this.#work?.beginTurn();
+    this.#share.beginTurn();
     const isReadable = this.native.isReadable();
     // Before delivery: what comes back for it is said after.
     if (isReadable) this.#vigil?.answered();
@@ -173,23 +154,21 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
     if (this.#firstStreamBy !== Infinity && this.#streams.peerHasSpoken) this.#firstStreamBy = Infinity;
     const now = performance.now();
     this.#endsDueAt = this.#streams.checkEnds(now);
-    if (this.#hasExceeded) this.#sendAway();
-    else if (this.#retireBy !== Infinity && (now >= this.#retireBy || this.#isAnswered())) this.#retire();
+    // Not from within a delivery: the streams it goes through would be gone.
+    const { concern } = this.#share;
+    if (concern !== undefined) this.#endFor(concern, now);
   }
 
-  // And the answers have arrived: a close would overtake what has to be sent again.
-  #isAnswered(): boolean {
-    return this.#streams.isIdle && !this.#hasMore();
-  }
-
-  // Not from within a delivery: the streams it goes through would be gone.
-  #sendAway(): void {
-    this.#bounds?.cut("resets");
-    this.close(CLOSE_CODES.excessive, "too many streams were reset");
-  }
-
-  #retire(): void {
-    this.#bounds?.cut("streams");
+  #endFor(concern: "resets" | "streams", now: number): void {
+    if (concern === "resets") {
+      this.#share.cut(concern);
+      this.close(CLOSE_CODES.excessive, "too many streams were reset");
+      return;
+    }
+    // Answered, and the answers have arrived: a close would overtake what has to be sent again.
+    const isAnswered = this.#streams.isIdle && !this.#hasMore();
+    if (!isAnswered && now < this.#share.dueAt) return;
+    this.#share.cut(concern);
     this.close(CLOSE_CODES.ok, "as many streams as one connection may have");
   }
 
@@ -199,7 +178,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   expired(): void {
     if (performance.now() < this.#firstStreamBy - 1 || this.#streams.peerHasSpoken) return this.#link.wake();
-    this.#bounds?.cut("first-stream");
+    this.#share.cut("first-stream");
     this.close(CLOSE_CODES.timeout, "no stream was opened");
   }
 
@@ -208,15 +187,15 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   }
 
   ended(info: CloseInfo): void {
-    if (info.kind === "idle") this.#bounds?.cut("idle");
-    else if (info === TOO_MANY_ADDRESSES) this.#bounds?.cut("addresses");
+    if (info.kind === "idle") this.#share.cut("idle");
+    else if (info === TOO_MANY_ADDRESSES) this.#share.cut("addresses");
     const byUs = (info.kind === "application" && !info.byPeer) || info.kind === "local";
     try {
       this.#log.closed(info);
       this.#streams.fail(info, !byUs);
     } finally {
       // Whatever fails here, nobody is left waiting. After the rest: its last delivery may have asked for another turn.
-      clearTimeout(this.#pause);
+      this.#share.end();
       this.#over.resolve(info);
     }
   }
@@ -262,7 +241,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
       this.#loneFins.dueAt(),
       this.#overdue.dueAt(),
       this.#firstStreamBy,
-      this.#retireBy,
+      this.#share.dueAt,
     );
     if (dueAt !== Infinity) this.#link.expireAt(dueAt);
     return hasFins || hasQuestion;
@@ -281,55 +260,21 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
   // TableParent
 
   admits(id: number): boolean {
-    // Two bits say whose and which way.
-    if (this.#bounds === undefined || id >>> 2 < this.#bounds.limits.maxStreamsEver) return true;
-    if (this.#retireBy === Infinity) {
-      this.#retireBy = performance.now() + RETIRE_MS;
-      // This turn may be past the point where it is looked at.
-      setImmediate(this.#again);
-    }
-    return false;
+    return this.#share.admits(id);
   }
 
   opened(id: number, byPeer: boolean): void {
     // One of ours is opened all the same, but then the connection has had its last.
-    this.admits(id);
+    this.#share.admits(id);
     this.#log.streamOpened(id, byPeer);
   }
 
   share(wanted: number): number {
-    const share: Share = this.#workShare()?.grant(wanted, performance.now()) ?? { kind: "all" };
-    switch (share.kind) {
-      case "all":
-        return wanted;
-      case "turn":
-        // The turn after the next: what others sent meanwhile is read before.
-        setImmediate(this.#again);
-        return share.granted;
-      case "throttled":
-        this.#bounds?.throttled();
-        this.#pause ??= setTimeout(this.#resume, share.pauseMs);
-        return share.granted;
-    }
-    return share satisfies never;
+    return this.#share.take(wanted);
   }
-
-  readonly #resume = (): void => {
-    this.#pause = undefined;
-    this.#again();
-  };
-
-  readonly #again = (): void => {
-    this.#link.wake();
-  };
 
   streamReset(): void {
-    if (this.#workShare()?.reset(performance.now()) === false) this.#hasExceeded = true;
-  }
-
-  #workShare(): WorkShare | undefined {
-    if (this.#bounds !== undefined) this.#work ??= new WorkShare(this.#bounds.limits, performance.now());
-    return this.#work;
+    this.#share.streamReset();
   }
 }
 

@@ -7,19 +7,15 @@ import type {
   ListenerCut,
   ListenerRefusal,
   ListenerStats,
-  ListenLimits,
   PeerIdentity,
-  PeerTrust,
   SocketAddress,
 } from "@quaymesh/protocol";
 import { shownHost, systemAddress } from "./address.ts";
 import { Admission } from "./admission.ts";
 import type { Admitted, Places } from "./admission.ts";
 import { AsyncQueue } from "./async-queue.ts";
-import type { BoundSocket } from "./bind.ts";
-import type { Binding, HostPort, NativeConfig, NativeConnection } from "./binding.ts";
+import type { NativeConfig, NativeConnection } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
-import type { PeerBounds } from "./connection.ts";
 import { contained } from "./contained.ts";
 import { Counters } from "./counters.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -27,42 +23,17 @@ import type { EndpointOwner } from "./endpoint.ts";
 import { reportFault } from "./faults.ts";
 import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
+import type { ListenerParts } from "./listener-parts.ts";
 import { PathLimit } from "./path-limit.ts";
+import type { PeerBounds } from "./peer-share.ts";
 import { StatelessResets } from "./stateless-reset.ts";
 import { Link } from "./link.ts";
 import { CONNECTION_REFUSE } from "./observe/channels.ts";
 import type { ConnectionRefused } from "./observe/channels.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
-import type { Tracer } from "./observe/tracer.ts";
-import type { StreamMemory } from "./slabs.ts";
-import { MAX_HANDSHAKE_BYTES, ServerHandshake } from "./server-handshake.ts";
+import { MAX_HANDSHAKE_BYTES, ServerHandshake, startsWell } from "./server-handshake.ts";
 import type { HandshakeOutcome } from "./server-handshake.ts";
-import type { ResolvedOptions } from "./options.ts";
 import type { DatagramSource } from "./udp-socket.ts";
-
-/** What a listener is made of. */
-export interface ListenerParts {
-  readonly binding: Binding;
-  /** One at least. Released with the listener. */
-  readonly sockets: readonly BoundSocket[];
-  readonly options: ResolvedOptions;
-  readonly memory: StreamMemory;
-  /** Closes the listener. */
-  readonly signal: AbortSignal | undefined;
-  readonly limits: ListenLimits;
-  readonly tracer: Tracer | undefined;
-  readonly trust: PeerTrust;
-  readonly credentials: Credentials;
-  readonly resetSecret: Uint8Array | undefined;
-  /** The largest datagram any of the configurations sends. */
-  readonly datagramBytes: number;
-  /** Whether the path to this address surely carries datagrams as long as configured. */
-  readonly isTrusted: (host: string) => boolean;
-  /** The configuration for a client at this address. */
-  readonly configFor: (host: string) => NativeConfig;
-  /** {@link ListenerParts.configFor} for other credentials. @throws {TransportError} `CREDENTIALS_INVALID` */
-  readonly configure: (credentials: Credentials) => (host: string) => NativeConfig;
-}
 
 /** A listener on one or several sockets. Admission and its limits are one; each connection stays with the socket it came in on. */
 export class QuicListener implements Listener, EndpointOwner {
@@ -308,19 +279,6 @@ interface Origin {
 
 const sum = <T>(items: readonly T[], count: (item: T) => number): number =>
   items.reduce((total, item) => total + count(item), 0);
-
-/** RFC 9001 section 4.8. Below it: errors of QUIC itself. */
-const FIRST_CRYPTO_ERROR = 0x100;
-
-// Noise in the shape of an Initial never gets a place, not even for a turn. A client whose TLS failed does: it is told why.
-const startsWell = (native: NativeConnection, datagram: Buffer, info: { from: HostPort; to: HostPort }): boolean => {
-  try {
-    native.recv(datagram, info);
-    return true;
-  } catch {
-    return (native.localError()?.errorCode ?? 0) >= FIRST_CRYPTO_ERROR;
-  }
-};
 
 const refuse = (link: Link, code: number, reason: string): void => {
   link.close(false, code, Buffer.from(reason), { kind: "transport", code, reason, byPeer: false });

@@ -1,5 +1,6 @@
 import { QUIC_ERRORS, dialVerdict } from "@quaymesh/protocol";
 import type { CloseInfo, ListenerRefusal } from "@quaymesh/protocol";
+import type { HostPort, NativeConnection } from "./binding.ts";
 import type { Handshake } from "./half-open.ts";
 import type { Link, LinkOwner } from "./link.ts";
 
@@ -20,6 +21,9 @@ export type HandshakeFailure = Extract<
  * handshakes a second a gateway grew by 27 MB each second.
  */
 const NATIVE_BYTES = 32 << 10;
+
+/** RFC 9001 section 4.8. Below it: errors of QUIC itself. */
+const FIRST_CRYPTO_ERROR = 0x100;
 
 /** Who is told how a handshake ended. */
 export interface HandshakeOutcome {
@@ -98,3 +102,20 @@ const failureOf = (info: CloseInfo): HandshakeFailure => {
       return "handshake";
   }
 };
+
+/**
+ * Hear a client's first datagram. Noise in the shape of an Initial never gets a place, not even for a turn. A client whose TLS failed does: it is told why.
+ * @returns whether it gets one
+ */
+export function startsWell(
+  native: NativeConnection,
+  datagram: Uint8Array,
+  info: { readonly from: HostPort; readonly to: HostPort },
+): boolean {
+  try {
+    native.recv(datagram, info);
+    return true;
+  } catch {
+    return (native.localError()?.errorCode ?? 0) >= FIRST_CRYPTO_ERROR;
+  }
+}

@@ -1,0 +1,30 @@
+import type { Credentials, ListenLimits, PeerTrust } from "@quaymesh/protocol";
+import type { BoundSocket } from "./bind.ts";
+import type { Binding, NativeConfig } from "./binding.ts";
+import type { Tracer } from "./observe/tracer.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { StreamMemory } from "./slabs.ts";
+
+/** What a listener is made of. */
+export interface ListenerParts {
+  readonly binding: Binding;
+  /** One at least. Released with the listener. */
+  readonly sockets: readonly BoundSocket[];
+  readonly options: ResolvedOptions;
+  readonly memory: StreamMemory;
+  /** Closes the listener. */
+  readonly signal: AbortSignal | undefined;
+  readonly limits: ListenLimits;
+  readonly tracer: Tracer | undefined;
+  readonly trust: PeerTrust;
+  readonly credentials: Credentials;
+  readonly resetSecret: Uint8Array | undefined;
+  /** The largest datagram any of the configurations sends. */
+  readonly datagramBytes: number;
+  /** Whether the path to this address surely carries datagrams as long as configured. */
+  readonly isTrusted: (host: string) => boolean;
+  /** The configuration for a client at this address. */
+  readonly configFor: (host: string) => NativeConfig;
+  /** {@link ListenerParts.configFor} for other credentials. @throws {TransportError} `CREDENTIALS_INVALID` */
+  readonly configure: (credentials: Credentials) => (host: string) => NativeConfig;
+}

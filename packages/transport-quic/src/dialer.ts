@@ -11,7 +11,7 @@ import type { EndpointOwner } from "./endpoint.ts";
 import { connectionClosed, unreachable } from "./errors.ts";
 import { judge } from "./judge.ts";
 import { Link } from "./link.ts";
-import type { LinkOwner } from "./link.ts";
+import type { LinkOwner } from "./link-ports.ts";
 import { isAddressGone } from "./local-address.ts";
 import type { ConnectionTrace } from "./observe/trace.ts";
 import type { Tracer } from "./observe/tracer.ts";

@@ -1,7 +1,8 @@
 import { nativeHost } from "./address.ts";
 import type { HostPort } from "./binding.ts";
 import { contained } from "./contained.ts";
-import type { Link, LinkHost } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { LinkHost } from "./link-ports.ts";
 import { outgoingOf } from "./outgoing.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { destinationIdOf } from "./datagram-shape.ts";

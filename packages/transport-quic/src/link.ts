@@ -1,58 +1,16 @@
-import { CLOSE_CODES, QUIC_ERRORS } from "@quaymesh/protocol";
 import type { CloseInfo } from "@quaymesh/protocol";
 import { systemAddress } from "./address.ts";
+import { Alarm, TIMER_SLACK_MS } from "./alarm.ts";
 import type { HostPort, NativeConnection } from "./binding.ts";
 import { MAX_PATHS } from "./config.ts";
 import { contained } from "./contained.ts";
 import { DEFAULT_DATAGRAM_BYTES } from "./options.ts";
-import type { Outgoing } from "./outgoing.ts";
+import { TOO_MANY_ADDRESSES, endOf } from "./link-end.ts";
+import type { LinkHost, LinkOwner, LinkTap } from "./link-ports.ts";
 import type { PathLimit } from "./path-limit.ts";
 import { PeerPaths } from "./peer-paths.ts";
 import type { PathDatagram } from "./peer-paths.ts";
 import type { DatagramSource } from "./udp-socket.ts";
-
-/** What a link needs of the endpoint it lives in. */
-export interface LinkHost {
-  /** Our address. */
-  readonly local: HostPort;
-  readonly outgoing: Outgoing;
-  /** Have `process` and `flush` called in the next turn. */
-  schedule(link: Link): void;
-  /** What was written to {@link LinkHost.outgoing} should leave, when the turn ends at the latest. */
-  sent(): void;
-  /** quiche is through with the connection: forget it. */
-  release(link: Link): void;
-}
-
-/** Who is told what happens on a link: a handshake first, then a connection. */
-export interface LinkOwner {
-  /** Datagrams came in or a timer fired: look for data, room and credit. Called once a turn. */
-  process(): void;
-  /** Hand gathered writes to quiche, just before datagrams are made. */
-  uncork(): void;
-  /** Everything was sent; quiche's next timeout is `timeoutMs`. @returns `true` where there is something to send after all */
-  flushed(timeoutMs: number | null): boolean;
-  /** A time set with {@link Link.expireAt} has come. */
-  expired(): void;
-  /** quiche noticed something of the peer's addresses: it may have moved. */
-  pathsChanged?(): void;
-  /** The connection is over. Called once. */
-  ended(info: CloseInfo): void;
-}
-
-/** Told of every datagram, for traces. */
-export interface LinkTap {
-  received(bytes: number): void;
-  sent(bytes: number): void;
-}
-
-/** How a link ends whose peer has had more addresses than quiche keeps. */
-export const TOO_MANY_ADDRESSES = {
-  kind: "application",
-  code: CLOSE_CODES.ok,
-  reason: "too many addresses",
-  byPeer: false,
-} as const satisfies CloseInfo;
 
 /**
  * Datagrams of one sending pass; more than a window of bulk has. quiche ends a pass by having nothing to send, and does not always: where a CONNECTION_CLOSE finds no room in a datagram, it makes packets for ever.
@@ -60,8 +18,6 @@ export const TOO_MANY_ADDRESSES = {
 const MAX_PASS = 8192;
 /** The same once the connection is over: there is a CONNECTION_CLOSE to say, in two or three spaces while the handshake lasts. */
 const MAX_LAST_PASS = 16;
-/** Timers fire this early without harm. */
-const TIMER_SLACK_MS = 1;
 const NO_REASON = new Uint8Array(0);
 
 /** Drives one quiche connection: datagrams in and out, its timer, its end. Knows nothing of streams or certificates. */
@@ -70,8 +26,7 @@ export class Link {
   readonly #host: LinkHost;
   #owner: LinkOwner;
   #info: { readonly from: HostPort; readonly to: HostPort };
-  #timer: NodeJS.Timeout | undefined;
-  #armedFor = Infinity;
+  readonly #alarm: Alarm;
   #nativeDeadline = Infinity;
   #ownDeadline = Infinity;
   #pathDeadline = Infinity;
@@ -97,6 +52,8 @@ export class Link {
     this.#host = host;
     this.#owner = owner;
     this.#info = { from: remote, to: host.local };
+    // Nobody is above a timer: what is thrown there would end the process.
+    this.#alarm = new Alarm(() => contained(this, () => this.#expire()));
   }
 
   /** From now on `owner` is told. */
@@ -293,22 +250,12 @@ export class Link {
     this.#arm();
   }
 
-  // Re-armed only when it moves earlier: most packets push the deadline out, and a timer that fires early costs less than one set per packet.
   #arm(): void {
-    if (this.#state === "gone") return;
-    const deadline = Math.min(this.#nativeDeadline, this.#ownDeadline, this.#pathDeadline);
-    if (deadline >= this.#armedFor - TIMER_SLACK_MS) return;
-    clearTimeout(this.#timer);
-    this.#armedFor = deadline;
-    this.#timer = setTimeout(this.#fire, Math.max(0, deadline - performance.now()));
+    if (this.#state !== "gone")
+      this.#alarm.ringBy(Math.min(this.#nativeDeadline, this.#ownDeadline, this.#pathDeadline));
   }
 
-  // Nobody is above a timer: what is thrown here would end the process.
-  readonly #fire = (): void => contained(this, () => this.#expire());
-
   #expire(): void {
-    this.#timer = undefined;
-    this.#armedFor = Infinity;
     if (this.#state === "gone") return;
     const now = performance.now() + TIMER_SLACK_MS;
     if (this.#ownDeadline <= now) {
@@ -344,30 +291,7 @@ export class Link {
   #gone(): void {
     if (this.#state === "gone") return;
     this.#state = "gone";
-    clearTimeout(this.#timer);
+    this.#alarm.cancel();
     this.#host.release(this);
   }
 }
-
-const MAX_REASON_BYTES = 128;
-/** Control and format characters: what could move a terminal's cursor, end a log's line or turn text around. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-// A reason ends up in messages and logs, and on the path anybody can close a handshake with one of up to 64 KiB.
-const readReason = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.subarray(0, MAX_REASON_BYTES)).toString("utf8").replace(UNPRINTABLE, "\u{fffd}");
-
-// `undefined` while the connection lives.
-const endOf = (native: NativeConnection): CloseInfo | undefined => {
-  const theirs = native.peerError();
-  const error = theirs ?? native.localError();
-  if (error !== null) {
-    const reason = readReason(error.reason);
-    const kind = error.isApp ? "application" : "transport";
-    return { kind, code: error.errorCode, reason, byPeer: theirs !== null };
-  }
-  if (native.isTimedOut()) return { kind: "idle" };
-  if (!native.isClosed()) return undefined;
-  // Closed without a code from either side: the peer's stateless reset.
-  return { kind: "transport", code: QUIC_ERRORS.noError, reason: "stateless reset", byPeer: true };
-};

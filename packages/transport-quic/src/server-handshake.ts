@@ -2,7 +2,8 @@ import { QUIC_ERRORS, dialVerdict } from "@quaymesh/protocol";
 import type { CloseInfo, ListenerRefusal } from "@quaymesh/protocol";
 import type { HostPort, NativeConnection } from "./binding.ts";
 import type { Handshake } from "./half-open.ts";
-import type { Link, LinkOwner } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { LinkOwner } from "./link-ports.ts";
 
 /**
  * What is read of a client before its TLS is complete: the longest chain a device may have, sent several times over. quiche keeps handshake data that has a gap in front of it

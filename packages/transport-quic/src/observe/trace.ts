@@ -1,5 +1,5 @@
 import type { CloseInfo, ConnectionStats, SocketAddress } from "@quaymesh/protocol";
-import type { LinkTap } from "../link.ts";
+import type { LinkTap } from "../link-ports.ts";
 import type { TraceSink } from "./trace-sink.ts";
 
 /** Of the qlog schema that the events follow. draft-ietf-quic-qlog-main-schema. */

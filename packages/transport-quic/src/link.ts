@@ -127,7 +127,7 @@ export class Link {
   #revive(paths: PeerPaths, from: HostPort): void {
     if (this.#state !== "live") return;
     const slot = this.#host.outgoing.slot();
-    const sent = paths.revive(slot.subarray(0, Math.min(slot.length, this.#datagramBytes)), from);
+    const sent = paths.revive(slot.subarray(0, Math.min(slot.length, this.#datagramBytes)), from, performance.now());
     if (sent !== null) this.#took(sent);
   }
 

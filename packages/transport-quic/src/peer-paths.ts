@@ -10,8 +10,6 @@ export type PathDatagram = readonly [bytes: number, info: { readonly to: HostPor
 
 /** Addresses of which something may still be on its way; of older ones nothing is. */
 const MAX_LEFT = 4;
-/** How often one of them is asked before it is known whether the first was lost. */
-const LEFT_ASKS = 2;
 /** Room for a challenge, and next to none for data: at most 25 bytes of header, 9 of frame, 16 of tag. */
 const CHALLENGE_BYTES = 50;
 /** RFC 9000 section 8.1. */
@@ -55,6 +53,8 @@ export class PeerPaths {
   readonly #failed = new Set<string>();
   /** What data was sent to since the last move. */
   readonly #used = new Map<string, HostPort>();
+  /** Whether the address validated last may be given up soon, for a challenge that was lost before another was answered. */
+  #isShaky = false;
   /** Where quiche went by itself, and how much had come from there. */
   #fallback: { readonly key: string; readonly recvBytes: number } | undefined;
   /** The address that was heard of last. */
@@ -136,6 +136,7 @@ export class PeerPaths {
     const key = keyOf(name);
     this.#fragile.delete(key);
     this.#failed.delete(key);
+    if (what === "Validated") this.#isShaky = this.#suspects.get(key)?.isRepeated === true;
     this.#suspects.delete(key);
     this.#left.get(key)?.stop();
     if (what === "New") {
@@ -165,15 +166,16 @@ export class PeerPaths {
     // The answer to its challenge will come from elsewhere.
     if (this.#suspects.delete(key)) this.#names.rename(name);
     // Where quiche has forgotten that path already, it has forgotten what was sent on it too.
-    if (!this.#probe(name)) return;
+    if (!this.#isShaky && !this.#probe(name)) return;
     this.#left.set(key, this.#questionOf(name));
     const [oldest] = this.#left.keys();
     if (this.#left.size > MAX_LEFT && oldest !== undefined) this.#left.delete(oldest);
   }
 
-  // Each challenge that is lost makes quiche give the path up, and it ends the connection when all are: so those of which it will tell are asked no more than twice.
+  // A challenge that is lost makes quiche give its path up, and it forgets the connection when all are: so left ones wait until it is seen whether the new one stays.
   #questionOf(name: HostPort): PathQuestion {
-    return new PathQuestion(name, this.#everFailed.has(keyOf(name)) ? undefined : LEFT_ASKS);
+    const question = new PathQuestion(name);
+    return this.#isShaky ? question.defer() : question;
   }
 
   #probe(name: HostPort): boolean {
@@ -194,11 +196,14 @@ export class PeerPaths {
   /**
    * Make a challenge for an address that failed and is heard of again, before and, as more may be sent then, after the datagram. It makes quiche take the address back, even if it goes elsewhere; whether
    * the peer is there is seen later.
+   * @param nowMs of the clock of {@link PeerPaths.begin}
    * @returns `null` where it can't be made
    */
-  revive(out: Uint8Array, name: HostPort): PathDatagram | null {
+  revive(out: Uint8Array, name: HostPort, nowMs: number): PathDatagram | null {
     const challenge = this.#probe(name) ? this.#challenge(out, name, CHALLENGE_BYTES) : null;
-    if (challenge !== null) this.#failed.delete(keyOf(name));
+    if (challenge === null) return null;
+    // Not once more with the next pass.
+    this.#suspects.get(keyOf(name))?.ask(nowMs, this.#statsOf(this.#current)?.rtt ?? 0);
     return challenge;
   }
 
@@ -286,7 +291,9 @@ export class PeerPaths {
 
   #challenge(out: Uint8Array, name: HostPort, atMost: number): PathDatagram | null {
     const challenge = this.#native.sendOnPath(out.subarray(0, atMost), this.#local, name);
-    return challenge === null ? null : [challenge[0], { to: this.#destination(name) }];
+    if (challenge === null) return null;
+    this.#failed.delete(keyOf(name));
+    return [challenge[0], { to: this.#destination(name) }];
   }
 
   /** Make the next datagram of a connection that is over: nothing is held back, and only the path of the pass has room for the CONNECTION_CLOSE. */

@@ -123,28 +123,32 @@ test("a path that was left is challenged at once, where the peer is now, and aft
   expect(pass(paths)).toStrictEqual([]);
 });
 
-test.each([
-  { what: "a path that was left is asked about twice", hasFailed: false, expected: [-1, 59] },
-  {
-    what: "a path that was left and whose challenge was lost is asked about ever more rarely, and not for ever",
-    hasFailed: true,
-    expected: [-1, 59, 179, 419, 899, 1859, 3779, 7619],
-  },
-])("$what", ({ hasFailed, expected }) => {
+test("the challenge of a path that was left is repeated ever more rarely, and not for ever", () => {
   const { quiche, paths } = open();
   quiche.moves(at(2));
   paths.update();
-  if (hasFailed) {
-    quiche.events.push({ type: "FailedValidation", peer: at(1) });
-    paths.timedOut();
-  }
   const askedAtMs: number[] = [];
   for (let nowMs = -1; nowMs !== Infinity; nowMs = paths.begin(nowMs)) {
     if (nowMs > 0) expect(pass(paths, nowMs - 1)).toStrictEqual([]);
     expect(pass(paths, nowMs)).toStrictEqual([[ASKED, 2]]);
     askedAtMs.push(nowMs);
   }
-  expect(askedAtMs).toStrictEqual(expected);
+  expect(askedAtMs).toStrictEqual([-1, 59, 179, 419, 899, 1859, 3779, 7619]);
+});
+
+test("a path is not asked about while the one it was left for may be given up, for a challenge of it that was lost", () => {
+  const { quiche, paths } = open();
+  quiche.appears(at(2), 1000);
+  paths.update();
+  pass(paths, 0);
+  pass(paths, 60);
+  quiche.moves(at(2));
+  paths.update();
+  expect(quiche.asked).toStrictEqual([2, 2]);
+  expect(pass(paths, 61)).toStrictEqual([]);
+  expect(paths.begin(62)).toBe(61 + 240);
+  expect(pass(paths, 61 + 240)).toStrictEqual([[ASKED, 2]]);
+  expect(quiche.asked).toStrictEqual([2, 2, 1]);
 });
 
 test("a path that was left is asked about no more once it answered", () => {
@@ -271,7 +275,7 @@ test("an address that failed is asked again by itself, and before it is heard, a
   expect(paths.hasFailed(at(2))).toBe(true);
   expect(paths.hasFailed(at(1))).toBe(false);
   expect(pass(paths, 1000)).toStrictEqual([[ASKED, 2]]);
-  expect(paths.revive(OUT, at(2))).toStrictEqual([ASKED, { to: at(2) }]);
+  expect(paths.revive(OUT, at(2), 1000)).toStrictEqual([ASKED, { to: at(2) }]);
   expect(paths.hasFailed(at(2))).toBe(false);
   // quiche tells of the first time only.
   paths.timedOut();
@@ -290,7 +294,7 @@ test("noise from an address that was left and failed does not keep its challenge
   quiche.events.push({ type: "FailedValidation", peer: at(1) });
   paths.timedOut();
   expect(paths.hasFailed(at(1))).toBe(true);
-  expect(paths.revive(OUT, at(1))).toStrictEqual([ASKED, { to: at(2) }]);
+  expect(paths.revive(OUT, at(1), 1000)).toStrictEqual([ASKED, { to: at(2) }]);
   expect(paths.hasFailed(at(1))).toBe(false);
   expect(pass(paths, 10_000)).toStrictEqual([[ASKED, 2]]);
 });

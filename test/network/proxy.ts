@@ -6,7 +6,7 @@ import { seededRandom } from "./random.ts";
 import { Sky, type Weather, type WeatherCounts } from "./weather.ts";
 
 /** `up`: from the dialer to the listener. */
-export type Direction = "up" | "down";
+type Direction = "up" | "down";
 
 /** What a proxy does to the datagrams that cross it. */
 export interface ProxyOptions {

@@ -8,7 +8,7 @@ import { ChildRun, type PeerListener } from "./child-run.ts";
 import type { EndpointLimits } from "./limits.ts";
 
 /** What an endpoint shows. */
-export interface EndpointLeaf {
+interface EndpointLeaf {
   readonly credentials: Credentials;
   /** SHA-256 of its SubjectPublicKeyInfo. */
   readonly spkiSha256: Uint8Array;

@@ -5,6 +5,7 @@ import type { HostPort } from "./binding.ts";
 import type { IpAddress } from "./address.ts";
 import type { Batching } from "./syscalls/batching.ts";
 import { bindDescriptor, keepExclusive, openDescriptor } from "./syscalls/descriptor.ts";
+import { LARGE_DATAGRAM_BYTES } from "./syscalls/send-batch.ts";
 import type { BatchSocket, SendBatch } from "./syscalls/send-batch.ts";
 
 /** A burst of one congestion window must fit, or loopback drops datagrams. */
@@ -83,6 +84,7 @@ export class UdpSocket implements BatchSocket {
     this.take(datagram, from);
     this.#inTurn += 1;
     if (this.#inTurn !== 2 || this.#closed || this.#batching === undefined) return;
+    if (datagram.length >= LARGE_DATAGRAM_BYTES) return;
     this.#batching.receives.drain(this.#fd, this);
     // Strays begin no turn of a connection.
     setImmediate(this.#nextTurn);

@@ -114,6 +114,20 @@ describe("a batch of datagrams", () => {
     expect(kernel.bytes).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  test("does not keep a large one: its receiver can work on it while the next is made", () => {
+    const kernel = new FakeKernel();
+    const batch = new SendBatch(kernel);
+    const socket = fakeSocket();
+    batch.slot(socket, 16_384).fill(1, 0, 16_000);
+    batch.take(16_000, A);
+    expect(kernel.sent).toEqual([[16_000]]);
+    batch.slot(socket, 16_384).fill(2, 0, 100);
+    batch.take(100, A);
+    batch.flush();
+    expect(kernel.sent).toEqual([[16_000], [100]]);
+    expect(kernel.bytes).toEqual([1, 2]);
+  });
+
   test("is cut where a message would be too long", () => {
     const kernel = new FakeKernel();
     const batch = new SendBatch(kernel);

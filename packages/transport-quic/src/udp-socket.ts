@@ -84,10 +84,9 @@ export class UdpSocket implements BatchSocket {
     this.take(datagram, from);
     this.#inTurn += 1;
     if (this.#inTurn !== 2 || this.#closed || this.#batching === undefined) return;
-    if (datagram.length >= LARGE_DATAGRAM_BYTES) return;
-    this.#batching.receives.drain(this.#fd, this);
     // Strays begin no turn of a connection.
     setImmediate(this.#nextTurn);
+    if (datagram.length < LARGE_DATAGRAM_BYTES) this.#batching.receives.drain(this.#fd, this);
   };
 
   readonly #nextTurn = (): void => this.turn();

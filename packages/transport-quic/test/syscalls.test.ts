@@ -130,6 +130,23 @@ describe.skipIf(batching === undefined)("sockets with batched calls", () => {
     expect(drains).toBe(2);
   });
 
+  test("take large datagrams one by one", async () => {
+    if (batching === undefined) throw new Error("no batching");
+    let drains = 0;
+    const receives = { drain: () => void (drains += 1) };
+    const socket = await UdpSocket.bind(LOOPBACK, { batching: { ...batching, receives } });
+    const sender = await receiver();
+    cleanUps.push(() => socket.close());
+    const heard = Promise.withResolvers<void>();
+    socket.listen({
+      datagram: () => void (socket.received === 10 && heard.resolve()),
+      fault: (code) => heard.reject(new Error(code)),
+    });
+    for (let index = 0; index < 10; index += 1) sender.send(Buffer.alloc(16_000), 16_000, socket.local);
+    await heard.promise;
+    expect(drains).toBe(0);
+  });
+
   test("fail to bind as node:dgram does", async () => {
     const socket = await receiver();
     await expect(UdpSocket.bind({ ...LOOPBACK, port: socket.local.port }, { batching })).rejects.toMatchObject({

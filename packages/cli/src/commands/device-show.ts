@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator, expandId } from "../operator.ts";
+import { printFacts } from "../ui/facts.ts";
 import { ago, count, printable, shortFingerprint } from "../ui/format.ts";
 import { certificateText, deviceJson, stateText } from "./device-list.ts";
 
@@ -30,9 +31,8 @@ async function run(context: Context, name: string, options: CommonOptions): Prom
     terminal.json(deviceJson(device));
     return;
   }
-  for (const [label, value] of rows(device, context.now())) {
-    terminal.result(`${terminal.tone("dim", label.padEnd(13), "stdout")}${printable(value)}`);
-  }
+  const facts = rows(device, context.now()).map(([label, value]) => [label, printable(value)] as const);
+  printFacts(terminal, facts, 13);
 }
 
 function rows(device: DeviceInfo, now: number): readonly (readonly [string, string])[] {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator } from "../operator.ts";
+import { printFacts } from "../ui/facts.ts";
 import { count, size, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 
@@ -30,9 +31,7 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     terminal.json(withTimes(stats, ["startedAt"]));
     return;
   }
-  for (const [label, value] of statsRows(stats, context.now())) {
-    terminal.result(`${terminal.tone("dim", label.padEnd(LABEL_COLUMNS), "stdout")}${value}`.trimEnd());
-  }
+  printFacts(terminal, statsRows(stats, context.now()), LABEL_COLUMNS);
 }
 
 const LABEL_COLUMNS = 13;

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator } from "../operator.ts";
+import { printFacts } from "../ui/facts.ts";
 import { count, shortFingerprint, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 
@@ -28,9 +29,7 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     terminal.json(withTimes(status, ["startedAt"]));
     return;
   }
-  for (const [label, value] of statusRows(status, context.now())) {
-    terminal.result(`${terminal.tone("dim", label.padEnd(12), "stdout")}${value}`);
-  }
+  printFacts(terminal, statusRows(status, context.now()), 12);
 }
 
 /** Label and value, one row each. */

@@ -4,6 +4,7 @@ import { formatAddress } from "../address.ts";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { defaultNodeState, requireState } from "../state.ts";
+import { printFacts } from "../ui/facts.ts";
 import { count, printable, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 
@@ -40,7 +41,7 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     ["node", nodeText(status, context.now())],
     ["undelivered", reported === undefined ? "-" : `${count(reported.unacknowledged)} events`],
   ];
-  for (const [label, value] of rows) terminal.result(`${terminal.tone("dim", label.padEnd(13), "stdout")}${value}`);
+  printFacts(terminal, rows, 13);
 }
 
 /** The status without what is long and of no use to a program: certificates are in the state directory. */

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator, expandId } from "../operator.ts";
+import { printFacts } from "../ui/facts.ts";
 import { ago, printable, size } from "../ui/format.ts";
 import { followTask, taskJson } from "./task-follow.ts";
 import { stateText } from "./task-list.ts";
@@ -42,9 +43,8 @@ async function run(context: Context, name: string, options: Options): Promise<vo
     terminal.json(taskJson(info));
     return;
   }
-  for (const [label, value] of rows(info, context.now())) {
-    terminal.result(`${terminal.tone("dim", label.padEnd(12), "stdout")}${printable(value)}`);
-  }
+  const facts = rows(info, context.now()).map(([label, value]) => [label, printable(value)] as const);
+  printFacts(terminal, facts, 12);
 }
 
 function rows(task: TaskInfo, now: number): readonly (readonly [string, string])[] {

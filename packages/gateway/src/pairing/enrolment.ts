@@ -1,8 +1,8 @@
 import type { Authority } from "@quaymesh/identity";
 import type { PairIssued } from "@quaymesh/protocol";
+import { certificateRow } from "../devices/certificate-row.ts";
 import type { DeviceService } from "../devices/service.ts";
 import type { PairingStore } from "../store/port-pairing.ts";
-import type { CertificateRow } from "../store/rows.ts";
 import { GatewayError } from "../errors.ts";
 import { requestBody, type WindowFacts } from "./records.ts";
 import type { RequestView } from "./service.ts";
@@ -45,16 +45,6 @@ export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<
   const moved = await parts.store.moveRequest({ requestId, from: ["pending"], to: "approved", now, deviceId });
   if (moved === undefined) throw new GatewayError("REQUEST_NOT_PENDING", `request ${requestId} is already decided`);
   const leaf = await parts.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: spkiSha256, now });
-  const certificate: CertificateRow = {
-    serial: leaf.serial,
-    deviceId,
-    spkiSha256: Buffer.from(leaf.spkiSha256).toString("hex"),
-    notBefore: leaf.notBefore,
-    notAfter: leaf.notAfter,
-    issuedAt: now,
-    state: "active",
-    chain: leaf.chain,
-  };
   const issuedView: RequestView = { ...view, state: "issued", deviceId, certificateNotAfter: leaf.notAfter };
   await parts.devices.enroll({
     deviceId,
@@ -62,7 +52,7 @@ export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<
     labels: facts.labels,
     purpose: facts.purpose,
     platform: view.platform,
-    certificate,
+    certificate: certificateRow(leaf, now),
     now,
     request: { requestId, from: "approved", to: "issued", body: requestBody(issuedView) },
   });

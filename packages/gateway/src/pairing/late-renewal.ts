@@ -1,6 +1,7 @@
 /** The shell of late renewal: whose key a request comes with, and the certificate it gets. What may be renewed is judged by identity's machine. */
 import { IdentityError, parseCsr, type Authority, type RenewalFinding } from "@quaymesh/identity";
 import type { Renewed } from "@quaymesh/protocol";
+import { certificateRow } from "../devices/certificate-row.ts";
 import type { DeviceService } from "../devices/service.ts";
 import { GatewayError } from "../errors.ts";
 import type { DeviceStore } from "../store/port-devices.ts";
@@ -50,16 +51,7 @@ export async function renewLate(
     return { type: "renewed", chain: [...young.chain], renewAfter: Math.floor(halfLife(young)), time: now };
   }
   const leaf = await parts.authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: spkiSha256, now });
-  await parts.devices.addCertificate({
-    serial: leaf.serial,
-    deviceId,
-    spkiSha256: hex(leaf.spkiSha256),
-    notBefore: leaf.notBefore,
-    notAfter: leaf.notAfter,
-    issuedAt: now,
-    state: "active",
-    chain: leaf.chain,
-  });
+  await parts.devices.addCertificate(certificateRow(leaf, now));
   return { type: "renewed", chain: [...leaf.chain], renewAfter: leaf.renewAfter, time: now };
 }
 

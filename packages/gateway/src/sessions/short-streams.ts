@@ -1,5 +1,6 @@
 /** Streams of one question and one answer: `certificate.renew` and `health`. */
 import { ProtocolError, type MessageStream, type RenewRequest } from "@quaymesh/protocol";
+import { certificateRow } from "../devices/certificate-row.ts";
 import { GatewayError } from "../errors.ts";
 import type { LiveSession } from "./live-session.ts";
 import { awaitPeerEnd } from "./peer-end.ts";
@@ -23,16 +24,7 @@ export async function serveRenewal(
   }
   const expectedSpkiSha256 = new Uint8Array(Buffer.from(device.spkiSha256, "hex"));
   const issued = await issuer.issueDeviceLeaf({ csr: request.csr, deviceId, expectedSpkiSha256, now });
-  await store.devices.addCertificate({
-    serial: issued.serial,
-    deviceId,
-    spkiSha256: device.spkiSha256,
-    notBefore: issued.notBefore,
-    notAfter: issued.notAfter,
-    issuedAt: now,
-    state: "active",
-    chain: issued.chain,
-  });
+  await store.devices.addCertificate(certificateRow(issued, now));
   trust.enrol(deviceId, { serial: issued.serial, spkiSha256: expectedSpkiSha256 });
   logger.info({ device: deviceId, serial: issued.serial, notAfter: issued.notAfter }, "certificate renewed");
   await messages.end({ type: "renewed", chain: [...issued.chain], renewAfter: issued.renewAfter });

@@ -1,3 +1,5 @@
+import { VERDICTS } from "@quaymesh/protocol/core";
+
 /** What to do, for codes whose own error does not say. */
 export const HINTS: ReadonlyMap<string, string> = new Map([
   ["ADDRESS_IN_USE", "Stop what uses that port, or choose another with --listen HOST:PORT."],
@@ -18,10 +20,7 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
     "PAKE_CONFIRM_FAILED",
     "The PIN is wrong, or someone is in between: make a new code on the gateway, and look where you connect.",
   ],
-  [
-    "DEVICE_FROZEN",
-    "Ask an operator; on the gateway: quaymesh device unfreeze, or device revoke, and pair this machine anew.",
-  ],
+  [VERDICTS.frozen.code, VERDICTS.frozen.fix],
   ["CLOCK_SKEW", "Compare this machine's clock with the dates above and set it, then try again."],
   [
     "CA_INVALID",
@@ -37,7 +36,7 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
     "One process uses a node's state at a time: stop the other, or look at it with:  quaymesh node status",
   ],
   ["GATEWAY_UNREACHABLE", "Check the address, that the gateway runs, and that UDP passes any firewall."],
-  ["GATEWAY_BUSY", "Try again later, or raise the gateway's --max-connections."],
+  [VERDICTS.busy.code, VERDICTS.busy.fix],
   [
     "GATEWAY_PIN_MISMATCH",
     "If the mesh was rebuilt, get a new code from it and pair again. If not, someone may be in between: don't go on.",
@@ -46,12 +45,9 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
     "GATEWAY_UNTRUSTED",
     "If the mesh was rebuilt, forget the old one with `quaymesh node leave` and pair again. If not, someone may be in between: don't go on.",
   ],
-  ["GATEWAY_REFUSED", "This certificate is of another mesh: name the right state with --state, or pair again."],
-  ["DEVICE_UNKNOWN", "The gateway lost or never had this device: pair this machine again."],
-  [
-    "CERTIFICATE_EXPIRED",
-    "If this machine's clock is right, open a pairing window on the gateway for a moment, and it renews by itself: quaymesh pair",
-  ],
+  [VERDICTS.untrusted.code, VERDICTS.untrusted.fix],
+  [VERDICTS.unknown.code, VERDICTS.unknown.fix],
+  [VERDICTS.expired.code, VERDICTS.expired.fix],
   [
     "RENEW_TOO_LATE",
     "Pair it again with  quaymesh node join  and a code of  quaymesh pair --device NAME: it stays the same device.",
@@ -66,9 +62,6 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
   ],
   ["OUTBOX_DISK_FULL", "Free some space on the disk that holds the node's state."],
   ["TASK_DEFINITION_INVALID", "Correct the definition in the module given with --tasks."],
-  [
-    "DEVICE_REVOKED",
-    "Its key is refused for good. For a new one forget this pairing with  quaymesh node leave\nand then pair it again.",
-  ],
+  [VERDICTS.revoked.code, VERDICTS.revoked.fix],
   ["PIN_INVALID", "A PIN is 8 digits, as shown by:  quaymesh pair --pin"],
 ]);

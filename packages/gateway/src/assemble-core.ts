@@ -1,11 +1,11 @@
-import type { Authorize, Credentials, Listener } from "@quaymesh/protocol";
+import type { Credentials, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
 import { Rotations } from "./devices/rotation.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
-import { loggedAuthorize, summarizeRefusals } from "./observe/refusal-log.ts";
+import { RefusalLog, summarizeRefusals } from "./observe/refusal-log.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -28,6 +28,7 @@ export interface CoreParts {
   readonly rotations: Rotations;
   readonly registry: SessionRegistry;
   readonly listener: Listener;
+  readonly refusals: RefusalLog;
   readonly endpoint: MeshEndpoint;
   /** Aborts when the core closes. */
   readonly closed: AbortController;
@@ -68,7 +69,8 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   });
   try {
     await dispatcher.load();
-    const listener = await listen(options, loggedAuthorize(trust, logger, clock));
+    const refusals = new RefusalLog(logger, clock);
+    const listener = await listen(options, refusals);
     const registry = new SessionRegistry({
       clock,
       refused: () => listener.stats().refused,
@@ -108,7 +110,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       cancel: (taskId, token, reason) => void dispatcher.cancel(taskId, token, reason),
       idle: () => dispatcher.idle,
     });
-    return { ...context, limits, hub, dispatcher, listener, endpoint, closed, dueClock, unwatch };
+    return { ...context, limits, hub, dispatcher, listener, refusals, endpoint, closed, dueClock, unwatch };
   } catch (error) {
     unwatch();
     await dispatcher.close();
@@ -116,8 +118,8 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   }
 }
 
-async function listen(options: GatewayCoreOptions, authorize: Authorize): Promise<Listener> {
-  const { transport, address, credentials, anchorsPem, transportLimits, resetSecret, signal } = options;
+async function listen(options: GatewayCoreOptions, refusals: RefusalLog): Promise<Listener> {
+  const { transport, trust, address, credentials, anchorsPem, transportLimits, resetSecret, signal } = options;
   // A listener closes when its signal aborts. Ours is for the start: a gateway that is told to stop tells its nodes first, and closes the listener itself.
   const starting = new AbortController();
   const onAbort = (): void => starting.abort(signal?.reason);
@@ -127,7 +129,8 @@ async function listen(options: GatewayCoreOptions, authorize: Authorize): Promis
       address,
       protocol: "quaymesh/1",
       credentials,
-      trust: { kind: "anchored", anchorsPem, authorize },
+      trust: { kind: "anchored", anchorsPem, authorize: refusals.authorizing(trust) },
+      onRefused: refusals.refused,
       limits: { ...STREAM_LIMITS, ...transportLimits },
       ...(resetSecret !== undefined && { resetSecret }),
       signal: starting.signal,

@@ -33,7 +33,7 @@ describe("a certificate refused for its dates", () => {
   ])("is told with its dates and this clock: %s", async (_what, off, byPeer, code, sentence) => {
     const identity = await certificate();
     const now = Date.now() + off;
-    const { verdict, error } = withClocks(failureOfClose(refused(byPeer), ADDRESS), identity, now);
+    const { verdict, error } = withClocks(failureOfClose(refused(byPeer), { address: ADDRESS }), identity, now);
     expect({ verdict, code: error.code }).toEqual({ verdict: "expired", code });
     expect(error.message).toMatch(sentence);
     for (const at of [identity.notBefore, identity.notAfter, now]) {
@@ -44,10 +44,10 @@ describe("a certificate refused for its dates", () => {
   });
 
   it("is left as it is where the certificate cannot be read, and so is every other failure", async () => {
-    const expired = failureOfClose(refused(true), ADDRESS);
+    const expired = failureOfClose(refused(true), { address: ADDRESS });
     expect(withClocks(expired, { chainPem: "none" }, 0)).toBe(expired);
     expect(expired.error.message).not.toMatch(/has expired/u);
-    const revoked = failureOfClose({ kind: "transport", code: 0x12c, reason: "", byPeer: true }, ADDRESS);
+    const revoked = failureOfClose({ kind: "transport", code: 0x12c, reason: "", byPeer: true }, { address: ADDRESS });
     expect(withClocks(revoked, await certificate(), 0)).toBe(revoked);
   });
 

@@ -51,15 +51,18 @@ export class TransportError extends Error {
   readonly close: CloseInfo | undefined;
   /** The application code of a stream reset. */
   readonly resetCode: number | undefined;
+  /** Of a dial that failed: its name on both sides, as `Connection.attempt`. */
+  readonly attempt: string | undefined;
   constructor(
     code: TransportErrorCode,
     message: string,
-    options?: ErrorOptions & { readonly close?: CloseInfo; readonly resetCode?: number },
+    options?: ErrorOptions & { readonly close?: CloseInfo; readonly resetCode?: number; readonly attempt?: string },
   ) {
     super(message, options);
     this.code = code;
     this.close = options?.close;
     this.resetCode = options?.resetCode;
+    this.attempt = options?.attempt;
   }
 }
 

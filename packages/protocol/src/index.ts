@@ -13,6 +13,7 @@ export type {
   PeerIdentity,
   PeerTrust,
   RefusalReason,
+  RefusedAttempt,
   SocketAddress,
   Transport,
   Verdict,
@@ -23,6 +24,8 @@ export { JOIN_TOKEN_BYTES, judgeJoin } from "./session/join.ts";
 export type { JoinTokens, JoinVerdict } from "./session/join.ts";
 export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transport/close.ts";
 export type { CloseInfo, DialVerdict } from "./transport/close.ts";
+export { VERDICTS, verdictOfRefusal } from "./transport/verdicts.ts";
+export type { VerdictText } from "./transport/verdicts.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
 export type { ProtocolErrorCode, TransportErrorCode } from "./errors.ts";
 export { FRAME_LIMITS, VALUE_LIMITS } from "./cbor/limits.ts";

@@ -47,7 +47,8 @@ export interface Places {
 /** Options of {@link Admission}. */
 export interface AdmissionOptions {
   readonly binding: Binding;
-  readonly refused: (reason: ListenerRefusal, from: DatagramSource) => void;
+  /** @param attempt the destination id that the client began with, where it got as far as asking for a place */
+  readonly refused: (reason: ListenerRefusal, from: DatagramSource, attempt?: Uint8Array) => void;
   readonly places: Places;
   readonly retry: "auto" | "always";
   readonly handshakeBudget: { readonly perSecond: number; readonly burst: number };
@@ -91,13 +92,13 @@ export class Admission {
         return undefined;
       }
     } else if (!this.#validatedBudget.spend(from.address, now)) {
-      refused("budget", from);
+      refused("budget", from, validated);
       this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy", now);
       return undefined;
     }
     const place = places.claim({ host: from.address, validated: validated !== undefined, now });
     if (place !== "granted") {
-      refused(place, from);
+      refused(place, from, validated ?? header.dcid);
       // The client is told the same either way: there is no room now.
       this.#close(header, from, QUIC_ERRORS.connectionRefused, "busy", now);
       return undefined;

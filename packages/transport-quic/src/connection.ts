@@ -40,6 +40,7 @@ export interface ConnectionOptions {
   /** What a listener allows its peers, and counts of them. */
   readonly bounds?: PeerBounds;
   readonly trace?: ConnectionTrace | undefined;
+  readonly attempt: string;
   /** Told what is said and heard. */
   readonly vigil?: Pick<Vigil, "flushed" | "spoke" | "answered">;
   /** Awaited by disposal: whatever the connection alone used is given back. */
@@ -51,6 +52,7 @@ const MAX_REASON_BYTES = 128;
 /** An authenticated QUIC connection. */
 export class QuicConnection implements Connection, LinkOwner, TableParent {
   readonly peer: PeerIdentity;
+  readonly attempt: string;
   readonly native: NativeConnection;
   readonly reads: ReadSlab;
   readonly corks: CorkPool;
@@ -76,6 +78,7 @@ export class QuicConnection implements Connection, LinkOwner, TableParent {
 
   constructor(link: Link, memory: StreamMemory, options: ConnectionOptions) {
     this.peer = options.peer;
+    this.attempt = options.attempt;
     this.native = link.native;
     this.reads = memory.reads;
     this.corks = memory.corks;

@@ -108,6 +108,8 @@ class Dialer implements EndpointOwner, LinkOwner {
   readonly #vigil: Vigil;
   readonly #trace: ConnectionTrace | undefined;
   readonly #outcome = Promise.withResolvers<QuicConnection>();
+  /** The destination id it began with: the listener knows it too, whatever comes between. */
+  readonly #name: string;
   #state: "handshake" | "open" | "failed" = "handshake";
   #keepAlive: NodeJS.Timeout | undefined;
   #suspicion: NodeJS.Timeout | undefined;
@@ -122,9 +124,10 @@ class Dialer implements EndpointOwner, LinkOwner {
     const remote = { host: nativeHost(address.host), port: address.port };
     const native = binding.Connection.connect(serverName, scid, this.#endpoint.local, remote, config);
     this.#link = new Link(native, this.#endpoint, remote, this);
+    this.#name = Buffer.from(native.destinationId()).toString("hex");
     this.#trace = attempt.tracer?.begin({
       role: "dialer",
-      originalDcid: Buffer.from(native.destinationId()).toString("hex"),
+      originalDcid: this.#name,
       localAddress: socket.local,
       remoteAddress: { host: address.host, port: address.port },
     });
@@ -194,7 +197,8 @@ class Dialer implements EndpointOwner, LinkOwner {
     if (judgement.kind === "refuse") {
       const code = REFUSAL_CODES[judgement.reason];
       const close: CloseInfo = { kind: "transport", code, reason: judgement.reason, byPeer: false };
-      this.#fail(new TransportError("PEER_REFUSED", `we refused the peer: ${judgement.reason}`, { close }));
+      const facts = { close, attempt: this.#name };
+      this.#fail(new TransportError("PEER_REFUSED", `we refused the peer: ${judgement.reason}`, facts));
       this.#link.close(false, code, Buffer.from(judgement.reason), close);
       return;
     }
@@ -205,6 +209,7 @@ class Dialer implements EndpointOwner, LinkOwner {
       isDialer: true,
       remoteAddress: { host: this.#attempt.address.host, port: this.#attempt.address.port },
       trace: this.#trace,
+      attempt: this.#name,
       idleTimeoutMs: this.#attempt.idleTimeoutMs,
       firstByteTimeoutMs: Infinity,
       vigil: this.#vigil,
@@ -227,14 +232,16 @@ class Dialer implements EndpointOwner, LinkOwner {
   expired(): void {
     const where = printAddress(this.#attempt.address);
     const message = `no handshake with ${where} within ${this.#attempt.handshakeTimeoutMs} ms`;
-    this.#fail(new TransportError("HANDSHAKE_TIMEOUT", message));
+    this.#fail(new TransportError("HANDSHAKE_TIMEOUT", message, { attempt: this.#name }));
     this.#link.close(false, 0, new Uint8Array(0), { kind: "local" });
   }
 
   ended(close: CloseInfo): void {
     const isOurs = close.kind === "transport" && !close.byPeer && isCryptoError(close.code);
-    if (isOurs) this.#fail(new TransportError("PEER_REFUSED", "the peer's certificate was refused", { close }));
-    else this.#fail(connectionClosed(close));
+    const attempt = this.#name;
+    if (isOurs)
+      this.#fail(new TransportError("PEER_REFUSED", "the peer's certificate was refused", { close, attempt }));
+    else this.#fail(connectionClosed(close, { attempt }));
   }
 
   // A socket that sends from an address that is gone will never send again, whatever network there is now.

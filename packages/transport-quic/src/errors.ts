@@ -46,8 +46,11 @@ const describe = (close: CloseInfo): string => {
 };
 
 /** What reads, writes and opens reject with once a connection is over. */
-export function connectionClosed(close: CloseInfo, cause?: unknown): TransportError {
-  return new TransportError("CONNECTION_CLOSED", `the connection was ${describe(close)}`, { close, cause });
+export function connectionClosed(
+  close: CloseInfo,
+  facts?: ErrorOptions & { readonly attempt?: string },
+): TransportError {
+  return new TransportError("CONNECTION_CLOSED", `the connection was ${describe(close)}`, { close, ...facts });
 }
 
 /** What a stream rejects with after a reset, by either side. */

@@ -1,4 +1,4 @@
-import type { Credentials, ListenLimits, PeerTrust } from "@quaymesh/protocol";
+import type { Credentials, ListenLimits, ListenOptions, PeerTrust } from "@quaymesh/protocol";
 import type { BoundSocket } from "./bind.ts";
 import type { Binding, NativeConfig } from "./binding.ts";
 import type { Tracer } from "./observe/tracer.ts";
@@ -19,6 +19,7 @@ export interface ListenerParts {
   readonly trust: PeerTrust;
   readonly credentials: Credentials;
   readonly resetSecret: Uint8Array | undefined;
+  readonly onRefused: ListenOptions["onRefused"];
   /** The largest datagram any of the configurations sends. */
   readonly datagramBytes: number;
   /** Whether the path to this address surely carries datagrams as long as configured. */

@@ -8,6 +8,7 @@ import type {
   ListenerRefusal,
   ListenerStats,
   PeerIdentity,
+  RefusedAttempt,
   SocketAddress,
 } from "@quaymesh/protocol";
 import { shownHost, systemAddress } from "./address.ts";
@@ -73,7 +74,7 @@ export class QuicListener implements Listener, EndpointOwner {
     this.#admission = new Admission(
       {
         binding,
-        refused: (reason, from) => this.#refuse(reason, from),
+        refused: (reason, from, attempt) => this.#refuse(reason, from, attempt && { attempt: hex(attempt) }),
         places: this.#places(),
         retry: options.retry,
         handshakeBudget: options.handshakeBudget,
@@ -104,10 +105,13 @@ export class QuicListener implements Listener, EndpointOwner {
     };
   }
 
-  #refuse(reason: ListenerRefusal, from: DatagramSource): void {
+  #refuse(reason: ListenerRefusal, from: DatagramSource, facts?: Pick<RefusedAttempt, "attempt" | "close">): void {
     this.#refused.add(reason);
-    if (!CONNECTION_REFUSE.hasSubscribers) return;
+    const { onRefused } = this.#parts;
+    const isTold = onRefused !== undefined && !NO_ATTEMPT.has(reason);
+    if (!CONNECTION_REFUSE.hasSubscribers && !isTold) return;
     const remoteAddress = { host: shownHost(from.address), port: from.port };
+    if (isTold) onRefused({ reason, remoteAddress, ...facts });
     CONNECTION_REFUSE.publish({ reason, remoteAddress } satisfies ConnectionRefused);
   }
 
@@ -201,27 +205,28 @@ export class QuicListener implements Listener, EndpointOwner {
     const { local } = endpoint;
     const remote = { host: from.address, port: from.port };
     const { scid, dcid, originalDcid } = admitted;
+    const attempt = hex(originalDcid ?? dcid);
     let native: NativeConnection;
     try {
       const config = this.#configFor(from.address);
       config.setStatelessResetToken(this.#resets.tokenOf(scid));
       native = binding.Connection.accept(scid, originalDcid, local, remote, config);
     } catch {
-      this.#refuse("handshake", from);
+      this.#refuse("handshake", from, { attempt });
       return;
     }
     if (!startsWell(native, datagram, { from: remote, to: local })) {
-      this.#refuse("handshake", from);
+      this.#refuse("handshake", from, { attempt });
       return;
     }
     const remoteAddress = { host: shownHost(remote.host), port: remote.port };
     const trace = this.#parts.tracer?.begin({
       role: "listener",
-      originalDcid: Buffer.from(originalDcid ?? dcid).toString("hex"),
+      originalDcid: attempt,
       localAddress: endpoint.socket.local,
       remoteAddress,
     });
-    const outcome = this.#outcomeOf(from, { remoteAddress, trace });
+    const outcome = this.#outcomeOf(from, { remoteAddress, trace, attempt });
     const handshake: ServerHandshake = new ServerHandshake(() => link, outcome);
     const link: Link = new Link(native, endpoint, remote, handshake);
     link.tap = trace;
@@ -243,13 +248,13 @@ export class QuicListener implements Listener, EndpointOwner {
         this.#halfOpen.delete(link);
         const judgement = judge(link.native, this.#parts.trust);
         if (judgement.kind === "refuse") {
-          this.#refuse(judgement.reason, from);
+          this.#refuse(judgement.reason, from, { attempt: origin.attempt });
           refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);
         } else this.#accept(link, judgement.peer, origin);
       },
-      failed: (link, reason) => {
+      failed: (link, reason, close) => {
         this.#halfOpen.delete(link);
-        this.#refuse(reason, from);
+        this.#refuse(reason, from, { attempt: origin.attempt, ...(close && { close }) });
       },
     };
   }
@@ -275,7 +280,13 @@ export class QuicListener implements Listener, EndpointOwner {
 interface Origin {
   readonly remoteAddress: SocketAddress;
   readonly trace: ConnectionTrace | undefined;
+  readonly attempt: string;
 }
+
+/** Nobody asked to be let in. */
+const NO_ATTEMPT: ReadonlySet<ListenerRefusal> = new Set(["shape", "version", "reset", "retry"]);
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 const sum = <T>(items: readonly T[], count: (item: T) => number): number =>
   items.reduce((total, item) => total + count(item), 0);

@@ -29,7 +29,8 @@ const FIRST_CRYPTO_ERROR = 0x100;
 /** Who is told how a handshake ended. */
 export interface HandshakeOutcome {
   established(link: Link): void;
-  failed(link: Link, reason: HandshakeFailure): void;
+  /** @param close how it ended, where anybody said so */
+  failed(link: Link, reason: HandshakeFailure, close?: CloseInfo): void;
 }
 
 /** Owns a link until TLS is complete. */
@@ -70,7 +71,7 @@ export class ServerHandshake implements LinkOwner, Handshake {
   }
 
   ended(info: CloseInfo): void {
-    this.#fail(failureOf(info));
+    this.#fail(failureOf(info), info);
   }
 
   /** Others wait for its place. quiche sends no more than three times what came from an address that is not proved. */
@@ -81,10 +82,10 @@ export class ServerHandshake implements LinkOwner, Handshake {
     this.#link().close(false, code, Buffer.from(info.reason), info);
   }
 
-  #fail(reason: HandshakeFailure): void {
+  #fail(reason: HandshakeFailure, close?: CloseInfo): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#outcome.failed(this.#link(), reason);
+    this.#outcome.failed(this.#link(), reason, close);
   }
 }
 

@@ -95,6 +95,7 @@ class QuicTransport implements Transport {
         trust,
         credentials,
         resetSecret: options.resetSecret,
+        onRefused: options.onRefused,
         datagramBytes: Math.max(near, far),
         isTrusted: (host) => this.#isTrusted(host),
         configFor: configure(credentials),

@@ -31,6 +31,7 @@ test.each([
   ["expired", 0x12d],
   ["unknown", 0x12e],
   ["denied", 0x131],
+  ["frozen", 0x131],
 ] as const)("a peer judged %s hears it as the TLS alert, and no stream of it is seen", async (reason, code) => {
   await using mesh = await openMesh({ authorize: () => ({ kind: "refuse", reason }) });
   const dialing = mesh.dial();

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { TransportError, dialVerdict } from "@quaymesh/protocol";
-import type { Authorize, CloseInfo, Connection, DialOptions, ListenerRefusal } from "@quaymesh/protocol";
+import type { Authorize, CloseInfo, Connection, DialOptions, ListenerRefusal, RefusalReason } from "@quaymesh/protocol";
 import { loadBinding } from "../src/binding.ts";
 import type { NativeConfig, NativeConnection } from "../src/binding.ts";
 import { buildConfig } from "../src/config.ts";
@@ -30,7 +30,7 @@ const closeOf = async (dialing: Promise<Connection>): Promise<CloseInfo> => {
 };
 
 const refusing =
-  (reason: "revoked" | "expired" | "unknown" | "denied"): Authorize =>
+  (reason: RefusalReason): Authorize =>
   () => ({ kind: "refuse", reason });
 
 interface Case {
@@ -157,7 +157,7 @@ test("a client that is accepted gets HANDSHAKE_DONE, so that its absence says so
   expect(types).not.toContain(CONNECTION_CLOSE);
 });
 
-test.each(["revoked", "expired", "unknown", "denied"] as const)(
+test.each(["revoked", "expired", "unknown", "denied", "frozen"] as const)(
   "a client that is refused as %s gets the close and no HANDSHAKE_DONE",
   async (reason) => {
     await using mesh = await openMesh({ authorize: refusing(reason) });

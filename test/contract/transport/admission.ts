@@ -1,10 +1,18 @@
 import { expect, it } from "vitest";
-import { dialVerdict, REFUSAL_CODES, TransportError, type PeerIdentity, type RefusalReason } from "@quaymesh/protocol";
+import {
+  dialVerdict,
+  REFUSAL_CODES,
+  TransportError,
+  verdictOfRefusal,
+  type PeerIdentity,
+  type RefusalReason,
+  type RefusedAttempt,
+} from "@quaymesh/protocol";
 import { ask, Bench, echo, nextConnection, refusalOf, transportError, type Setup } from "./fixture.ts";
 
 /** Who is let in. */
 export function describeAdmission(setup: Setup): void {
-  it.each<RefusalReason>(["revoked", "expired", "unknown", "denied"])(
+  it.each<RefusalReason>(["revoked", "expired", "unknown", "denied", "frozen"])(
     "a dialer refused as %s sees its code, and is never given to the listener",
     async (reason) => {
       await using bench = await Bench.open(setup);
@@ -32,6 +40,18 @@ export function describeAdmission(setup: Setup): void {
       await serving;
     },
   );
+
+  it("whoever listens is told of each client it turned away, with the verdict that the client hears", async () => {
+    await using bench = await Bench.open(setup);
+    const told: RefusedAttempt[] = [];
+    const listener = await bench.listen({
+      authorize: () => ({ kind: "refuse", reason: "frozen" }),
+      onRefused: (refused) => told.push(refused),
+    });
+    const close = await refusalOf(bench.dial(listener.address));
+    expect(told).toMatchObject([{ reason: "frozen" }]);
+    expect(told.map(verdictOfRefusal)).toEqual([dialVerdict(close)]);
+  });
 
   it("a refused dialer's streams are never seen", async () => {
     await using bench = await Bench.open(setup);

@@ -37,6 +37,7 @@ export class Bench implements AsyncDisposable {
   async listen(options?: {
     readonly authorize?: Authorize;
     readonly limits?: Partial<ListenLimits>;
+    readonly onRefused?: ListenOptions["onRefused"];
     readonly address?: ListenOptions["address"];
     readonly signal?: AbortSignal;
   }): Promise<Listener> {
@@ -49,6 +50,7 @@ export class Bench implements AsyncDisposable {
         credentials: server,
         trust: { kind: "anchored", anchorsPem, ...(authorize && { authorize }) },
         ...(options?.limits && { limits: options.limits }),
+        ...(options?.onRefused && { onRefused: options.onRefused }),
         ...(options?.signal && { signal: options.signal }),
       }),
     );

@@ -30,7 +30,7 @@ export async function freezeDevice(deviceId: string, from: string, context: Free
   const others = sessions.filter(({ open }) => open !== undefined).map(({ remoteAddress }) => remoteAddress);
   for (const session of sessions) session.feed({ kind: "freeze", now: clock.monotonicMs() });
   logger.error(
-    { device: deviceId, from, others },
+    { verdict: "frozen", device: deviceId, from, others },
     "a device is frozen: two hold its key, or an old copy of its state was put back",
   );
   const data = encodeValue({ from, others });

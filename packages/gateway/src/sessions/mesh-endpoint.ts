@@ -1,4 +1,4 @@
-import { CLOSE_CODES, type Connection, type Listener } from "@quaymesh/protocol";
+import { CLOSE_CODES, type Connection, type Listener, type RefusalReason } from "@quaymesh/protocol";
 import type { SessionContext } from "./context.ts";
 import { LiveSession } from "./live-session.ts";
 import { nextTurn } from "./next-turn.ts";
@@ -9,6 +9,12 @@ const MAX_CLOSING_TURNS = 4;
 
 /** Connections of one device without a session, beyond which one more is closed: a device needs one, and the places are everybody's. docs/wire.md, "Limits". */
 const MAX_OPENING = 4;
+
+/** What has a close code of its own; of the rest the dialer hears in its next handshake. */
+const LATE_REFUSALS: Readonly<Partial<Record<RefusalReason, number>>> = {
+  revoked: CLOSE_CODES.revoked,
+  frozen: CLOSE_CODES.frozen,
+};
 
 /** Accepts connections and serves each as a session. One that fails ends alone. */
 export class MeshEndpoint implements AsyncDisposable {
@@ -70,8 +76,9 @@ export class MeshEndpoint implements AsyncDisposable {
     const verdict = trust.authorize(connection.peer);
     if (verdict.kind === "refuse") {
       const { reason, detail, deviceId } = verdict;
-      logger.warn({ device: deviceId, reason, detail }, "a connection was refused after its handshake");
-      connection.close(reason === "revoked" ? CLOSE_CODES.revoked : CLOSE_CODES.protocol, reason);
+      const facts = { verdict: reason, reason, device: deviceId, detail, attempt: connection.attempt };
+      logger.warn(facts, "a connection was refused after its handshake");
+      connection.close(LATE_REFUSALS[reason] ?? CLOSE_CODES.protocol, reason);
       return undefined;
     }
     const { deviceId } = verdict;

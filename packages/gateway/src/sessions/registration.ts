@@ -113,7 +113,10 @@ async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array
 async function supersede(older: LiveSession, byEpoch: number): Promise<void> {
   const { store, registry, clock, logger } = older.context;
   const facts = { sessionEpoch: older.sessionEpoch, supersededBy: byEpoch, remoteAddress: older.remoteAddress };
-  logger.warn({ device: older.deviceId, ...facts }, "a session was superseded by a newer one of the same device");
+  logger.warn(
+    { verdict: "superseded", device: older.deviceId, ...facts },
+    "a session was superseded by a newer one of the same device",
+  );
   registry.count("superseded");
   older.feed({ kind: "supersede", now: clock.monotonicMs() });
   await store.events

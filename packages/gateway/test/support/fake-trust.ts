@@ -55,7 +55,7 @@ export class FakeTrust implements GatewayTrust {
 
   #judge(deviceId: string, serial: string, spkiSha256: Uint8Array): ReturnType<GatewayTrust["authorize"]> {
     if (this.#revoked.has(deviceId)) return { kind: "refuse", reason: "revoked", detail: "revoked", deviceId };
-    if (this.#frozen.has(deviceId)) return { kind: "refuse", reason: "denied", detail: "frozen", deviceId };
+    if (this.#frozen.has(deviceId)) return { kind: "refuse", reason: "frozen", detail: "frozen", deviceId };
     if (this.#serials.get(deviceId)?.has(serial) === true) return { kind: "accept", deviceId, serial, spkiSha256 };
     return { kind: "refuse", reason: "unknown", detail: "not enrolled" };
   }

@@ -168,7 +168,7 @@ export class TrustIndex {
     const now = this.#now();
     if (leaf.meshId !== this.#meshId) return refuse("unknown", `the certificate is of mesh ${leaf.meshId}`);
     if (this.#revoked.has(deviceId)) return refuse("revoked", "the device is revoked");
-    if (this.#frozen.has(deviceId)) return refuse("denied", "the device is frozen until an operator has decided");
+    if (this.#frozen.has(deviceId)) return refuse("frozen", "the device is frozen until an operator has decided");
     if (!this.#isFresh(now)) return refuse("denied", "the trust index is out of touch with the store");
     const skew = dateFault(leaf, now);
     if (skew !== undefined) return refuse("expired", skew);

@@ -1,5 +1,12 @@
-import { dialVerdict, TransportError, type CloseInfo, type DialVerdict, type SocketAddress } from "@quaymesh/protocol";
-import { NodeError, type NodeErrorCode } from "../errors.ts";
+import {
+  dialVerdict,
+  TransportError,
+  VERDICTS,
+  type CloseInfo,
+  type DialVerdict,
+  type SocketAddress,
+} from "@quaymesh/protocol";
+import { NodeError } from "../errors.ts";
 import { formatAddress } from "../state/address.ts";
 
 /** A dial or a session that failed: what it means for the next dial, and what to tell people. */
@@ -8,47 +15,27 @@ export interface LinkFailure {
   readonly error: NodeError;
 }
 
-const CODES: Readonly<Record<DialVerdict, NodeErrorCode>> = {
-  busy: "GATEWAY_BUSY",
-  revoked: "DEVICE_REVOKED",
-  expired: "CERTIFICATE_EXPIRED",
-  unknown: "DEVICE_UNKNOWN",
-  denied: "GATEWAY_REFUSED",
-  untrusted: "GATEWAY_REFUSED",
-  "wrong-protocol": "GATEWAY_PROTOCOL",
-  superseded: "SESSION_LOST",
-  frozen: "DEVICE_FROZEN",
-  draining: "GATEWAY_BUSY",
-  other: "SESSION_LOST",
-};
-
-const SENTENCES: Readonly<Record<DialVerdict, string>> = {
-  busy: "the gateway has as many connections as it allows",
-  revoked: "this device was revoked (certificate_revoked): pair it again if that was not meant",
-  expired: "a certificate is not valid by one of the two clocks (certificate_expired): compare both machines' clocks",
-  unknown: "the gateway does not know this device (certificate_unknown): pair it again",
-  denied: "the gateway does not let this device in (access_denied)",
-  untrusted: "the gateway does not accept this device's certificate: it is of another mesh",
-  "wrong-protocol": "what answers is not a mesh endpoint",
-  superseded: "another process connected as this device and took the session over",
-  frozen:
-    "this device is frozen until an operator has decided: two hold its key, or an old copy of its state was put back",
-  draining: "the gateway is about to stop",
-  other: "the connection was lost",
-};
+/** What is known of a connection that ended. */
+export interface EndedConnection {
+  readonly address: SocketAddress;
+  /** Its name on both sides, as `Connection.attempt`. */
+  readonly attempt?: string | undefined;
+  readonly cause?: unknown;
+}
 
 /** Read how a connection ended. */
-export function failureOfClose(close: CloseInfo, address: SocketAddress, cause?: unknown): LinkFailure {
+export function failureOfClose(close: CloseInfo, { address, attempt, cause }: EndedConnection): LinkFailure {
   const verdict = dialVerdict(close);
   const where = formatAddress(address);
+  const named = attempt !== undefined && { attempt };
   // Our own judgement: its chain does not end at the pinned root.
   if (verdict === "untrusted" && close.kind === "transport" && !close.byPeer) {
-    return { verdict, error: untrusted(where, close, cause) };
+    return { verdict, error: untrusted({ where, attempt }, close, cause) };
   }
   const detail = verdict === "other" && "reason" in close && close.reason !== "" ? `: ${close.reason}` : "";
-  const error = new NodeError(CODES[verdict], `${SENTENCES[verdict]}${detail} (${where})`, {
+  const error = new NodeError(VERDICTS[verdict].code, `${VERDICTS[verdict].says}${detail} (${where})`, {
     close,
-    details: { address: where, verdict },
+    details: { address: where, verdict, ...named },
     ...(cause !== undefined && { cause }),
   });
   return { verdict, error };
@@ -58,17 +45,18 @@ export function failureOfClose(close: CloseInfo, address: SocketAddress, cause?:
 export function failureOf(cause: unknown, address: SocketAddress): LinkFailure {
   if (cause instanceof NodeError) return { verdict: "other", error: cause };
   const where = formatAddress(address);
-  const details = { address: where };
+  const attempt = cause instanceof TransportError ? cause.attempt : undefined;
+  const details = { address: where, ...(attempt !== undefined && { attempt }) };
   if (!(cause instanceof TransportError)) {
     return {
       verdict: "other",
       error: new NodeError("SESSION_LOST", `the session failed (${where})`, { cause, details }),
     };
   }
-  if (cause.close !== undefined) return failureOfClose(cause.close, address, cause);
+  if (cause.close !== undefined) return failureOfClose(cause.close, { address, attempt, cause });
   switch (cause.code) {
     case "PEER_REFUSED":
-      return { verdict: "untrusted", error: untrusted(where, undefined, cause) };
+      return { verdict: "untrusted", error: untrusted({ where, attempt }, undefined, cause) };
     case "CREDENTIALS_INVALID":
       return {
         verdict: "untrusted",
@@ -89,9 +77,13 @@ export function failureOf(cause: unknown, address: SocketAddress): LinkFailure {
   }
 }
 
-function untrusted(where: string, close: CloseInfo | undefined, cause: unknown): NodeError {
+function untrusted(
+  { where, attempt }: { readonly where: string; readonly attempt: string | undefined },
+  close: CloseInfo | undefined,
+  cause: unknown,
+): NodeError {
   return new NodeError("GATEWAY_UNTRUSTED", `what answers at ${where} is not this node's gateway`, {
-    details: { address: where },
+    details: { address: where, ...(attempt !== undefined && { attempt }) },
     ...(close !== undefined && { close }),
     ...(cause !== undefined && { cause }),
   });

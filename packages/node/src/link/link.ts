@@ -252,12 +252,13 @@ export class Link {
         return { failure: { verdict: "other", error: new NodeError("NODE_STOPPED", "this node left") }, wasOnline };
       case "lost": {
         const close = await this.#lastWord(connection);
+        const { attempt } = connection;
         // A close of the gateway's says why; the stream's own error only that.
         if (close !== undefined && dialVerdict(close) !== "other") {
-          return { failure: failureOfClose(close, address, end.cause), wasOnline };
+          return { failure: failureOfClose(close, { address, attempt, cause: end.cause }), wasOnline };
         }
         const failure = end.cause === undefined ? undefined : failureOf(end.cause, address);
-        return { failure: failure ?? failureOfClose(close ?? { kind: "idle" }, address), wasOnline };
+        return { failure: failure ?? failureOfClose(close ?? { kind: "idle" }, { address, attempt }), wasOnline };
       }
       default:
         return stop satisfies never;

@@ -60,8 +60,9 @@ export class MemoryListener implements Listener {
   }
 
   /** Count a dialer that was turned away. */
-  countRefusal(reason: ListenerRefusal): void {
+  countRefusal(reason: ListenerRefusal, remoteAddress: SocketAddress): void {
     this.#refused[reason] = (this.#refused[reason] ?? 0) + 1;
+    this.options.onRefused?.({ reason, remoteAddress });
   }
 
   /** Hold an accepted connection until it closes, and give it out. */

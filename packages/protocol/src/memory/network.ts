@@ -94,7 +94,7 @@ class Network implements MemoryNetwork {
     options.signal?.throwIfAborted();
     const listener = this.#listeners.get(addressKey(address));
     if (listener === undefined) throw new TransportError("UNREACHABLE", `nothing listens on ${addressKey(address)}`);
-    const refusal = this.#refusalBeforeTls(listener, options);
+    const refusal = this.#refusalBeforeTls(listener, options, address.host);
     if (refusal !== undefined) throw refusedError(refusal);
     const verdict = this.#judge(options.trust, listener.peer);
     if (verdict.kind === "refuse")
@@ -106,13 +106,14 @@ class Network implements MemoryNetwork {
     for (const connection of this.#connections) connection.end({ kind: "idle" }, true);
   }
 
-  #refusalBeforeTls(listener: MemoryListener, options: DialOptions): CloseInfo | undefined {
+  #refusalBeforeTls(listener: MemoryListener, options: DialOptions, host: string): CloseInfo | undefined {
+    const dialer = { host, port: this.#nextPort };
     if (listener.connections >= (listener.options.limits?.maxConnections ?? DEFAULT_MAX_CONNECTIONS)) {
-      listener.countRefusal("busy");
+      listener.countRefusal("busy", dialer);
       return { kind: "transport", code: QUIC_ERRORS.connectionRefused, reason: "busy", byPeer: true };
     }
     if (listener.options.protocol !== options.protocol) {
-      listener.countRefusal("wrong-protocol");
+      listener.countRefusal("wrong-protocol", dialer);
       return { kind: "transport", code: QUIC_ERRORS.noApplicationProtocol, reason: "", byPeer: true };
     }
     return undefined;
@@ -133,7 +134,7 @@ class Network implements MemoryNetwork {
     });
     const verdict = this.#judge(listener.options.trust, dialer);
     if (verdict.kind === "refuse") {
-      listener.countRefusal(verdict.reason);
+      listener.countRefusal(verdict.reason, dialerAddress);
       near.end({ kind: "transport", code: REFUSAL_CODES[verdict.reason], reason: verdict.reason, byPeer: true }, false);
       return near;
     }

@@ -58,6 +58,8 @@ export const REFUSAL_CODES: Readonly<Record<RefusalReason, number>> = {
   expired: QUIC_ERRORS.certificateExpired,
   unknown: QUIC_ERRORS.certificateUnknown,
   denied: QUIC_ERRORS.accessDenied,
+  // TLS has no alert of its own for it: the reason phrase tells it from `denied`.
+  frozen: QUIC_ERRORS.accessDenied,
 };
 
 /** What a close means to a dialer, in the words people see. */
@@ -97,7 +99,10 @@ const APPLICATION_VERDICTS: ReadonlyMap<number, DialVerdict> = new Map([
 
 /** Read a close the way an operator would say it. */
 export function dialVerdict(close: CloseInfo): DialVerdict {
-  if (close.kind === "transport") return TRANSPORT_VERDICTS.get(close.code) ?? "other";
+  if (close.kind === "transport") {
+    if (close.code === REFUSAL_CODES.frozen && close.reason === "frozen") return "frozen";
+    return TRANSPORT_VERDICTS.get(close.code) ?? "other";
+  }
   if (close.kind === "application") return APPLICATION_VERDICTS.get(close.code) ?? "other";
   return "other";
 }

@@ -3,7 +3,7 @@
  * and the simulation each implement it and pass one contract suite.
  */
 import type { CloseInfo } from "./close.ts";
-import type { ConnectionStats, ListenerStats } from "./stats.ts";
+import type { ConnectionStats, ListenerRefusal, ListenerStats } from "./stats.ts";
 
 /**
  * Where to listen or to dial. `host` is an IP address, with a zone where it is link-local (`fe80::1%eth0`), or a name; `port` 0 to 65535 (0 when listening: any).
@@ -46,7 +46,7 @@ export interface PeerIdentity {
 }
 
 /** Why a peer that completed TLS is refused all the same; each maps to a TLS alert (docs/wire.md, "Refusals"). */
-export type RefusalReason = "revoked" | "expired" | "unknown" | "denied";
+export type RefusalReason = "revoked" | "expired" | "unknown" | "denied" | "frozen";
 
 /** The answer of an {@link Authorize} call. */
 export type Verdict = { readonly kind: "accept" } | { readonly kind: "refuse"; readonly reason: RefusalReason };
@@ -91,6 +91,17 @@ export interface ListenLimits {
   readonly maxStreamsEver: number;
 }
 
+/** A client that a listener turned away, as {@link ListenOptions.onRefused} is told of it. */
+export interface RefusedAttempt {
+  readonly reason: ListenerRefusal;
+  /** Where TLS was not complete this may be forged. */
+  readonly remoteAddress: SocketAddress;
+  /** Names the attempt on both sides, where the transport has such a name; see {@link Connection.attempt}. */
+  readonly attempt?: string;
+  /** How the connection ended, where one had begun: it was the client that refused us where it says `byPeer`. */
+  readonly close?: CloseInfo;
+}
+
 /** Options of {@link Transport.listen}. */
 export interface ListenOptions {
   /** One place or several: they share every limit, and a connection stays with the socket it came in on. */
@@ -105,6 +116,11 @@ export interface ListenOptions {
    * once that their connection is gone, instead of waiting out their idle timeout. Default: derived from the private key.
    */
   readonly resetSecret?: Uint8Array;
+  /**
+   * Told of each client that was turned away, in the same tick; must not throw. Not of what no client begins with (`shape`, `version`, `reset`), nor of a question (`retry`). A flood calls it as
+   * often as it has datagrams, so it has to be cheap.
+   */
+  readonly onRefused?: (refused: RefusedAttempt) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -161,6 +177,8 @@ export interface Connection extends AsyncDisposable {
   readonly peer: PeerIdentity;
   /** Where the peer is now; follows NAT rebinding. */
   readonly remoteAddress: SocketAddress;
+  /** Names the attempt that led to it, on both sides: over QUIC the destination connection id that the dialer began with, lower-case hex. Absent where the transport has no such name. */
+  readonly attempt?: string | undefined;
   /** Streams the peer opened, in order. One consumer; leaving the loop refuses later streams. */
   readonly incomingStreams: AsyncIterable<ByteStream>;
   /** Settles once, when the connection is over, whoever ended it. Never rejects. */

@@ -7,7 +7,7 @@ import type { SocketAddress } from "./port.ts";
  * `shape`: nothing a client begins with. `version`: another QUIC version, answered with ours. `reset`: of a connection that is gone, answered with a stateless reset. `retry`: asked to
  * prove its address first; not refused yet. `token`: the proof was forged, stale, or another's. `budget`: its prefix began too many handshakes. `half-open`: too many handshakes are
  * half open, its prefix's or all. `busy`: as many connections as allowed. `displaced`: its handshake took too long while others waited for its place. `timeout`: TLS was not complete in
- * time. `wrong-protocol`, `untrusted`: TLS refused its protocol or its chain; `handshake`: TLS failed otherwise. `revoked`, `expired`, `unknown`, `denied`: TLS was complete, and it was judged so.
+ * time. `wrong-protocol`, `untrusted`: TLS refused its protocol or its chain; `handshake`: TLS failed otherwise. `revoked`, `expired`, `unknown`, `denied`, `frozen`: TLS was complete, and it was judged so.
  */
 export const LISTENER_REFUSALS = [
   "shape",
@@ -27,6 +27,7 @@ export const LISTENER_REFUSALS = [
   "expired",
   "unknown",
   "denied",
+  "frozen",
 ] as const;
 
 /** One of {@link LISTENER_REFUSALS}. */

@@ -8,6 +8,7 @@ import type {
   DialOptions,
   Listener,
   ListenLimits,
+  ListenOptions,
   Transport,
 } from "@quaymesh/protocol";
 import { SERVER_AUTH, SERVER_NAME, createAuthority } from "./certificates.ts";
@@ -23,6 +24,7 @@ export interface MeshOptions {
   readonly limits?: Partial<ListenLimits>;
   readonly authorize?: Authorize;
   readonly resetSecret?: Uint8Array;
+  readonly onRefused?: ListenOptions["onRefused"];
 }
 
 /** A listening gateway and what a node needs to dial it. */
@@ -60,6 +62,7 @@ export async function openMesh(options: MeshOptions = {}): Promise<Mesh> {
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.resetSecret === undefined ? {} : { resetSecret: options.resetSecret }),
+    ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }),
   });
   const dialed: Connection[] = [];
   return {

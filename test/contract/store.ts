@@ -4,6 +4,8 @@ import { describe } from "vitest";
 import { deviceContract } from "./store-devices.ts";
 import { eventContract } from "./store-events.ts";
 import { pairingContract } from "./store-pairing.ts";
+import { policyContract } from "./store-policies.ts";
+import { subscriptionContract } from "./store-subscriptions.ts";
 import { taskContract } from "./store-tasks.ts";
 
 /** A store to test, and the way to close and open it again over the same data. */
@@ -18,6 +20,8 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     deviceContract(open);
     pairingContract(open);
     eventContract(open);
+    subscriptionContract(open);
+    policyContract(open);
     taskContract(open);
   });
 }

@@ -30,6 +30,9 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "OPTIONS_INVALID",
       "REQUEST_INVALID",
       "WINDOW_INVALID",
+      "SUBSCRIPTION_INVALID",
+      "CURSOR_INVALID",
+      "POLICY_INVALID",
     ],
   },
   {
@@ -70,6 +73,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "WINDOW_NOT_FOUND",
       "REQUEST_NOT_FOUND",
       "REQUEST_NOT_PENDING",
+      "SUBSCRIPTION_NOT_FOUND",
     ],
   },
   {
@@ -81,6 +85,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "PAIR_RATE_LIMITED",
       "STORE_OVERLOADED",
       "TASK_QUEUE_FULL",
+      "SUBSCRIPTION_LIMIT",
       "RESOURCE_EXHAUSTED",
     ],
   },
@@ -199,6 +204,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
     exit: 40,
     meaning: "those events are gone, or the cursor is from another log",
     codes: ["RESUME_COMPACTED", "RESUME_FUTURE", "LOG_CHANGED", "SLOW_CONSUMER"],
+  },
+  {
+    exit: 41,
+    meaning: "somebody else came first: another consumer, filter or version",
+    codes: ["SUBSCRIPTION_TAKEN", "SUBSCRIPTION_EXISTS", "POLICY_CHANGED"],
   },
   { exit: EXIT_INTERRUPTED, meaning: "interrupted by Ctrl-C", codes: ["INTERRUPTED"] },
 ];

@@ -98,6 +98,30 @@ export const GATEWAY_ERRORS = {
   LOG_CHANGED: { connect: "failed_precondition", hint: "The cursor belongs to another log: start again from 0." },
   SLOW_CONSUMER: { connect: "resource_exhausted", hint: "Read faster, or resume from the last offset you have seen." },
   FILTER_INVALID: { connect: "invalid_argument", hint: "Give exact kinds, or prefixes that end in *." },
+  SUBSCRIPTION_NOT_FOUND: {
+    connect: "not_found",
+    hint: "List the durable subscriptions with: quaymesh events subscriptions",
+  },
+  SUBSCRIPTION_EXISTS: {
+    connect: "already_exists",
+    hint: "Open it without a filter, choose another name, or remove it first: quaymesh events unsubscribe",
+  },
+  SUBSCRIPTION_TAKEN: {
+    connect: "aborted",
+    hint: "Another consumer reads it now; open it again to take it back.",
+  },
+  SUBSCRIPTION_LIMIT: {
+    connect: "resource_exhausted",
+    hint: "Remove one that nobody needs: quaymesh events subscriptions",
+  },
+  SUBSCRIPTION_INVALID: { connect: "invalid_argument", hint: "Correct the request; the message names the field." },
+  CURSOR_INVALID: { connect: "invalid_argument", hint: "Give a cursor as it was printed: <log>:<offset>." },
+  // The policy: the caller's.
+  POLICY_INVALID: { connect: "invalid_argument", hint: "Correct the policy; the message names the place." },
+  POLICY_CHANGED: {
+    connect: "aborted",
+    hint: "Somebody set another version meanwhile: look at it with: quaymesh policy show",
+  },
   // Pairing: the caller's.
   WINDOW_NOT_FOUND: { connect: "not_found", hint: "The pairing window is closed or never was: open a new one." },
   REQUEST_NOT_FOUND: { connect: "not_found", hint: "No such pairing request; list them with: quaymesh pair list" },

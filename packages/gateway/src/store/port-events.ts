@@ -56,6 +56,11 @@ export interface EventStore {
    */
   read(input: ReadEvents): Promise<EventPage>;
   bounds(): Promise<LogBounds>;
+  /**
+   * Where to begin for a time: the last offset before the first whose `received` is at `since` or later, so that nothing that came then or later, and is kept, is missed. As
+   * clocks jump back, what follows may hold older times. The end of the log where nothing is as new. Costs the same whatever the log holds.
+   */
+  seek(input: { readonly since: number }): Promise<number>;
   /** Drop every event up to and with `offset`: retention. @returns how many */
   compact(input: { readonly upTo: number }): Promise<number>;
 }
@@ -103,10 +108,14 @@ export interface RecordInput {
   readonly now: number;
 }
 
-/** Which events: exact kinds, or prefixes that end in `*`; devices by id. Empty or absent passes all. */
+/**
+ * Which events: exact kinds, or prefixes that end in `*`; devices by id; devices that carry one of the labels when the read is made. Each that is given must pass; empty or
+ * absent passes all. A label nobody carries passes nothing.
+ */
 export interface LogFilter {
   readonly kinds?: readonly string[];
   readonly devices?: readonly string[];
+  readonly labels?: readonly string[];
 }
 
 /** See {@link EventStore.read}. */

@@ -7,6 +7,8 @@
 import type { DeviceStore } from "./port-devices.ts";
 import type { EventStore, SessionStore } from "./port-events.ts";
 import type { PairingStore } from "./port-pairing.ts";
+import type { PolicyStore } from "./port-policies.ts";
+import type { SubscriptionStore } from "./port-subscriptions.ts";
 import type { TaskStore } from "./port-tasks.ts";
 import type { TaskRow } from "./rows.ts";
 
@@ -17,6 +19,8 @@ export interface Store extends AsyncDisposable {
   readonly pairing: PairingStore;
   readonly sessions: SessionStore;
   readonly events: EventStore;
+  readonly subscriptions: SubscriptionStore;
+  readonly policies: PolicyStore;
   readonly tasks: TaskStore;
   /**
    * Be told of what was committed, in the order of the commits and before the promises of the writers resolve: how subscriptions wake up and the dispatcher learns of tasks. A

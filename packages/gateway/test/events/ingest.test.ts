@@ -144,7 +144,8 @@ test("a full disk stops acknowledgements and new work, loses nothing, and ends w
   }
   expect(acked).toBeGreaterThan(0);
   expect(gateway.store.stats().state).toBe("full");
-  const input = new Uint8Array(200_000);
+  // More than a batch takes: what was too little for that is too little for this.
+  const input = new Uint8Array(400_000);
   const submit = gateway.core.tasks.submit({ definition: "work", target: { kind: "any" }, input });
   await expect(submit).rejects.toMatchObject({ code: "STORE_FULL" });
   expect(await seqs(gateway)).toHaveLength(acked);

@@ -5,14 +5,13 @@ import type { TaskRow } from "../rows.ts";
 import { blob, number, text } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { requireDevice, requireTrusted } from "./device-rows.ts";
+import { LogTail } from "./log-tail.ts";
 import { applyReport } from "./task-reports.ts";
 import { findOutbox, registerOutbox, type Outbox } from "./sessions.ts";
 import { requireTask } from "./task-rows.ts";
 
 /** The outbox of what the gateway itself records about a device. */
 const GATEWAY_EPOCH = new Uint8Array(16);
-
-const INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 /** Compare what is stored, insert what is new, move the watermark, apply the task reports. */
 export function appendEvents(db: Database, input: AppendInput): AppendResult {
@@ -23,7 +22,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
 
   const conflicts: number[] = [];
   const touched = new Set<string>();
-  let offset = latestOffset(db);
+  const tail = new LogTail(db);
   let { ackedSeq } = outbox;
   let inserted = 0;
   for (const [index, event] of input.events.entries()) {
@@ -32,8 +31,8 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
       if (isConflict(db, outbox, seq, event, input.now)) conflicts.push(seq);
       continue;
     }
-    offset += 1;
-    db.run(INSERT_EVENT, offset, outbox.outbox, seq, event.kind, event.time, input.now, event.data);
+    const { kind, time, data } = event;
+    tail.append({ outbox: outbox.outbox, seq, kind, time, received: input.now, data });
     ackedSeq = seq;
     inserted += 1;
     if (event.report !== undefined && applyReport(db, event.report, { ...input, time: event.time })) {
@@ -42,26 +41,23 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   }
   if (inserted > 0) {
     db.run("UPDATE outboxes SET acked_seq = ? WHERE outbox = ?", ackedSeq, outbox.outbox);
-    db.run("UPDATE log SET latest = ? WHERE id = 1", offset);
+    tail.save();
   }
   const tasks: TaskRow[] = [...touched].map((taskId) => requireTask(db, taskId));
-  return { kind: "stored", ackedSeq, lastOffset: offset, inserted, conflicts, tasks };
+  return { kind: "stored", ackedSeq, lastOffset: tail.offset, inserted, conflicts, tasks };
 }
 
 /** An event of the gateway's own: in the same log, under an outbox of its own. @returns its offset */
 export function recordEvent(db: Database, input: RecordInput): number {
   requireDevice(db, input.deviceId);
   const outbox = registerOutbox(db, input.deviceId, GATEWAY_EPOCH);
-  const offset = latestOffset(db) + 1;
+  const tail = new LogTail(db);
   const seq = outbox.ackedSeq + 1;
-  db.run(INSERT_EVENT, offset, outbox.outbox, seq, input.kind, input.now, input.now, input.data);
+  const { kind, data, now } = input;
+  tail.append({ outbox: outbox.outbox, seq, kind, time: now, received: now, data });
   db.run("UPDATE outboxes SET acked_seq = ? WHERE outbox = ?", seq, outbox.outbox);
-  db.run("UPDATE log SET latest = ? WHERE id = 1", offset);
-  return offset;
-}
-
-function latestOffset(db: Database): number {
-  return db.number("SELECT latest FROM log WHERE id = 1");
+  tail.save();
+  return tail.offset;
 }
 
 /** A sequence that is stored: the same event again is a replay, another one under its name is kept aside. A compacted one cannot be compared. */

@@ -60,6 +60,7 @@ export function compact(db: Database, input: { readonly upTo: number }): number 
   const upTo = Math.min(input.upTo, latest);
   if (upTo < earliest) return 0;
   const dropped = db.run("DELETE FROM events WHERE position <= ?", upTo);
+  db.run("DELETE FROM log_marks WHERE position <= ?", upTo);
   db.run("UPDATE log SET earliest = ? WHERE id = 1", upTo + 1);
   return dropped;
 }
@@ -83,6 +84,12 @@ function conditions(filter: LogFilter): { readonly where: string; readonly value
   if (filter.devices !== undefined && filter.devices.length > 0) {
     where += " AND o.device_id IN (SELECT value FROM json_each(?))";
     values.push(JSON.stringify(filter.devices));
+  }
+  if (filter.labels !== undefined && filter.labels.length > 0) {
+    // As the devices are labelled now, in the transaction of this read.
+    where += ` AND o.device_id IN (SELECT d.device_id FROM devices d, json_each(d.labels) l
+      WHERE l.value IN (SELECT value FROM json_each(?)))`;
+    values.push(JSON.stringify(filter.labels));
   }
   if (filter.kinds !== undefined && filter.kinds.length > 0) {
     where += ` AND EXISTS (SELECT 1 FROM json_each(?) k WHERE k.value = e.kind

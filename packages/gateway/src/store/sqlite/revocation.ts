@@ -24,6 +24,8 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   const epoch = nextRevocationEpoch(db);
   db.run("UPDATE devices SET revoked_at = ? WHERE device_id = ?", input.now, input.deviceId);
   db.run("UPDATE certificates SET state = 'revoked' WHERE device_id = ? AND state = 'active'", input.deviceId);
+  // Nobody can take them any more, and they would hold retention back.
+  db.run("DELETE FROM subscriptions WHERE owner = ?", `device:${input.deviceId}`);
   const { fenced, changed } = fenceTasks(db, input);
   db.run(
     "INSERT INTO receipts VALUES (?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?)",

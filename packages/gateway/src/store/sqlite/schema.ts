@@ -1,5 +1,7 @@
 /** The SQLite schema as forward-only steps. A step that has been released is never edited: a new one is added. */
 
+import { READING } from "./schema-reading.ts";
+
 /** One step: SQL that takes the schema from the version before to its own. */
 export interface Migration {
   readonly version: number;
@@ -237,6 +239,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, sql: PROVED },
   { version: 3, sql: ROTATION },
   { version: 4, sql: JOINS },
+  { version: 5, sql: READING },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

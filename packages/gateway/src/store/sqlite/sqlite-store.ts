@@ -2,6 +2,8 @@ import type { GatewayError } from "../../errors.ts";
 import type { DeviceStore } from "../port-devices.ts";
 import type { EventStore, SessionStore } from "../port-events.ts";
 import type { PairingStore } from "../port-pairing.ts";
+import type { PolicyStore } from "../port-policies.ts";
+import type { SubscriptionStore } from "../port-subscriptions.ts";
 import type { TaskStore } from "../port-tasks.ts";
 import type { MetaStore, Store, StoreStats } from "../port.ts";
 import { readGeneration, writeGeneration } from "./generation.ts";
@@ -88,6 +90,8 @@ function assemble(writer: WorkerClient, reader: WorkerClient, health: Health, wa
     pairing: pairingStore(writer, reader),
     sessions: sessionStore(writer),
     events: eventStore(writer, reader),
+    subscriptions: subscriptionStore(writer, reader),
+    policies: policyStore(writer, reader),
     tasks: taskStore(writer, reader),
     watch: (listener) => watchers.add(listener),
     stats: (): StoreStats => ({
@@ -164,7 +168,27 @@ function eventStore(writer: WorkerClient, reader: WorkerClient): EventStore {
     watermark: (input) => reader.call("events.watermark", input),
     read: (input) => reader.call("events.read", input),
     bounds: () => reader.call("events.bounds", undefined),
+    seek: (input) => reader.call("events.seek", input),
     compact: (input) => writer.call("events.compact", input),
+  };
+}
+
+function subscriptionStore(writer: WorkerClient, reader: WorkerClient): SubscriptionStore {
+  return {
+    open: (input) => writer.call("subscriptions.open", input),
+    acknowledge: (input) => writer.call("subscriptions.acknowledge", input),
+    get: (input) => reader.call("subscriptions.get", input),
+    list: (input) => reader.call("subscriptions.list", input),
+    remove: (input) => writer.call("subscriptions.remove", input),
+    floor: (input) => writer.call("subscriptions.floor", input),
+  };
+}
+
+function policyStore(writer: WorkerClient, reader: WorkerClient): PolicyStore {
+  return {
+    current: () => reader.call("policies.current", undefined),
+    history: (input) => reader.call("policies.history", input),
+    put: (input) => writer.call("policies.put", input),
   };
 }
 

@@ -4,10 +4,15 @@ import type { Database } from "./database.ts";
 import { findDevice } from "./device-rows.ts";
 import * as devices from "./devices.ts";
 import * as events from "./events.ts";
+import * as marks from "./log-marks.ts";
 import * as meta from "./meta.ts";
 import * as pairing from "./pairing.ts";
+import * as policies from "./policies.ts";
+import { retentionFloor } from "./retention-floor.ts";
 import * as revocation from "./revocation.ts";
 import * as sessions from "./sessions.ts";
+import { findSubscription } from "./subscription-rows.ts";
+import * as subscriptions from "./subscriptions.ts";
 import * as changes from "./task-changes.ts";
 import { findTask } from "./task-rows.ts";
 import * as tasks from "./tasks.ts";
@@ -35,6 +40,11 @@ export const WRITES = {
   "events.append": appendEvents,
   "events.record": recordEvent,
   "events.compact": events.compact,
+  "subscriptions.open": subscriptions.openSubscription,
+  "subscriptions.acknowledge": subscriptions.acknowledge,
+  "subscriptions.remove": subscriptions.removeSubscription,
+  "subscriptions.floor": retentionFloor,
+  "policies.put": policies.putPolicy,
   "tasks.submit": tasks.submitTask,
   "tasks.step": changes.stepStoredTask,
   "tasks.renew": changes.renewLeases,
@@ -65,6 +75,11 @@ export const READS = {
   "events.watermark": events.readWatermark,
   "events.read": events.readEvents,
   "events.bounds": (db: Database, _input: undefined) => events.logBounds(db),
+  "events.seek": marks.seekTime,
+  "subscriptions.get": findSubscription,
+  "subscriptions.list": subscriptions.listSubscriptions,
+  "policies.current": (db: Database, _input: undefined) => policies.currentPolicy(db),
+  "policies.history": policies.policyHistory,
   "tasks.get": findTask,
   "tasks.find": tasks.findTasks,
   "tasks.list": tasks.listTasks,

@@ -1,0 +1,44 @@
+/** Where in the log a time or an amount of data is. Costs the same whatever the log holds: a mark is found by an index, and at most one stretch between two marks is looked at. */
+import type { Database } from "./database.ts";
+import { logBounds } from "./events.ts";
+
+/**
+ * The last offset before the first whose `received` is at `since` or later: reading after it misses nothing that came at `since` or later and is still kept. Where the clock has
+ * jumped back, older times may come after it. The end of the log where nothing is as new.
+ */
+export function seekTime(db: Database, input: { readonly since: number }): number {
+  const { earliest, latest } = logBounds(db);
+  if (db.number("SELECT high FROM log WHERE id = 1") < input.since) return latest;
+  const before = db.number(
+    "SELECT position FROM log_marks WHERE high < ? ORDER BY high DESC, position DESC LIMIT 1",
+    input.since,
+  );
+  const start = Math.max(before, earliest - 1);
+  const found = db.number(
+    "SELECT position FROM events WHERE position > ? AND position <= ? AND received >= ? ORDER BY position LIMIT 1",
+    start,
+    nextMark(db, start, latest),
+    input.since,
+  );
+  // None in this stretch, and yet it ends with a later time: that event is among those that are not kept.
+  return found > 0 ? found - 1 : start;
+}
+
+/** Data ever appended up to and with `offset`, which is one that is kept or the one before. */
+export function bytesUpTo(db: Database, offset: number): number {
+  const { latest } = logBounds(db);
+  const mark = nextMark(db, offset - 1, latest);
+  const through = db.get("SELECT bytes FROM log_marks WHERE position = ?", mark)?.["bytes"];
+  const total = typeof through === "number" ? through : db.number("SELECT bytes FROM log WHERE id = 1");
+  const above = db.number(
+    "SELECT sum(length(data)) FROM events WHERE position > ? AND position <= ?",
+    offset,
+    typeof through === "number" ? mark : latest,
+  );
+  return total - above;
+}
+
+function nextMark(db: Database, after: number, latest: number): number {
+  const next = db.number("SELECT position FROM log_marks WHERE position > ? ORDER BY position LIMIT 1", after);
+  return next > 0 ? next : latest;
+}

@@ -38,8 +38,8 @@ export interface InheritedSocket {
   readonly fd: number;
 }
 
-function start(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [BIN, ...args, "--json"], { env: environment() });
+function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  return spawn(process.execPath, [BIN, ...args, "--json"], { env: { ...environment(), ...env } });
 }
 
 // LISTEN_PID is the process's own id, which nobody knows before it runs: so a shell says it and then becomes the process. Without the second start that a checkout otherwise needs, as
@@ -62,8 +62,11 @@ export class Running implements AsyncDisposable {
   #ended: Ended | undefined;
 
   /** Start it; `--json` is added. */
-  constructor(args: readonly string[], options: { readonly sockets?: readonly InheritedSocket[] } = {}) {
-    const child = options.sockets === undefined ? start(args) : startActivated(args, options.sockets);
+  constructor(
+    args: readonly string[],
+    options: { readonly sockets?: readonly InheritedSocket[]; readonly env?: NodeJS.ProcessEnv } = {},
+  ) {
+    const child = options.sockets === undefined ? start(args, options.env) : startActivated(args, options.sockets);
     this.#child = child;
     child.stdin?.on("error", () => {});
     if (child.stdout === null || child.stderr === null) throw new Error("the process has no output");

@@ -181,7 +181,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
     codes: ["STORE_IN_USE", "GATEWAY_ALREADY_RUNNING", "NODE_ALREADY_RUNNING", "ADMIN_SOCKET_IN_USE"],
   },
   { exit: 34, meaning: "the state was written by a newer version", codes: ["STORE_NEWER", "STATE_VERSION"] },
-  { exit: 35, meaning: "the sealed keys cannot be opened", codes: ["STORE_KEY_WRONG", "AUTHORITY_UNREADABLE"] },
+  {
+    exit: 35,
+    meaning: "the sealed keys cannot be opened",
+    codes: ["STORE_KEY_WRONG", "AUTHORITY_UNREADABLE", "PASSPHRASE_NEEDED", "PASSPHRASE_WRONG"],
+  },
   {
     exit: 36,
     meaning: "the state cannot be read or written",

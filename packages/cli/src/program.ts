@@ -6,6 +6,7 @@ import { deviceRotateCommand } from "./commands/device-rotate.ts";
 import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
+import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
 import { gatewayStatsCommand } from "./commands/gateway-stats.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
@@ -33,6 +34,7 @@ export function buildProgram(context: Context): Command {
         gatewayRunCommand(context),
         gatewayStatusCommand(context),
         gatewayStatsCommand(context),
+        gatewayResealCommand(context),
       ]),
     )
     .addCommand(pairCommand(context))

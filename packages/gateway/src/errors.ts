@@ -165,6 +165,14 @@ export const GATEWAY_ERRORS = {
     connect: "failed_precondition",
     hint: "Give the key that sealed the authority, or restore the state directory from a backup.",
   },
+  PASSPHRASE_NEEDED: {
+    connect: "failed_precondition",
+    hint: "Give it at a prompt, or with --passphrase-file FILE (0600), or as the systemd credential quaymesh-passphrase.",
+  },
+  PASSPHRASE_WRONG: {
+    connect: "failed_precondition",
+    hint: "Try again; without it restore a backup: nothing else opens these keys.",
+  },
   PORT_IN_USE: {
     connect: "failed_precondition",
     hint: "Stop the program that uses the UDP port, or name another port with --listen.",

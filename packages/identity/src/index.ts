@@ -9,7 +9,17 @@ export { createCsr, selfSignedCredentials } from "./keys/requests.ts";
 
 export { KeyStore } from "./store/key-store.ts";
 export { createKeyFile, passphraseSealingKey, readKeyFile, sealingKey } from "./store/sealing-key.ts";
-export type { SealingKey } from "./store/sealing-key.ts";
+export type { PassphraseCosts, SealingKey } from "./store/sealing-key.ts";
+export {
+  checkPassphraseParameters,
+  deriveSealingKey,
+  newPassphraseParameters,
+  readSealing,
+  writeSealing,
+} from "./store/sealing-header.ts";
+export type { PassphraseParameters, Sealing } from "./store/sealing-header.ts";
+export { planReseal, settleReseal } from "./store/reseal.ts";
+export type { SealedWith } from "./store/reseal.ts";
 export { assertPrivate, makePrivateDirectory } from "./store/permissions.ts";
 export { syncDirectory, writeFileAtomic } from "./store/write-file-atomic.ts";
 

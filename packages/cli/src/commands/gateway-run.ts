@@ -7,16 +7,17 @@ import type { CommonOptions, Context } from "../context.ts";
 import { gatewayLogger, LOG_LEVELS, type LogLevel } from "../gateway-logger.ts";
 import { shareSockets } from "../inherited.ts";
 import { datagramOption, openTransport, validationOption, traceOption, type TransportFlags } from "../quic.ts";
+import { withGatewayHints } from "../gateway-hints.ts";
+import { addSealingOptions, sealingSource, type SealingFlags } from "../sealing.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
-interface Options extends CommonOptions, TransportFlags {
+interface Options extends CommonOptions, TransportFlags, SealingFlags {
   readonly listen?: readonly ListenSpec[];
   readonly pairingListen?: readonly ListenSpec[];
   readonly advertise?: readonly string[];
   readonly mesh?: string;
   readonly door?: "window" | "always";
   readonly maxConnections?: number;
-  readonly sealingKey?: string;
   readonly metrics?: SocketAddress;
   readonly log: LogLevel;
 }
@@ -26,7 +27,7 @@ const MAX_CONNECTIONS = 1_000_000;
 
 /** `quaymesh gateway run` */
 export function gatewayRunCommand(context: Context): Command {
-  return makeCommand("run", {
+  const command = makeCommand("run", {
     summary: "run the gateway in the foreground",
     description:
       "Run the gateway until Ctrl-C or SIGTERM. The first start makes the mesh: its authority, sealed, and its store. " +
@@ -72,7 +73,6 @@ export function gatewayRunCommand(context: Context): Command {
     .addOption(datagramOption())
     .addOption(traceOption())
     .addOption(validationOption())
-    .option("--sealing-key <file>", "the key that seals the authority, where it is not kept in the state directory")
     .addOption(
       new Option(
         "--metrics <address>",
@@ -81,6 +81,7 @@ export function gatewayRunCommand(context: Context): Command {
     )
     .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
     .action((options: Options) => run(context, options));
+  return addSealingOptions(command);
 }
 
 // commander hands an earlier value as the second argument, which is not a default port.
@@ -89,7 +90,7 @@ function metricsAddress(text: string): SocketAddress {
 }
 
 async function run(context: Context, options: Options): Promise<void> {
-  const { Gateway, GatewayError, GATEWAY_ERRORS } = await import("@quaymesh/gateway");
+  const { defaultStateDirectory, Gateway } = await import("@quaymesh/gateway");
   const { terminal, signal } = context;
   const sockets = shareSockets(context.inherited(), {
     ...(options.listen && { listen: options.listen }),
@@ -98,44 +99,43 @@ async function run(context: Context, options: Options): Promise<void> {
   for (const { fd, name } of sockets.unused) {
     terminal.note(`socket fd ${fd} (${name}) was handed over and is not used: call it mesh, pair or admin`);
   }
+  const state = options.state ?? defaultStateDirectory(terminal.streams.env);
   try {
-    await using gateway = await Gateway.open({
-      transport: await openTransport(options),
-      pairing: {
-        childModule: new URL(
-          import.meta.url.endsWith(".ts") ? "../pairing-child.ts" : "../pairing-child.js",
-          import.meta.url,
-        ),
-        ...(options.datagramBytes !== undefined && { childArguments: [String(options.datagramBytes)] }),
-        ...(sockets.pairing && { listen: sockets.pairing }),
-        ...(options.door && { door: options.door }),
-      },
-      ...(options.state !== undefined && { state: options.state }),
-      ...(options.mesh !== undefined && { meshName: options.mesh }),
-      ...(sockets.listen && { listen: sockets.listen }),
-      ...(sockets.admin && { adminSocket: sockets.admin }),
-      ...(options.metrics && { metrics: options.metrics }),
-      ...(options.advertise && { advertise: options.advertise }),
-      ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
-      ...(options.sealingKey !== undefined && { sealingKey: await readSealingKey(options.sealingKey) }),
-      logger: await gatewayLogger(terminal, options),
-      signal,
-    });
+    const source = await sealingSource(context, options, state);
+    const transport = await openTransport(options);
+    const logger = await gatewayLogger(terminal, options);
+    await using gateway = await withGatewayHints(() =>
+      Gateway.open({
+        transport,
+        pairing: {
+          childModule: new URL(
+            import.meta.url.endsWith(".ts") ? "../pairing-child.ts" : "../pairing-child.js",
+            import.meta.url,
+          ),
+          ...(options.datagramBytes !== undefined && { childArguments: [String(options.datagramBytes)] }),
+          ...(sockets.pairing && { listen: sockets.pairing }),
+          ...(options.door && { door: options.door }),
+        },
+        ...(options.state !== undefined && { state: options.state }),
+        ...(options.mesh !== undefined && { meshName: options.mesh }),
+        ...(sockets.listen && { listen: sockets.listen }),
+        ...(sockets.admin && { adminSocket: sockets.admin }),
+        ...(options.metrics && { metrics: options.metrics }),
+        ...(options.advertise && { advertise: options.advertise }),
+        ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
+        ...source,
+        logger,
+        signal,
+      }),
+    );
     announce(terminal, gateway, options.json);
-    await gateway.run({ signal });
+    await withGatewayHints(() => gateway.run({ signal }));
     if (!options.json) terminal.note("stopped; everything is committed");
   } catch (error) {
     // Being told to stop is how a gateway ends.
     if (signal.aborted && error === signal.reason) return;
-    if (error instanceof GatewayError) throw Object.assign(error, { hint: GATEWAY_ERRORS[error.code].hint });
     throw error;
   }
-}
-
-/** @throws {IdentityError} `STORE_MISSING`, `STORE_PERMISSIONS`, `STORE_READ_FAILED` */
-async function readSealingKey(file: string) {
-  const { readKeyFile } = await import("@quaymesh/identity");
-  return await readKeyFile(file);
 }
 
 function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {

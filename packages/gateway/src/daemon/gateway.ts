@@ -14,7 +14,7 @@ import { withProbes } from "../observe/probes.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { advertisedAddresses, assertSocketsDiffer, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
-import { openAuthority } from "./open-authority.ts";
+import { openAuthority, type SealingSource } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
 import { openPairing } from "./open-pairing.ts";
 import { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, type GatewayOptions } from "./options.ts";
@@ -223,6 +223,10 @@ export class Gateway implements AsyncDisposable {
   }
 }
 
+function sourceOf({ sealingKey, passphrase }: GatewayOptions): SealingSource {
+  return { ...(sealingKey && { sealingKey }), ...(passphrase && { passphrase }) };
+}
+
 /** Open what a gateway is made of, in the order in which it depends on each other. */
 async function openParts(
   options: GatewayOptions,
@@ -231,8 +235,8 @@ async function openParts(
 ): Promise<GatewayParts> {
   const { clock = systemClock, logger = silentLogger, meshName = DEFAULT_MESH_NAME } = options;
   const address = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
-  const { sealingKey, signal } = options;
-  const authority = await openAuthority(layout, { meshName, now: clock.now(), ...(sealingKey && { sealingKey }) });
+  const { signal } = options;
+  const authority = await openAuthority(layout, { meshName, now: clock.now(), ...sourceOf(options) });
   const file = { path: layout.database, generationPath: layout.generation };
   const broken = Promise.withResolvers<GatewayError>();
   const store = opening.use(

@@ -1,4 +1,4 @@
-import type { SealingKey } from "@quaymesh/identity";
+import type { SealingKey, Secret } from "@quaymesh/identity";
 import type { InheritedSocket, ListenLimits, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayLimits } from "../core.ts";
@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly meshName?: string;
   /** What opens the sealed authority. Default: a key file in the state directory, made on the first start. */
   readonly sealingKey?: SealingKey;
+  /** Asked for the passphrase of an authority that is sealed with one; a new authority is sealed with it. */
+  readonly passphrase?: () => Promise<Secret<string>>;
   /** Where the mesh endpoint listens: one place or several. Default `0.0.0.0:7420`. */
   readonly listen?: ListenOptions["address"];
   /** Serve `/metrics`, `/healthz` and `/readyz` over plain HTTP here, to whoever asks; on the admin socket they always are. Default: nowhere else. */

@@ -18,11 +18,12 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 export class KeyStore {
   /** The directory. */
   readonly directory: string;
-  readonly #key: SealingKey;
+  /** What seals it. */
+  readonly key: SealingKey;
 
   private constructor(directory: string, key: SealingKey) {
     this.directory = directory;
-    this.#key = key;
+    this.key = key;
   }
 
   /**
@@ -42,7 +43,7 @@ export class KeyStore {
   async put(name: string, secret: Secret<Uint8Array> | Secret<string>): Promise<void> {
     const value = secret.reveal();
     const plaintext = typeof value === "string" ? utf8(value) : value;
-    await writeFileAtomic(this.#path(name), seal(plaintext, name, this.#key), { mode: PRIVATE_FILE_MODE });
+    await writeFileAtomic(this.#path(name), seal(plaintext, name, this.key), { mode: PRIVATE_FILE_MODE });
   }
 
   /**
@@ -58,7 +59,7 @@ export class KeyStore {
     } catch (cause) {
       throw new IdentityError("STORE_READ_FAILED", `could not read ${path}`, { cause });
     }
-    return new Secret(unseal(sealed, name, this.#key));
+    return new Secret(unseal(sealed, name, this.key));
   }
 
   /** {@link KeyStore.get} of text. Same errors. */

@@ -18,8 +18,15 @@ export interface SealingKey {
   readonly id: Uint8Array;
 }
 
-/** Costs of deriving a key from a passphrase. RFC 9106 section 4, second recommended option. */
-const PASSPHRASE_COSTS = { memoryKib: 65_536, passes: 3, lanes: 4 } as const;
+/** What Argon2id spends on one guess. */
+export interface PassphraseCosts {
+  readonly memoryKib: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
+
+/** RFC 9106 section 4, second recommended option. */
+export const PASSPHRASE_COSTS: PassphraseCosts = { memoryKib: 65_536, passes: 3, lanes: 4 };
 
 /** Wrap 32 raw key bytes, for example of a systemd credential. @throws {IdentityError} `STORE_KEY_WRONG` for another length */
 export function sealingKey(bytes: Uint8Array): SealingKey {
@@ -42,7 +49,7 @@ export async function readKeyFile(path: string): Promise<SealingKey> {
   } catch (cause) {
     throw new IdentityError("STORE_READ_FAILED", `could not read ${path}`, { cause });
   }
-  return sealingKey(bytes);
+  return consumed(bytes);
 }
 
 /**
@@ -52,22 +59,40 @@ export async function readKeyFile(path: string): Promise<SealingKey> {
 export async function createKeyFile(path: string): Promise<SealingKey> {
   const bytes = randomBytes(SEALING_KEY_BYTES);
   await writeFileAtomic(path, bytes, { mode: PRIVATE_FILE_MODE, replace: false });
-  return sealingKey(bytes);
+  return consumed(bytes);
+}
+
+/** The key keeps a copy; these bytes are done with. */
+function consumed(bytes: Uint8Array): SealingKey {
+  try {
+    return sealingKey(bytes);
+  } finally {
+    bytes.fill(0);
+  }
 }
 
 /**
- * Derive a sealing key from a passphrase with Argon2id.
+ * Derive a sealing key from a passphrase with Argon2id. The passphrase is taken in Unicode's NFC, so that two keyboards give one key.
  * @param salt at least 16 random bytes, kept beside the store; the same salt gives the same key
+ * @param costs kept beside the store too; a reader bounds them first, see sealing-header.ts
  */
-export async function passphraseSealingKey(passphrase: Secret<string>, salt: Uint8Array): Promise<SealingKey> {
+export async function passphraseSealingKey(
+  passphrase: Secret<string>,
+  salt: Uint8Array,
+  costs: PassphraseCosts = PASSPHRASE_COSTS,
+): Promise<SealingKey> {
   if (salt.length < 16) throw new IdentityError("VALUE_INVALID", "the salt must have at least 16 bytes");
   const derived = await promisify(argon2)("argon2id", {
-    message: passphrase.reveal(),
+    message: passphrase.reveal().normalize("NFC"),
     nonce: salt,
-    memory: PASSPHRASE_COSTS.memoryKib,
-    passes: PASSPHRASE_COSTS.passes,
-    parallelism: PASSPHRASE_COSTS.lanes,
+    memory: costs.memoryKib,
+    passes: costs.passes,
+    parallelism: costs.lanes,
     tagLength: SEALING_KEY_BYTES,
   });
-  return sealingKey(derived);
+  try {
+    return sealingKey(derived);
+  } finally {
+    derived.fill(0);
+  }
 }

@@ -6,6 +6,7 @@ import { eventContract } from "./store-events.ts";
 import { pairingContract } from "./store-pairing.ts";
 import { policyContract } from "./store-policies.ts";
 import { subscriptionContract } from "./store-subscriptions.ts";
+import { retentionContract } from "./store-retention.ts";
 import { taskContract } from "./store-tasks.ts";
 
 /** A store to test, and the way to close and open it again over the same data. */
@@ -22,6 +23,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     eventContract(open);
     subscriptionContract(open);
     policyContract(open);
+    retentionContract(open);
     taskContract(open);
   });
 }

@@ -16,7 +16,10 @@ function emptied(): Database {
     const names = tables.map((row) => String(row["name"])).filter((name) => name !== "log");
     db.exec("PRAGMA foreign_keys = OFF");
     const empty = names.map((name) => `DELETE FROM ${name};`).join("\n");
-    shared = { db, empty: `BEGIN; ${empty} UPDATE log SET earliest = 1, latest = 0, high = 0, bytes = 0; COMMIT` };
+    shared = {
+      db,
+      empty: `BEGIN; ${empty} UPDATE log SET earliest = 1, latest = 0, high = 0, bytes = 0, held_bytes = 0; COMMIT`,
+    };
   }
   shared.db.exec(shared.empty);
   return shared.db;

@@ -172,6 +172,8 @@ export function openSimStore(options: SimStoreOptions): Store {
       bounds: () => r("events.bounds", undefined),
       seek: (input) => r("events.seek", input),
       compact: (input) => w("events.compact", input),
+      retain: (input) => w("events.retain", input),
+      usage: () => r("events.usage", undefined),
     },
     subscriptions: {
       open: (input) => w("subscriptions.open", input),

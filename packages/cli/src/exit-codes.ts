@@ -161,6 +161,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
     meaning: "the state is damaged",
     codes: [
       "STORE_CORRUPT",
+      "EVENT_DAMAGED",
       "STORE_TAMPERED",
       "STORE_ROLLED_BACK",
       "STATE_CORRUPT",

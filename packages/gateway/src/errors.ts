@@ -96,6 +96,10 @@ export const GATEWAY_ERRORS = {
     hint: "The log does not reach that offset: the cursor is from another log.",
   },
   LOG_CHANGED: { connect: "failed_precondition", hint: "The cursor belongs to another log: start again from 0." },
+  EVENT_DAMAGED: {
+    connect: "data_loss",
+    hint: "The disk has changed that event: restore the state from a backup, or read on behind it by starting after its offset.",
+  },
   SLOW_CONSUMER: { connect: "resource_exhausted", hint: "Read faster, or resume from the last offset you have seen." },
   FILTER_INVALID: { connect: "invalid_argument", hint: "Give exact kinds, or prefixes that end in *." },
   SUBSCRIPTION_NOT_FOUND: {

@@ -1,4 +1,5 @@
 import type { TaskEvent } from "@quaymesh/protocol";
+import type { SubscriptionKey, SubscriptionRow } from "./port-subscriptions.ts";
 import type { CapabilityRow, EventRow, TaskRow } from "./rows.ts";
 
 /** Sessions of devices: the epochs that fence an old one. Part of the Store port. */
@@ -53,6 +54,7 @@ export interface EventStore {
   watermark(input: { readonly deviceId: string; readonly outboxEpoch: Uint8Array }): Promise<number>;
   /**
    * Up to `limit` events after an offset, in order, that pass the filter, at most `maxBytes` of data together (the first may exceed it).
+   * @throws {GatewayError} `EVENT_DAMAGED` with its `offset` where the first to be looked at is not what was stored; a page ends before one
    */
   read(input: ReadEvents): Promise<EventPage>;
   bounds(): Promise<LogBounds>;
@@ -61,8 +63,52 @@ export interface EventStore {
    * clocks jump back, what follows may hold older times. The end of the log where nothing is as new. Costs the same whatever the log holds.
    */
   seek(input: { readonly since: number }): Promise<number>;
-  /** Drop every event up to and with `offset`: retention. @returns how many */
+  /** Drop every event up to and with `offset`, whoever needs it. @returns how many */
   compact(input: { readonly upTo: number }): Promise<number>;
+  /**
+   * Drop the oldest events that the policy lets go, a small piece per call, or give a small piece of free disk back; one transaction, so no other write waits long. Watermarks stay: what
+   * comes again is not stored again. Goes no further than `SubscriptionStore.floor` allows, asked in the same transaction.
+   */
+  retain(input: RetainInput): Promise<RetainResult>;
+  /** What the log holds, and what holds it back; costs the same however long it is. */
+  usage(): Promise<LogUsage>;
+}
+
+/** See {@link EventStore.retain}. */
+export interface RetainInput {
+  /** Events that came at or before this moment may go; undefined: age is no reason. */
+  readonly horizon: number | undefined;
+  /** The log may take this much; undefined: any. */
+  readonly maxBytes: number | undefined;
+  readonly maxEvents: number | undefined;
+  /** The wall clock. */
+  readonly now: number;
+  /** Most events of this call. */
+  readonly limit: number;
+}
+
+/** See {@link EventStore.retain}. */
+export interface RetainResult {
+  readonly dropped: number;
+  /** Pages given back to the disk. */
+  readonly pagesFreed: number;
+  /** There is more to do now: call again. */
+  readonly more: boolean;
+  /** Durable subscriptions that need what the policy would let go. */
+  readonly heldBy: readonly SubscriptionKey[];
+  /** Those that held more than they may and have lapsed now: to be told of, loudly. */
+  readonly lapsed: readonly SubscriptionRow[];
+}
+
+/** See {@link EventStore.usage}. */
+export interface LogUsage extends LogBounds {
+  /** What its events count for; the file may be larger by what is free in it. */
+  readonly bytes: number;
+  /** When the oldest event came; undefined in an empty log. */
+  readonly oldestAt: number | undefined;
+  /** The database file, and what of it is free for reuse. */
+  readonly fileBytes: number;
+  readonly freeBytes: number;
 }
 
 /** An event as it goes into the log, with what it says of a task, if it does. */

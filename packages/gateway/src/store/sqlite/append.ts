@@ -2,9 +2,11 @@
 import { GatewayError } from "../../errors.ts";
 import type { AppendEvent, AppendInput, AppendResult, RecordInput } from "../port-events.ts";
 import type { TaskRow } from "../rows.ts";
-import { blob, number, text } from "./columns.ts";
+import { number } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { requireDevice, requireTrusted } from "./device-rows.ts";
+import { outboxSum } from "./event-sum.ts";
+import { checkedEvents } from "./events.ts";
 import { LogTail } from "./log-tail.ts";
 import { applyReport } from "./task-reports.ts";
 import { findOutbox, registerOutbox, type Outbox } from "./sessions.ts";
@@ -22,7 +24,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
 
   const conflicts: number[] = [];
   const touched = new Set<string>();
-  const tail = new LogTail(db);
+  const tail = new LogTail(db, { ...outbox, sum: outboxSum(input.deviceId, input.outboxEpoch) });
   let { ackedSeq } = outbox;
   let inserted = 0;
   for (const [index, event] of input.events.entries()) {
@@ -32,17 +34,14 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
       continue;
     }
     const { kind, time, data } = event;
-    tail.append({ outbox: outbox.outbox, seq, kind, time, received: input.now, data });
+    tail.append({ seq, kind, time, received: input.now, data });
     ackedSeq = seq;
     inserted += 1;
     if (event.report !== undefined && applyReport(db, event.report, { ...input, time: event.time })) {
       touched.add(event.report.data.taskId);
     }
   }
-  if (inserted > 0) {
-    db.run("UPDATE outboxes SET acked_seq = ? WHERE outbox = ?", ackedSeq, outbox.outbox);
-    tail.save();
-  }
+  if (inserted > 0) tail.save(ackedSeq);
   const tasks: TaskRow[] = [...touched].map((taskId) => requireTask(db, taskId));
   return { kind: "stored", ackedSeq, lastOffset: tail.offset, inserted, conflicts, tasks };
 }
@@ -51,22 +50,21 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
 export function recordEvent(db: Database, input: RecordInput): number {
   requireDevice(db, input.deviceId);
   const outbox = registerOutbox(db, input.deviceId, GATEWAY_EPOCH);
-  const tail = new LogTail(db);
+  const tail = new LogTail(db, { ...outbox, sum: outboxSum(input.deviceId, GATEWAY_EPOCH) });
   const seq = outbox.ackedSeq + 1;
   const { kind, data, now } = input;
-  tail.append({ outbox: outbox.outbox, seq, kind, time: now, received: now, data });
-  db.run("UPDATE outboxes SET acked_seq = ? WHERE outbox = ?", seq, outbox.outbox);
-  tail.save();
+  tail.append({ seq, kind, time: now, received: now, data });
+  tail.save(seq);
   return tail.offset;
 }
 
-/** A sequence that is stored: the same event again is a replay, another one under its name is kept aside. A compacted one cannot be compared. */
+/** A sequence that is stored: the same event again is a replay, another one under its name is kept aside. A compacted one cannot be compared, nor a damaged one. */
 function isConflict(db: Database, { outbox }: Outbox, seq: number, event: AppendEvent, now: number): boolean {
-  const row = db.get("SELECT kind, time, data FROM events WHERE outbox = ? AND seq = ?", outbox, seq);
-  if (row === undefined) return false;
-  const same =
-    text(row, "kind") === event.kind && number(row, "time") === event.time && equal(blob(row, "data"), event.data);
-  if (same) return false;
+  const offset = db.get("SELECT position FROM events WHERE outbox = ? AND seq = ?", outbox, seq);
+  if (offset === undefined) return false;
+  const [stored] = checkedEvents(db, number(offset, "position") - 1, number(offset, "position"));
+  if (stored === undefined || stored === "damaged") return false;
+  if (stored.kind === event.kind && stored.time === event.time && equal(stored.data, event.data)) return false;
   db.run(
     "INSERT INTO quarantine (outbox, seq, kind, time, received, data) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     outbox,

@@ -1,4 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { eventCost, eventSum, outboxSum } from "./event-sum.ts";
 
 /** A row as node:sqlite gives it, before it is parsed. */
 export type RawRow = Readonly<Record<string, unknown>>;
@@ -14,6 +15,7 @@ export class Database {
       timeout: options?.busyTimeoutMs ?? 5000,
       enableForeignKeyConstraints: true,
     });
+    defineFunctions(this.#db);
   }
 
   /** Whether a transaction is open; SQLite may have ended it by itself. */
@@ -64,4 +66,15 @@ export class Database {
     }
     return statement;
   }
+}
+
+/** What the steps of the schema call. SQLite hands over what its columns hold, and those are STRICT. */
+function defineFunctions(db: DatabaseSync): void {
+  db.function("event_cost", { deterministic: true }, (bytes) => eventCost(Number(bytes)));
+  db.function("event_sum", { deterministic: true, varargs: true }, (...values) => {
+    const [device, epoch, offset, seq, kind, time, received, data] = values;
+    if (!(epoch instanceof Uint8Array && data instanceof Uint8Array)) throw new TypeError("event_sum takes blobs");
+    const event = { offset: Number(offset), seq: Number(seq), kind: String(kind), data };
+    return eventSum(outboxSum(String(device), epoch), { ...event, time: Number(time), received: Number(received) });
+  });
 }

@@ -1,41 +1,64 @@
-/** The units that read the event log, and retention. */
-import type { SQLInputValue } from "node:sqlite";
+/** The units that read the event log. */
 import type { EventPage, LogBounds, LogFilter, ReadEvents } from "../port-events.ts";
 import type { EventRow } from "../rows.ts";
 import { blob, number, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
+import { damagedEvent, eventSum, outboxSum, type OutboxSum } from "./event-sum.ts";
 import { findOutbox } from "./sessions.ts";
 
-/** Rows one read looks at where its filter drops most of them: bounds the time of a read, whatever the filter. */
+/** Rows one read looks at, and bytes of their data, where its filter drops most of them: bounds the time of a read, whatever the filter. */
 const MAX_SCAN = 8192;
+const MAX_SCAN_BYTES = 16 * 1024 * 1024;
 
-/** A page of the log, bounded in events, bytes and rows looked at. */
+/**
+ * A page of the log, bounded in events, bytes and rows looked at. Every row on the way is held against its sum, those that the filter drops too: a damaged kind or device would drop out of
+ * sight. Offsets have no gaps, so that one that is not there was lost.
+ * @throws {GatewayError} `EVENT_DAMAGED` when the first event that would be read is; before it, the page ends
+ */
 export function readEvents(db: Database, input: ReadEvents): EventPage {
   const { earliest, latest } = logBounds(db);
-  const scanEnd = Math.min(latest, input.after + MAX_SCAN);
-  const { where, values } = conditions(input.filter);
-  const rows = db.each(
-    `SELECT e.position, o.device_id, o.epoch, e.seq, e.kind, e.time, e.received, e.data
-     FROM events e JOIN outboxes o ON o.outbox = e.outbox
-     WHERE e.position > ? AND e.position <= ? ${where} ORDER BY e.position`,
-    input.after,
-    scanEnd,
-    ...values,
-  );
+  const passes = filterOf(db, input.filter);
   const events: EventRow[] = [];
+  let scannedTo = Math.max(input.after, earliest - 1);
   let bytes = 0;
-  let whole = true;
-  for (const row of rows) {
-    const event = eventRow(row);
-    bytes += event.data.length;
-    if (events.length === input.limit || (bytes > input.maxBytes && events.length > 0)) {
-      whole = false;
-      break;
+  let scannedBytes = 0;
+  const scanEnd = Math.min(latest, scannedTo + MAX_SCAN);
+  for (const event of checkedEvents(db, scannedTo, scanEnd)) {
+    if (event === "damaged") {
+      // What came before it is still served; who asks for it by itself is told.
+      if (events.length === 0) throw damagedEvent(scannedTo + 1);
+      return { events, scannedTo, earliest, latest };
     }
-    events.push(event);
+    if (passes(event)) {
+      bytes += event.data.length;
+      if (events.length === input.limit || (bytes > input.maxBytes && events.length > 0)) break;
+      events.push(event);
+    }
+    scannedTo = event.offset;
+    scannedBytes += event.data.length;
+    if (scannedBytes > MAX_SCAN_BYTES) break;
   }
-  const last = events.at(-1)?.offset ?? input.after;
-  return { events, scannedTo: whole ? Math.max(scanEnd, input.after) : last, earliest, latest };
+  return { events, scannedTo: Math.max(scannedTo, input.after), earliest, latest };
+}
+
+/** The events after `after` up to and with `through`, each as it was stored; `damaged` ends them where the next one is not. */
+export function* checkedEvents(db: Database, after: number, through: number): Generator<EventRow | "damaged"> {
+  const sums = new Map<number, OutboxSum>();
+  const rows = db.each(
+    `SELECT e.position, e.outbox, o.device_id, o.epoch, e.seq, e.kind, e.time, e.received, e.sum, e.data
+     FROM events e LEFT JOIN outboxes o ON o.outbox = e.outbox
+     WHERE e.position > ? AND e.position <= ? ORDER BY e.position`,
+    after,
+    through,
+  );
+  let next = after + 1;
+  for (const row of rows) {
+    const event = row["position"] === next ? soundEvent(row, sums) : undefined;
+    if (event === undefined) break;
+    yield event;
+    next += 1;
+  }
+  if (next <= through) yield "damaged";
 }
 
 /** What the log holds. */
@@ -54,15 +77,17 @@ export function readWatermark(
   return findOutbox(db, input.deviceId, input.outboxEpoch)?.ackedSeq ?? 0;
 }
 
-/** Drop events up to and with an offset. @returns how many */
-export function compact(db: Database, input: { readonly upTo: number }): number {
-  const { earliest, latest } = logBounds(db);
-  const upTo = Math.min(input.upTo, latest);
-  if (upTo < earliest) return 0;
-  const dropped = db.run("DELETE FROM events WHERE position <= ?", upTo);
-  db.run("DELETE FROM log_marks WHERE position <= ?", upTo);
-  db.run("UPDATE log SET earliest = ? WHERE id = 1", upTo + 1);
-  return dropped;
+function soundEvent(row: RawRow, sums: Map<number, OutboxSum>): EventRow | undefined {
+  let event: EventRow;
+  try {
+    event = eventRow(row);
+  } catch {
+    return undefined;
+  }
+  const outbox = number(row, "outbox");
+  const begin = sums.get(outbox) ?? outboxSum(event.deviceId, event.outboxEpoch);
+  sums.set(outbox, begin);
+  return eventSum(begin, event) === row["sum"] ? event : undefined;
 }
 
 function eventRow(row: RawRow): EventRow {
@@ -78,23 +103,20 @@ function eventRow(row: RawRow): EventRow {
   };
 }
 
-function conditions(filter: LogFilter): { readonly where: string; readonly values: readonly SQLInputValue[] } {
-  const values: SQLInputValue[] = [];
-  let where = "";
-  if (filter.devices !== undefined && filter.devices.length > 0) {
-    where += " AND o.device_id IN (SELECT value FROM json_each(?))";
-    values.push(JSON.stringify(filter.devices));
-  }
-  if (filter.labels !== undefined && filter.labels.length > 0) {
-    // As the devices are labelled now, in the transaction of this read.
-    where += ` AND o.device_id IN (SELECT d.device_id FROM devices d, json_each(d.labels) l
-      WHERE l.value IN (SELECT value FROM json_each(?)))`;
-    values.push(JSON.stringify(filter.labels));
-  }
-  if (filter.kinds !== undefined && filter.kinds.length > 0) {
-    where += ` AND EXISTS (SELECT 1 FROM json_each(?) k WHERE k.value = e.kind
-      OR (substr(k.value, -1) = '*' AND substr(e.kind, 1, length(k.value) - 1) = substr(k.value, 1, length(k.value) - 1)))`;
-    values.push(JSON.stringify(filter.kinds));
-  }
-  return { where, values };
+function filterOf(db: Database, { kinds = [], devices = [], labels = [] }: LogFilter): (event: EventRow) => boolean {
+  const named = new Set(devices);
+  const labelled = labels.length === 0 ? undefined : devicesWith(db, labels);
+  const exact = new Set(kinds);
+  const prefixes = kinds.filter((kind) => kind.endsWith("*")).map((kind) => kind.slice(0, -1));
+  return ({ deviceId, kind }) =>
+    (named.size === 0 || named.has(deviceId)) &&
+    labelled?.has(deviceId) !== false &&
+    (exact.size === 0 || exact.has(kind) || prefixes.some((prefix) => kind.startsWith(prefix)));
+}
+
+/** As the devices are labelled now, in the transaction of this read. */
+function devicesWith(db: Database, labels: readonly string[]): ReadonlySet<string> {
+  const sql = `SELECT DISTINCT d.device_id FROM devices d, json_each(d.labels) l
+    WHERE l.value IN (SELECT value FROM json_each(?))`;
+  return new Set(db.all(sql, JSON.stringify(labels)).map((row) => text(row, "device_id")));
 }

@@ -1,4 +1,5 @@
 /** Where in the log a time or an amount of data is. Costs the same whatever the log holds: a mark is found by an index, and at most one stretch between two marks is looked at. */
+import { number } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { logBounds } from "./events.ts";
 
@@ -36,6 +37,32 @@ export function bytesUpTo(db: Database, offset: number): number {
     typeof through === "number" ? mark : latest,
   );
   return total - above;
+}
+
+/** What a mark says: `high` and `bytes` as they were when its offset was appended. Both only grow. */
+export interface LogMark {
+  readonly position: number;
+  readonly high: number;
+  readonly bytes: number;
+}
+
+/** The last mark for which something holds that holds for every mark before it; 0 where there is none. */
+export function lastMark(db: Database, holds: (mark: LogMark) => boolean): number {
+  let low = 0;
+  let high = db.number("SELECT max(position) FROM log_marks");
+  while (low < high) {
+    // Rounded up to a mark, so that each turn takes something away.
+    const middle = Math.floor((low + high) / 2);
+    const row = db.get(
+      "SELECT position, high, bytes FROM log_marks WHERE position > ? ORDER BY position LIMIT 1",
+      middle,
+    );
+    if (row === undefined) break;
+    const mark = { position: number(row, "position"), high: number(row, "high"), bytes: number(row, "bytes") };
+    if (holds(mark)) low = mark.position;
+    else high = middle;
+  }
+  return low;
 }
 
 function nextMark(db: Database, after: number, latest: number): number {

@@ -1,15 +1,15 @@
 /** The end of the log while a unit appends to it: offset, time and amount of data, and a mark at every 1024th offset. */
 import { number } from "./columns.ts";
 import type { Database } from "./database.ts";
+import { eventCost, eventSum, type OutboxSum } from "./event-sum.ts";
 
 /** Offsets from one mark to the next: bounds what finding a time has to look at. The schema's first marks are made at the same distance. */
 const MARK_EVERY = 1024;
 
-const INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)";
+const INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 
 /** What goes into the log. */
 export interface TailEvent {
-  readonly outbox: number;
   readonly seq: number;
   readonly kind: string;
   readonly time: number;
@@ -17,16 +17,26 @@ export interface TailEvent {
   readonly data: Uint8Array;
 }
 
+/** Whose events are appended. */
+interface TailOutbox {
+  readonly outbox: number;
+  readonly sum: OutboxSum;
+}
+
 /** Appends, then {@link LogTail.save}s; both in the caller's transaction. */
 export class LogTail {
   readonly #db: Database;
+  readonly #outbox: TailOutbox;
+  /** What was appended counts for. */
+  #cost = 0;
   #offset: number;
   /** Greatest `received` so far: the wall clock may go back, this does not. */
   #high: number;
   #bytes: number;
 
-  constructor(db: Database) {
+  constructor(db: Database, outbox: TailOutbox) {
     this.#db = db;
+    this.#outbox = outbox;
     const row = db.get("SELECT latest, high, bytes FROM log WHERE id = 1");
     this.#offset = row === undefined ? 0 : number(row, "latest");
     this.#high = row === undefined ? 0 : number(row, "high");
@@ -38,16 +48,29 @@ export class LogTail {
     return this.#offset;
   }
 
-  append({ outbox, seq, kind, time, received, data }: TailEvent): void {
+  append(event: TailEvent): void {
+    const { seq, kind, time, received, data } = event;
+    const { outbox, sum } = this.#outbox;
     this.#offset += 1;
     this.#high = Math.max(this.#high, received);
     this.#bytes += data.length;
-    this.#db.run(INSERT_EVENT, this.#offset, outbox, seq, kind, time, received, data);
+    this.#cost += eventCost(data.length);
+    const checked = eventSum(sum, { ...event, offset: this.#offset });
+    this.#db.run(INSERT_EVENT, this.#offset, outbox, seq, kind, time, received, checked, data);
     if (this.#offset % MARK_EVERY !== 0) return;
     this.#db.run("INSERT INTO log_marks VALUES (?, ?, ?)", this.#offset, this.#high, this.#bytes);
   }
 
-  save(): void {
-    this.#db.run("UPDATE log SET latest = ?, high = ?, bytes = ? WHERE id = 1", this.#offset, this.#high, this.#bytes);
+  /** @param ackedSeq the outbox's last sequence from now on */
+  save(ackedSeq: number): void {
+    this.#db.run(
+      "UPDATE log SET latest = ?, high = ?, bytes = ?, held_bytes = held_bytes + ? WHERE id = 1",
+      this.#offset,
+      this.#high,
+      this.#bytes,
+      this.#cost,
+    );
+    const sql = "UPDATE outboxes SET acked_seq = ?, held_bytes = held_bytes + ? WHERE outbox = ?";
+    this.#db.run(sql, ackedSeq, this.#cost, this.#outbox.outbox);
   }
 }

@@ -36,6 +36,8 @@ export function openForWriting(file: OpenFile): OpenDatabase {
     db = new Database(file.path);
     checkSound(db);
     if (!fresh) checkOurs(db);
+    // Retention can then give space back to the disk. In a file that has tables it changes nothing: there, free pages are reused and the file never shrinks.
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
     if (file.maxBytes > 0) limitSize(db, file.maxBytes);
     migrate(db);

@@ -170,6 +170,8 @@ function eventStore(writer: WorkerClient, reader: WorkerClient): EventStore {
     bounds: () => reader.call("events.bounds", undefined),
     seek: (input) => reader.call("events.seek", input),
     compact: (input) => writer.call("events.compact", input),
+    retain: (input) => writer.call("events.retain", input),
+    usage: () => reader.call("events.usage", undefined),
   };
 }
 

@@ -9,6 +9,7 @@ import * as meta from "./meta.ts";
 import * as pairing from "./pairing.ts";
 import * as policies from "./policies.ts";
 import { retentionFloor } from "./retention-floor.ts";
+import * as retention from "./retention.ts";
 import * as revocation from "./revocation.ts";
 import * as sessions from "./sessions.ts";
 import { findSubscription } from "./subscription-rows.ts";
@@ -39,7 +40,8 @@ export const WRITES = {
   "sessions.set-capabilities": sessions.setCapabilities,
   "events.append": appendEvents,
   "events.record": recordEvent,
-  "events.compact": events.compact,
+  "events.compact": (db: Database, input: { readonly upTo: number }) => retention.dropUpTo(db, input.upTo),
+  "events.retain": retention.retain,
   "subscriptions.open": subscriptions.openSubscription,
   "subscriptions.acknowledge": subscriptions.acknowledge,
   "subscriptions.remove": subscriptions.removeSubscription,
@@ -80,6 +82,7 @@ export const READS = {
   "subscriptions.list": subscriptions.listSubscriptions,
   "policies.current": (db: Database, _input: undefined) => policies.currentPolicy(db),
   "policies.history": policies.policyHistory,
+  "events.usage": (db: Database, _input: undefined) => retention.logUsage(db),
   "tasks.get": findTask,
   "tasks.find": tasks.findTasks,
   "tasks.list": tasks.listTasks,

@@ -11,6 +11,8 @@ export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
 /** The command line is wrong, or this Node is not supported. */
 export const EXIT_USAGE = 2;
+/** A doctor found something to look at, and nothing that hinders. */
+export const EXIT_WARNING = 8;
 /** Ctrl-C: 128 + SIGINT, as shells count. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -88,6 +90,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "SUBSCRIPTION_LIMIT",
       "RESOURCE_EXHAUSTED",
     ],
+  },
+  {
+    exit: EXIT_WARNING,
+    meaning: "a doctor found something to look at, nothing that hinders",
+    codes: ["PATH_MTU_SMALL"],
   },
   {
     exit: 10,

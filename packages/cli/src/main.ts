@@ -2,6 +2,7 @@ import { CommanderError, type Command } from "commander";
 import type { Context } from "./context.ts";
 import { CliError } from "./errors.ts";
 import { EXIT_DONE } from "./exit-codes.ts";
+import { Outcome } from "./outcome.ts";
 import { buildProgram } from "./program.ts";
 import { reportError } from "./report.ts";
 
@@ -19,6 +20,7 @@ export async function main(args: readonly string[], context: Context): Promise<n
     await program.parseAsync(args, { from: "user" });
     return EXIT_DONE;
   } catch (error) {
+    if (error instanceof Outcome) return error.exit;
     if (error instanceof CommanderError && DISPLAYED.has(error.code)) return EXIT_DONE;
     // Options are not parsed where parsing failed; these two decide how to tell of it.
     const how = { json: args.includes("--json"), debug: args.includes("--debug") };

@@ -10,6 +10,7 @@ import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
 import { gatewayStatsCommand } from "./commands/gateway-stats.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
+import { nodeDoctorCommand } from "./commands/node-doctor.ts";
 import { nodeJoinCommand } from "./commands/node-join.ts";
 import { nodeLeaveCommand } from "./commands/node-leave.ts";
 import { nodeRunCommand } from "./commands/node-run.ts";
@@ -52,6 +53,7 @@ export function buildProgram(context: Context): Command {
         nodeJoinCommand(context),
         nodeRunCommand(context),
         nodeStatusCommand(context),
+        nodeDoctorCommand(context),
         nodeLeaveCommand(context),
       ]),
     )

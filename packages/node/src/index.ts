@@ -17,4 +17,6 @@ export type { NodeIdentity } from "./state/identity-file.ts";
 export { formatAddress, parseAddress } from "./state/address.ts";
 export { readNodeStatus } from "./state/status.ts";
 export type { NodeStatus, ReportedState } from "./state/status.ts";
+export { examineNode } from "./doctor/node-doctor.ts";
+export type { ExamineNodeOptions } from "./doctor/node-doctor.ts";
 export { leave } from "./state/leave.ts";

@@ -5,6 +5,8 @@
 export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES } from "./transport/close.ts";
 export type { CloseInfo } from "./transport/close.ts";
 export { VERDICTS } from "./transport/verdicts.ts";
+export { worstFinding } from "./diagnosis/checks.ts";
+export type { Finding, FindingVerdict } from "./diagnosis/checks.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
 export { decodeValue } from "./cbor/decode.ts";
 export { encodeValue } from "./cbor/encode.ts";

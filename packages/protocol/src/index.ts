@@ -26,6 +26,9 @@ export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transpor
 export type { CloseInfo, DialVerdict } from "./transport/close.ts";
 export { VERDICTS, verdictOfRefusal } from "./transport/verdicts.ts";
 export type { VerdictText } from "./transport/verdicts.ts";
+export { ok, runChecks, skipped, worstFinding, wrong } from "./diagnosis/checks.ts";
+export type { Check, CheckResult, Finding, FindingVerdict } from "./diagnosis/checks.ts";
+export type { PathProbe, ProbeAnswer, ProbeOptions } from "./diagnosis/probe.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
 export type { ProtocolErrorCode, TransportErrorCode } from "./errors.ts";
 export { FRAME_LIMITS, VALUE_LIMITS } from "./cbor/limits.ts";

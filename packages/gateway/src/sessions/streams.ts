@@ -92,7 +92,8 @@ async function refuseHello(error: ProtocolError, messages: MessageStream, sessio
 function route(request: NodeRequest, streams: ControlMessages, session: LiveSession): Promise<void> {
   const { messages } = streams;
   if (request.method === "session.open") return serveControl(request, streams, session);
-  if (session.open === undefined) throw tooEarly(request.method);
+  // Whoever is enrolled may ask whether we are well and what time it is: it takes nothing over, as a hello would.
+  if (session.open === undefined && request.method !== "health") throw tooEarly(request.method);
   switch (request.method) {
     case "events.publish":
       return serveIngest(request, messages, session);

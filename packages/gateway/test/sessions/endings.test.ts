@@ -140,7 +140,7 @@ test("before welcome every other method is too early, known or not", async () =>
   const cases = [
     [{ v: 1, method: "no.such" }, "STATE_INVALID"],
     [{ v: 1, method: "events.publish" }, "STATE_INVALID"],
-    [{ v: 1, method: "health" }, "STATE_INVALID"],
+    [{ v: 1, method: "certificate.renew", csr: new Uint8Array(8) }, "STATE_INVALID"],
     [{ v: 2, method: "health" }, "VERSION_UNSUPPORTED"],
   ] as const;
   const connection = await FakeNode.dial(gateway.network, gateway.core.address, device);

@@ -1,4 +1,11 @@
-import { encodeFrame, MessageStream, parseGatewayControl, RemoteError, TransportError } from "@quaymesh/protocol";
+import {
+  encodeFrame,
+  MessageStream,
+  parseGatewayControl,
+  parseHealthReply,
+  RemoteError,
+  TransportError,
+} from "@quaymesh/protocol";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -97,7 +104,7 @@ test("streams before welcome are answered STATE_INVALID, and a bad one takes no 
   const device = await gateway.enroll("a");
   const connection = await FakeNode.dial(gateway.network, gateway.core.address, device);
   const early = new MessageStream(await connection.openStream());
-  await early.send({ v: 1, method: "health" });
+  await early.send({ v: 1, method: "events.publish", outboxEpoch: epoch(1) });
   await expect(early.expect(parseGatewayControl)).rejects.toMatchObject({ code: "STATE_INVALID" });
   connection.close(0);
 
@@ -115,6 +122,19 @@ test("streams before welcome are answered STATE_INVALID, and a bad one takes no 
     await expect(answer).rejects.toMatchObject({ code });
   }
   expect(await node.heartbeat(1)).toMatchObject({ seq: 1 });
+});
+
+test("health is answered without a session, takes over none, and keeps nobody from saying hello afterwards", async () => {
+  await using gateway = await testGateway();
+  const device = await gateway.enroll("a");
+  const running = await gateway.connect(device);
+  const doctor = await FakeNode.dial(gateway.network, gateway.core.address, device);
+  const stream = new MessageStream(await doctor.openStream());
+  await stream.end({ v: 1, method: "health" });
+  expect(await stream.expect(parseHealthReply)).toMatchObject({ status: "ok", time: expect.any(Number) });
+  expect(gateway.core.sessions.isOnline(device)).toBe(true);
+  expect(await running.heartbeat(1)).toMatchObject({ seq: 1 });
+  doctor.close(0);
 });
 
 test("a stream that says nothing, and one that stops in a frame, are reset", async () => {

@@ -10,7 +10,8 @@ import type { OutboxRepair } from "./recovery.ts";
 import type { Segment } from "./segment.ts";
 import type { Watermarks } from "./watermarks.ts";
 
-const DEFAULT_MAX_BYTES = 268_435_456;
+/** Bytes on disk beyond which an outbox refuses events, where nobody says otherwise. */
+export const DEFAULT_MAX_BYTES = 268_435_456;
 const DEFAULT_SEGMENT_BYTES = 4_194_304;
 /** Most bytes in one commit: bounds how long a writer waits for those before it. */
 const MAX_COMMIT_BYTES = 1_048_576;

@@ -27,7 +27,7 @@ export const VERDICTS = {
   revoked: {
     code: "DEVICE_REVOKED",
     says: "this device was revoked (certificate_revoked): pair it again if that was not meant",
-    fix: "Its key is refused for good. For a new one forget this pairing with  quaymesh node leave\nand then pair it again.",
+    fix: "Its key is refused for good. For a new one forget this pairing:  quaymesh node leave\nthen pair this machine again:  quaymesh node join",
     operator: "Nothing, if that was meant. Else pair the machine anew: a revocation is for good.",
   },
   expired: {

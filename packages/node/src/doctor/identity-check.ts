@@ -1,0 +1,30 @@
+import { ok, wrong, type Check } from "@quaymesh/protocol";
+import { NodeError } from "../errors.ts";
+import { loadIdentity, loadKeyOf } from "../state/identity-file.ts";
+import type { NodeDoctorContext } from "./context.ts";
+
+const FIXES: ReadonlyMap<string, string> = new Map([
+  ["NODE_NOT_PAIRED", "Pair this machine with:  quaymesh node join"],
+  ["STATE_VERSION", "Run the newer Quaymesh that wrote this state."],
+  ["STATE_UNREADABLE", "Run this as the user who owns the state directory."],
+]);
+const RESTORE =
+  "Restore the state directory from a backup, or remove this pairing with  quaymesh node leave\nand pair again.";
+
+/** This machine is paired, and its key is the one that its certificate is for. */
+export const identityCheck: Check<NodeDoctorContext> = {
+  name: "identity",
+  needs: ["state"],
+  async run(context) {
+    try {
+      const identity = await loadIdentity(context.layout);
+      context.keyPem = (await loadKeyOf(context.layout, identity)).privatePem().reveal();
+      context.identity = identity;
+      const { deviceId, meshId, mesh } = identity;
+      return ok(`device ${deviceId} of mesh "${mesh}"`, { deviceId, meshId, mesh });
+    } catch (cause) {
+      if (!(cause instanceof NodeError)) throw cause;
+      return wrong("failed", cause.message, { code: cause.code, fix: FIXES.get(cause.code) ?? RESTORE });
+    }
+  },
+};

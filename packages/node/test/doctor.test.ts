@@ -1,5 +1,5 @@
 /** What a node's doctor finds, check by check. That both ends of a dial say the same is test/e2e/doctor.test.ts. */
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Check, CheckResult, ProbeAnswer, SocketAddress } from "@quaymesh/protocol";
@@ -9,6 +9,7 @@ import type { NodeDoctorContext } from "../src/doctor/context.ts";
 import { identityCheck } from "../src/doctor/identity-check.ts";
 import { mtuCheck } from "../src/doctor/mtu-check.ts";
 import { namesCheck } from "../src/doctor/names-check.ts";
+import { NODE_CHECKS } from "../src/doctor/node-doctor.ts";
 import { outboxCheck } from "../src/doctor/outbox-check.ts";
 import { processCheck } from "../src/doctor/process-check.ts";
 import { stateCheck } from "../src/doctor/state-check.ts";
@@ -24,6 +25,13 @@ const GATEWAY: SocketAddress = { host: "192.0.2.10", port: 7420 };
 
 const ask = async (check: Check<NodeDoctorContext>, context: NodeDoctorContext): Promise<CheckResult> =>
   await check.run(context);
+
+it("docs/doctor.md names every check, in their order", async () => {
+  const page = await readFile(new URL("../../../docs/doctor.md", import.meta.url), "utf8");
+  const section = /## On a node\n(.*?)\n##/su.exec(page)?.[1] ?? "";
+  const named = [...section.matchAll(/^\| `(\w+)` \|/gmu)].map((row) => row[1]);
+  expect(named).toEqual(NODE_CHECKS.map(({ name }) => name));
+});
 
 describe("the state", () => {
   it("is missing, is nobody else's to read, or is told of with what to run", async () => {

@@ -1,0 +1,4 @@
+/** `npm run chaos`. */
+import { chaosCommand } from "./command.ts";
+
+process.exitCode = await chaosCommand(process.argv.slice(2));

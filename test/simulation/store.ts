@@ -162,6 +162,7 @@ export function openSimStore(options: SimStoreOptions): Store {
     sessions: {
       open: (input) => w("sessions.open", input),
       close: (input) => w("sessions.close", input),
+      noteMesh: (input) => w("sessions.note-mesh", input),
       setCapabilities: (input) => w("sessions.set-capabilities", input),
     },
     events: {

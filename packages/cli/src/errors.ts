@@ -5,7 +5,7 @@ import { HINTS } from "./hints.ts";
 
 /**
  * Codes of {@link CliError}. The person's: `USAGE`, `NOT_FOUND`, `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`, `TICKET_UNREADABLE`, `INPUT_INVALID`,
- * `DEFINITIONS_INVALID`, `STATE_MISSING`; the machine's: `STATE_PERMISSIONS`; what became of a pairing: `PAIR_*`; of a task: `TASK_*`; a person's
+ * `DEFINITIONS_INVALID`, `STATE_MISSING`, `ROOT_KEY_WRONG`; the machine's: `STATE_PERMISSIONS`; what became of a pairing: `PAIR_*`; of a task: `TASK_*`; a person's
  * decision: `INTERRUPTED`, `DECLINED`.
  */
 export type CliErrorCode =
@@ -18,6 +18,7 @@ export type CliErrorCode =
   | "DEFINITIONS_INVALID"
   | "STATE_MISSING"
   | "STATE_PERMISSIONS"
+  | "ROOT_KEY_WRONG"
   | "PAIR_DENIED"
   | "PAIR_EXPIRED"
   | "PAIR_BURNT"

@@ -213,6 +213,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
   },
   { exit: 37, meaning: "QUIC does not run on this machine", codes: ["BINDING_UNAVAILABLE", "TRANSPORT_UNAVAILABLE"] },
   {
+    exit: 38,
+    meaning: "the mesh's root: its key is not here or another one, or the step does not follow",
+    codes: ["ROOT_KEY_OFFLINE", "ROOT_KEY_WRONG", "ROTATION_STATE", "DEVICES_BEHIND"],
+  },
+  {
     exit: 40,
     meaning: "those events are gone, or the cursor is from another log",
     codes: ["RESUME_COMPACTED", "RESUME_FUTURE", "LOG_CHANGED", "SLOW_CONSUMER"],

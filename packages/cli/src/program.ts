@@ -7,6 +7,11 @@ import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
+import { gatewayMoveCommand } from "./commands/gateway-move.ts";
+import { gatewayRootExportCommand } from "./commands/gateway-root-export.ts";
+import { gatewayRootRenewCommand } from "./commands/gateway-root-renew.ts";
+import { gatewayRootRotateCommand } from "./commands/gateway-root-rotate.ts";
+import { gatewayRootShowCommand } from "./commands/gateway-root-show.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
 import { gatewayStatsCommand } from "./commands/gateway-stats.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
@@ -36,6 +41,13 @@ export function buildProgram(context: Context): Command {
         gatewayStatusCommand(context),
         gatewayStatsCommand(context),
         gatewayResealCommand(context),
+        makeGroup("root", "the mesh's root, which every device trusts", [
+          gatewayRootShowCommand(context),
+          gatewayRootExportCommand(context),
+          gatewayRootRenewCommand(context),
+          gatewayRootRotateCommand(context),
+        ]),
+        gatewayMoveCommand(context),
       ]),
     )
     .addCommand(pairCommand(context))

@@ -90,6 +90,7 @@ const OWN = {
   TASK_DEAD: 23,
   INTERRUPTED: 130,
   DECLINED: 1,
+  ROOT_KEY_WRONG: 38,
 } satisfies Record<CliErrorCode, number>;
 
 /** Gateway and identity codes that rightly end with a plain 1: faults of ours, or facts only a program meets. */

@@ -5,6 +5,7 @@ import { Rotations } from "./devices/rotation.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
+import { NO_NEWS } from "./mesh/news.ts";
 import { RefusalLog, summarizeRefusals } from "./observe/refusal-log.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
@@ -79,6 +80,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     const rotations = new Rotations();
     const context = {
       rotations,
+      news: options.news ?? NO_NEWS,
       store,
       trust,
       issuer: options.issuer,

@@ -17,6 +17,9 @@ import { createEventService } from "./events/event-service.ts";
 import type { EventService } from "./events/service.ts";
 import type { LeafCredentials } from "./leaf-clock.ts";
 import type { Logger } from "./logger.ts";
+import { tellEveryone } from "./mesh/sessions.ts";
+import { endOldSessions, endStrangers } from "./mesh/strangers.ts";
+import type { MeshNewsDesk } from "./mesh/news.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
 import type { TaskService } from "./tasks/service.ts";
@@ -40,6 +43,8 @@ export interface GatewayCoreOptions {
   /** Where the mesh endpoint listens. */
   readonly address: ListenOptions["address"];
   readonly meshId: string;
+  /** What nodes are told of their mesh. Default: nothing. */
+  readonly news?: MeshNewsDesk;
   /** Where nodes find the pairing endpoint when it is open, host:port; they are told with each welcome. Default: nowhere. */
   readonly pairingAddresses?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
@@ -189,6 +194,24 @@ export class GatewayCore implements AsyncDisposable {
       tasks: dispatcher.counts,
       store: store.stats(),
     };
+  }
+
+  /** The roots of the mesh changed: handshakes from now on are held to these anchors and shown these credentials, and sessions of devices whose chain ends elsewhere are ended. */
+  identify(shown: { readonly credentials: Credentials; readonly anchorsPem: string }): void {
+    const { listener, registry, clock, closed } = this.#parts;
+    listener.setTrustAnchors(shown.anchorsPem);
+    listener.setCredentials(shown.credentials);
+    endStrangers(registry, shown.anchorsPem, { clock, signal: closed.signal });
+  }
+
+  /** The old root is trusted no more: nodes that still trust it begin a new session, in which they learn that. */
+  renewSessions(): void {
+    endOldSessions(this.#parts.registry, this.#parts.clock);
+  }
+
+  /** Tell every node that is online what it has not heard yet of its mesh. */
+  tellNews(): void {
+    tellEveryone(this.#parts.registry);
   }
 
   /** Whether new work and connections are taken. */

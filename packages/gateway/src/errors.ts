@@ -177,6 +177,23 @@ export const GATEWAY_ERRORS = {
     connect: "failed_precondition",
     hint: "Try again; without it restore a backup: nothing else opens these keys.",
   },
+  // The mesh's root: the operator's.
+  ROOT_KEY_OFFLINE: {
+    connect: "failed_precondition",
+    hint: "Give the file the root's key was exported to, with --root-key.",
+  },
+  ROOT_KEY_WRONG: {
+    connect: "invalid_argument",
+    hint: "Give the key of this mesh's newest root, as exported, and its passphrase.",
+  },
+  ROTATION_STATE: {
+    connect: "failed_precondition",
+    hint: "A rotation goes start, switch, finish: see where it is with: quaymesh gateway root show",
+  },
+  DEVICES_BEHIND: {
+    connect: "failed_precondition",
+    hint: "See who with: quaymesh gateway root show. Wait for them, or go on with --force: they then follow through the pairing endpoint.",
+  },
   PORT_IN_USE: {
     connect: "failed_precondition",
     hint: "Stop the program that uses the UDP port, or name another port with --listen.",

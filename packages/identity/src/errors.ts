@@ -2,9 +2,10 @@
  * Codes of {@link IdentityError}, and who is at fault.
  *
  * - the caller: `VALUE_INVALID`, `KEY_INVALID`
- * - this machine's state: `STORE_*`, `CA_INVALID`
+ * - this machine's state: `STORE_*`, `CA_INVALID`; `ROOT_KEY_OFFLINE` where the root's key is needed and is not here
+ * - the operator: `ROOT_KEY_WRONG`, `ROTATION_STATE` for a step that does not follow the one before
  * - the person or the sender of a ticket: `TICKET_*`, `PIN_INVALID`
- * - the peer, or someone in between: `CHAIN_INVALID`, `GATEWAY_PIN_MISMATCH`, `PAKE_CONFIRM_FAILED`, `PAIR_*`
+ * - the peer, or someone in between: `CHAIN_INVALID`, `STATEMENT_REFUSED`, `GATEWAY_PIN_MISMATCH`, `PAKE_CONFIRM_FAILED`, `PAIR_*`
  * - a clock: `CLOCK_SKEW`
  * - nobody, it was decided: `DEVICE_REVOKED`, `RENEW_TOO_LATE`, `PAIR_DENIED`
  */
@@ -19,6 +20,10 @@ export type IdentityErrorCode =
   | "STORE_READ_FAILED"
   | "STORE_WRITE_FAILED"
   | "CA_INVALID"
+  | "ROOT_KEY_OFFLINE"
+  | "ROOT_KEY_WRONG"
+  | "ROTATION_STATE"
+  | "STATEMENT_REFUSED"
   | "CHAIN_INVALID"
   | "TICKET_UNREADABLE"
   | "TICKET_MISTYPED"

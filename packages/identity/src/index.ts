@@ -24,7 +24,8 @@ export { assertPrivate, makePrivateDirectory } from "./store/permissions.ts";
 export { syncDirectory, writeFileAtomic } from "./store/write-file-atomic.ts";
 
 export { Authority } from "./authority/authority.ts";
-export type { EndpointCertificate, IssuedCertificate, IssuedDeviceCertificate } from "./authority/authority.ts";
+export type { EndpointCertificate, IssuedCertificate, IssuedDeviceCertificate, LineFacts } from "./authority/issued.ts";
+export { MIN_PASSPHRASE_LENGTH, openRootKey } from "./authority/root-key-file.ts";
 export { parseCsr } from "./authority/csr.ts";
 export type { CertificateRequest } from "./authority/csr.ts";
 export {
@@ -35,6 +36,13 @@ export {
   meshServerName,
   pairingServerName,
 } from "./authority/names.ts";
+
+export { isBelowRoot } from "./roots/below.ts";
+export { dropOldRoot, followRoots, rootKeyHash } from "./roots/follow.ts";
+export type { Followed, TrustedRoots } from "./roots/follow.ts";
+export { verifyMove } from "./roots/moved.ts";
+export { moveStatementBytes, rootStatementBytes } from "./roots/statement.ts";
+export type { MoveStatement, RootStatement } from "./roots/statement.ts";
 
 export { TrustIndex } from "./trust/trust-index.ts";
 export type { TrustIndexOptions, TrustVerdict } from "./trust/trust-index.ts";

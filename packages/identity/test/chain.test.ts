@@ -193,7 +193,7 @@ async function buildChain(options: { meshId?: string }) {
 describe("an issued certificate", () => {
   const expected = () => ({
     chain: first.chain,
-    root: mesh.authority.rootDer,
+    roots: [mesh.authority.rootDer],
     meshId: mesh.authority.meshId,
     deviceId: DEVICE_ID,
     spkiSha256: device.spkiSha256,
@@ -213,7 +213,7 @@ describe("an issued certificate", () => {
     await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), deviceId: OTHER_DEVICE_ID }));
     await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), meshId: otherMesh.authority.meshId }));
     await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), spkiSha256: new Uint8Array(32) }));
-    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), root: otherMesh.authority.rootDer }));
+    await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), roots: [otherMesh.authority.rootDer] }));
     await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), chain: [] }));
     await expectCode("CHAIN_INVALID", () => verifyIssuedChain({ ...expected(), chain: gatewayChain.slice(0, 2) }));
     await expectCode("CLOCK_SKEW", () => verifyIssuedChain({ ...expected(), now: NOW + 30 * DAY }));

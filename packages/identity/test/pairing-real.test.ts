@@ -149,7 +149,7 @@ test("a ticket becomes a certificate that the trust index accepts, and no longer
       await feed({ kind: "done", now: NOW, attemptId: "a" });
     } else if (effect.kind === "store") {
       const { deviceId, chain: given } = effect.issued;
-      verifyIssuedChain({ chain: given, root, meshId, deviceId, spkiSha256: keyPair.spkiSha256, now: NOW });
+      verifyIssuedChain({ chain: given, roots: [root], meshId, deviceId, spkiSha256: keyPair.spkiSha256, now: NOW });
       const step = stepNode(node, { kind: "stored" });
       node = step.state;
       pending.push(...step.effects);

@@ -31,6 +31,12 @@ export class NodeLog {
     }
   }
 
+  /** There is another certificate. @param notAfter Unix milliseconds */
+  renewed(notAfter: number): void {
+    const message = "the certificate was renewed";
+    this.line({ level: "info", event: "certificate.renewed", message, details: { notAfter } });
+  }
+
   /** Something failed and the node goes on. */
   failure(event: string, cause: unknown): void {
     const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN";

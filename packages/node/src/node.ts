@@ -9,14 +9,17 @@ import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subsc
 import { keepWelcome } from "./link/keep-welcome.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
 import { helloOf } from "./link/hello.ts";
+import { Recovery } from "./link/recovery.ts";
 import { keepRenewed, RenewalDemand } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
+import { keepNews } from "./mesh/keep-news.ts";
+import { pinsOf } from "./mesh/roots.ts";
 import { checkOptions, checkPrivate } from "./node-checks.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
 import { Outbox } from "./outbox/outbox.ts";
-import { renewLate } from "./pairing/late-renewal.ts";
 import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
+import { IdentityKeeper } from "./state/identity-keeper.ts";
 import { JoinFile } from "./state/join-file.ts";
 import { layoutOf, type StateLayout } from "./state/layout.ts";
 import { lockState, type StateLock } from "./state/lock.ts";
@@ -55,7 +58,7 @@ export class Node implements AsyncDisposable {
   readonly #runner: TaskRunner;
   readonly #status: StatusWriter;
   readonly #log: NodeLog;
-  #identity: NodeIdentity;
+  readonly #keeper: IdentityKeeper;
   #pump: PublishPump | undefined;
   #durableAtHello = 0;
   /** Of the session that is online. */
@@ -66,7 +69,8 @@ export class Node implements AsyncDisposable {
   private constructor(parts: Parts) {
     const { options, clock, outbox, journal } = parts;
     this.#parts = parts;
-    this.#identity = parts.identity;
+    const keeper = new IdentityKeeper(parts.layout, parts.identity);
+    this.#keeper = keeper;
     this.#log = new NodeLog(options.log);
     const exec = options.exec === undefined || options.exec.length === 0 ? [] : [execTask(options.exec)];
     this.#runner = new TaskRunner({
@@ -84,7 +88,7 @@ export class Node implements AsyncDisposable {
     this.#link = new Link({
       transport: options.transport,
       clock,
-      identity: () => this.#identity,
+      identity: () => keeper.current,
       keyPem: () => parts.key.privatePem().reveal(),
       hello: () => this.#hello(),
       hooks: {
@@ -101,11 +105,8 @@ export class Node implements AsyncDisposable {
           });
         },
       },
-      renewLate: async (signal) => {
-        const { key, layout } = parts;
-        const { transport } = options;
-        this.#renewed(await renewLate({ transport, key, layout, clock, identity: this.#identity, signal }));
-      },
+      recovery: new Recovery({ transport: options.transport, key: parts.key, clock, keeper, log: this.#log }),
+      keepNews: (news, connection) => keepNews(news, { connection }, { keeper, clock, log: this.#log }),
       serve: (session) => this.#serve(session),
     });
     this.#status = new StatusWriter(parts.layout.status);
@@ -146,7 +147,7 @@ export class Node implements AsyncDisposable {
 
   /** Who this node is. */
   get identity(): NodeIdentity {
-    return this.#identity;
+    return this.#keeper.current;
   }
 
   /** Where it is now. */
@@ -266,41 +267,37 @@ export class Node implements AsyncDisposable {
     const { outbox, options, join } = this.#parts;
     this.#durableAtHello = outbox.durable;
     return helloOf({
-      deviceId: this.#identity.deviceId,
+      deviceId: this.#keeper.current.deviceId,
       outboxEpoch: outbox.epoch,
       software: options.software ?? SOFTWARE,
       capabilities: this.#runner.capabilities,
       running: this.#runner.running,
       join: join.stored,
+      roots: pinsOf(this.#keeper.current),
+      moved: this.#keeper.current.moveVersion ?? 0,
     });
   }
 
   /** What goes on while a session is online. Never rejects. */
   async #serve(session: OnlineSession): Promise<void> {
-    const { clock, layout, key, join } = this.#parts;
+    const { clock, key, join } = this.#parts;
+    const keeper = this.#keeper;
     const demand = new RenewalDemand();
     this.#demand = demand;
     const tasks = this.#serveTasks(session);
-    this.#identity = await keepWelcome(session, { layout, join, identity: this.#identity, log: this.#log });
+    await keepWelcome(session, { keeper, join, clock, log: this.#log });
     const renewal = keepRenewed(session, {
-      layout,
+      keeper,
       key,
       clock,
-      identity: () => this.#identity,
       demand,
-      onRenewed: (identity, demanded) => {
-        this.#renewed(identity);
+      onRenewed: ({ notAfter }, demanded) => {
+        this.#log.renewed(notAfter);
         if (demanded) this.#link.redial("new certificate");
       },
       onFailed: (cause) => this.#log.failure("certificate.not-renewed", cause),
     });
     await Promise.all([tasks, renewal, this.#publishAll(session)]);
-  }
-
-  #renewed(identity: NodeIdentity): void {
-    this.#identity = identity;
-    const details = { notAfter: identity.notAfter };
-    this.#log.line({ level: "info", event: "certificate.renewed", message: "the certificate was renewed", details });
   }
 
   async #serveTasks(session: OnlineSession): Promise<void> {

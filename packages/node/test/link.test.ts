@@ -38,7 +38,11 @@ function openLink(transport: Transport, own: Partial<NodeIdentity> = {}) {
       capabilities: [],
     }),
     hooks: { running: () => [], load: () => 0, onLeases: () => {}, onDraining: () => {}, onRenew: () => {} },
-    renewLate: () => Promise.reject(new Error("nobody to ask")),
+    recovery: {
+      renew: () => Promise.reject(new Error("nobody to ask")),
+      followRoots: () => Promise.reject(new Error("nobody to ask")),
+    },
+    keepNews: () => Promise.resolve(undefined),
     serve: async ({ signal }) => {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     },

@@ -66,7 +66,7 @@ it("an answer that comes while the write of its batch still waits for room is ta
   });
   const over = new AbortController();
   const pump = new PublishPump(
-    { connection, welcome: WELCOME, signal: over.signal },
+    { connection, welcome: WELCOME, address: ADDRESS, signal: over.signal },
     { outbox, clock: new ManualClock(), onQuarantine: () => undefined },
   );
   await outbox.append({ kind: "test.tick", time: 1, data: encodeValue(1) });

@@ -70,6 +70,7 @@ export {
   parsePublishMessage,
   parsePublishReply,
   parseRenewReply,
+  parseRootsReply,
   parseSubscriberMessage,
   parseSubscriptionMessage,
   parseTaskFromNode,
@@ -78,6 +79,8 @@ export {
 export type { PublishMessage, SubscriberMessage } from "./messages/parsers.ts";
 export { GATEWAY_METHODS, methodOf, NODE_METHODS, PAIRING_METHODS, parseRequest } from "./messages/request.ts";
 export type { Request, RequestMethod } from "./messages/request.ts";
+export { MAX_ROOT_STATEMENTS } from "./messages/mesh.ts";
+export type { MeshNews, MeshNewsApplied, Moved, Roots, RootsRequest } from "./messages/mesh.ts";
 export type { Health, HealthRequest, Renewed, RenewRequest } from "./messages/service.ts";
 export { MAX_RUNNING_ATTEMPTS } from "./messages/session.ts";
 export type {

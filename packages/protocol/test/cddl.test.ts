@@ -21,6 +21,7 @@ const RULES: Readonly<Record<string, string>> = {
   "pair from gateway": "pair-to-node",
   "certificate.renew from gateway": "renewed",
   "health from gateway": "health",
+  "mesh.roots from gateway": "roots",
 };
 
 const DATA_RULES: Readonly<Record<string, string>> = {

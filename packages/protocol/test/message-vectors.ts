@@ -12,6 +12,7 @@ import {
   parsePublishReply,
   parseRenewReply,
   parseRequest,
+  parseRootsReply,
   parseSubscriberMessage,
   parseSubscriptionMessage,
   parseTaskFromNode,
@@ -55,11 +56,12 @@ export const PARSERS: Readonly<Record<string, MessageParser<unknown>>> = {
   "pair from gateway": parsePairToNode,
   "certificate.renew from gateway": parseRenewReply,
   "health from gateway": parseHealthReply,
+  "mesh.roots from gateway": parseRootsReply,
 };
 
 /** Methods served where such a request arrives. */
 function servedFor({ stream, from }: Vector): readonly RequestMethod[] {
-  if (stream === "pair") return PAIRING_METHODS;
+  if (stream === "pair" || stream === "mesh.roots") return PAIRING_METHODS;
   return from === "gateway" ? GATEWAY_METHODS : NODE_METHODS;
 }
 

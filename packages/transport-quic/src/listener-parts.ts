@@ -5,6 +5,12 @@ import type { Tracer } from "./observe/tracer.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { StreamMemory } from "./slabs.ts";
 
+/** Whom a listener shows and whom it believes. */
+export interface Identification {
+  readonly credentials: Credentials;
+  readonly trust: PeerTrust;
+}
+
 /** What a listener is made of. */
 export interface ListenerParts {
   readonly binding: Binding;
@@ -26,6 +32,6 @@ export interface ListenerParts {
   readonly isTrusted: (host: string) => boolean;
   /** The configuration for a client at this address. */
   readonly configFor: (host: string) => NativeConfig;
-  /** {@link ListenerParts.configFor} for other credentials. @throws {TransportError} `CREDENTIALS_INVALID` */
-  readonly configure: (credentials: Credentials) => (host: string) => NativeConfig;
+  /** {@link ListenerParts.configFor} for other credentials or anchors. @throws {TransportError} `CREDENTIALS_INVALID` */
+  readonly configure: (shown: Identification) => (host: string) => NativeConfig;
 }

@@ -1,4 +1,4 @@
-import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
+import { CLOSE_CODES, REFUSAL_CODES, TransportError } from "@quaymesh/protocol";
 import type {
   BoundAddress,
   Connection,
@@ -24,7 +24,7 @@ import type { EndpointOwner } from "./endpoint.ts";
 import { reportFault } from "./faults.ts";
 import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
-import type { ListenerParts } from "./listener-parts.ts";
+import type { Identification, ListenerParts } from "./listener-parts.ts";
 import { PathLimit } from "./path-limit.ts";
 import type { PeerBounds } from "./peer-share.ts";
 import { StatelessResets } from "./stateless-reset.ts";
@@ -54,11 +54,13 @@ export class QuicListener implements Listener, EndpointOwner {
   #acceptedCount = 0;
   #throttled = 0;
   #closing: Promise<void> | undefined;
+  #shown: Identification;
   #configFor: (host: string) => NativeConfig;
 
   constructor(parts: ListenerParts) {
     const { binding, sockets, options, limits } = parts;
     this.#parts = parts;
+    this.#shown = { credentials: parts.credentials, trust: parts.trust };
     this.#configFor = parts.configFor;
     this.#halfOpen = new HalfOpen(limits.maxHalfOpen);
     this.#bounds = {
@@ -86,7 +88,19 @@ export class QuicListener implements Listener, EndpointOwner {
   }
 
   setCredentials(credentials: Credentials): void {
-    this.#configFor = this.#parts.configure(credentials);
+    this.#identify({ ...this.#shown, credentials });
+  }
+
+  setTrustAnchors(anchorsPem: string): void {
+    const { trust } = this.#shown;
+    if (trust.kind !== "anchored")
+      throw new TransportError("CREDENTIALS_INVALID", "peers are not judged by anchors here");
+    this.#identify({ ...this.#shown, trust: { ...trust, anchorsPem } });
+  }
+
+  #identify(shown: Identification): void {
+    this.#configFor = this.#parts.configure(shown);
+    this.#shown = shown;
   }
 
   readonly #onAbort = (): void => void this.close().catch((error: unknown) => reportFault("listener", error));
@@ -246,7 +260,7 @@ export class QuicListener implements Listener, EndpointOwner {
     return {
       established: (link) => {
         this.#halfOpen.delete(link);
-        const judgement = judge(link.native, this.#parts.trust);
+        const judgement = judge(link.native, this.#shown.trust);
         if (judgement.kind === "refuse") {
           this.#refuse(judgement.reason, from, { attempt: origin.attempt });
           refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);

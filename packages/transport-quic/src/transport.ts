@@ -1,13 +1,5 @@
 import { CLOSE_CODES } from "@quaymesh/protocol";
-import type {
-  Connection,
-  Credentials,
-  DialOptions,
-  Listener,
-  ListenOptions,
-  SocketAddress,
-  Transport,
-} from "@quaymesh/protocol";
+import type { Connection, DialOptions, Listener, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import { isLoopback, isWildcard, printAddress, resolve } from "./address.ts";
 import type { IpAddress, Lookup } from "./address.ts";
 import { bindAll, closeAll } from "./bind.ts";
@@ -16,6 +8,7 @@ import type { NativeConfig } from "./binding.ts";
 import { ConfigCache } from "./config.ts";
 import { dialAddress } from "./dialer.ts";
 import { unreachable } from "./errors.ts";
+import type { Identification } from "./listener-parts.ts";
 import { QuicListener } from "./listener.ts";
 import {
   DEFAULT_DATAGRAM_BYTES,
@@ -58,11 +51,11 @@ class QuicTransport implements Transport {
     const limits = resolveLimits(options.limits);
     const { protocol, credentials, trust } = options;
     const { streamWindowBytes, connectionWindowBytes } = this.#options;
-    const configOf = (shown: Credentials, datagramBytes: number): NativeConfig =>
+    const configOf = ({ credentials: shown, trust: judged }: Identification, datagramBytes: number): NativeConfig =>
       this.#configs.get(binding, {
         protocol,
         credentials: shown,
-        trust,
+        trust: judged,
         idleTimeoutMs: limits.idleTimeoutMs,
         maxStreams: limits.maxStreams,
         datagramBytes,
@@ -76,7 +69,7 @@ class QuicTransport implements Transport {
       const near = this.#datagramBytes("127.0.0.1");
       const far = this.#datagramBytes("");
       const hosts = sockets.map(({ socket }) => socket.local.host);
-      const configure = (shown: Credentials): ((host: string) => NativeConfig) => {
+      const configure = (shown: Identification): ((host: string) => NativeConfig) => {
         const nearConfig = hosts.some((host) => isLoopback(host) || isWildcard(host))
           ? configOf(shown, near)
           : undefined;
@@ -98,7 +91,7 @@ class QuicTransport implements Transport {
         onRefused: options.onRefused,
         datagramBytes: Math.max(near, far),
         isTrusted: (host) => this.#isTrusted(host),
-        configFor: configure(credentials),
+        configFor: configure({ credentials, trust }),
         configure,
       });
     } catch (error) {

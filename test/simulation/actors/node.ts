@@ -190,7 +190,11 @@ export class SimNode {
         };
       },
       hooks: extras.hooks,
-      renewLate: () => Promise.reject(new Error("certificates do not run out here")),
+      recovery: {
+        renew: () => Promise.reject(new Error("certificates do not run out here")),
+        followRoots: () => Promise.reject(new Error("roots are not rotated here")),
+      },
+      keepNews: () => Promise.resolve(undefined),
       serve: async (session) => {
         await Promise.all([extras.serve(session), this.#publishAll(session, { process, outbox, link, atHello })]);
       },

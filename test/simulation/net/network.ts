@@ -155,6 +155,9 @@ class SimListener implements Listener {
   /** Nothing is encrypted here. */
   setCredentials(): void {}
 
+  /** Nobody is verified here. */
+  setTrustAnchors(): void {}
+
   stats(): ListenerStats {
     const none = { datagramsReceived: 0, datagramsSent: 0, bytesReceived: 0, bytesSent: 0, sendErrors: 0 };
     const connections = this.#connections.size;

@@ -1,16 +1,18 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { DeviceService, EventService, GatewayService, PairingService, TaskService } from "@quaymesh/api";
+import { DeviceService, EventService, GatewayService, MeshService, PairingService, TaskService } from "@quaymesh/api";
 import type { DeviceService as Devices } from "../devices/service.ts";
 import type { EventService as Events } from "../events/service.ts";
 import type { Logger } from "../logger.ts";
+import type { MeshService as Mesh } from "../mesh/service.ts";
 import type { PairingService as Pairing } from "../pairing/service.ts";
 import { MAX_TASK_INPUT_BYTES, type TaskService as Tasks } from "../tasks/service.ts";
 import { deviceHandler } from "./device-handler.ts";
 import { translateErrors } from "./errors.ts";
 import { eventHandler } from "./event-handler.ts";
 import { gatewayHandler, type DaemonControl } from "./gateway-handler.ts";
+import { meshHandler } from "./mesh-handler.ts";
 import { pairingHandler } from "./pairing-handler.ts";
 import { callerKey, enforcePermission, permissionOf, type Caller } from "./permissions.ts";
 import { taskHandler } from "./task-handler.ts";
@@ -18,6 +20,7 @@ import { taskHandler } from "./task-handler.ts";
 /** What the operator API stands on. */
 export interface OperatorApiParts {
   readonly daemon: DaemonControl;
+  readonly mesh: Mesh;
   readonly devices: Devices;
   readonly events: Events;
   readonly pairing: Pairing;
@@ -39,6 +42,7 @@ export type RequestListener = ReturnType<typeof connectNodeAdapter>;
 /** Every service of the operator API. */
 export const OPERATOR_SERVICES: readonly DescService[] = [
   GatewayService,
+  MeshService,
   PairingService,
   DeviceService,
   TaskService,
@@ -66,6 +70,7 @@ export function operatorApi(parts: OperatorApiParts, options: OperatorApiOptions
 
 function routes(router: ConnectRouter, parts: OperatorApiParts): void {
   router.service(GatewayService, gatewayHandler(parts.daemon));
+  router.service(MeshService, meshHandler(parts.mesh));
   router.service(PairingService, pairingHandler(parts.pairing));
   router.service(DeviceService, deviceHandler(parts.devices));
   router.service(TaskService, taskHandler(parts.tasks));

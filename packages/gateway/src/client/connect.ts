@@ -5,6 +5,7 @@ import { gatewayStats } from "./decode-stats.ts";
 import { gatewayStatus } from "./decode.ts";
 import { Devices } from "./devices.ts";
 import { subscribe, type EventsOptions } from "./events.ts";
+import { Mesh } from "./mesh.ts";
 import { Pairing } from "./pairing.ts";
 import type { CallOptions } from "./task-handle.ts";
 import { Tasks } from "./tasks.ts";
@@ -23,6 +24,7 @@ export interface ConnectOptions extends CallOptions {
 export class GatewayClient implements AsyncDisposable {
   readonly pairing: Pairing;
   readonly devices: Devices;
+  readonly mesh: Mesh;
   readonly tasks: Tasks;
   readonly #wire: Wire;
 
@@ -31,6 +33,7 @@ export class GatewayClient implements AsyncDisposable {
     this.#wire = wire;
     this.pairing = new Pairing(wire);
     this.devices = new Devices(wire);
+    this.mesh = new Mesh(wire);
     this.tasks = new Tasks(wire);
   }
 

@@ -6,6 +6,8 @@ export type { Devices } from "./devices.ts";
 export { ClientError } from "./errors.ts";
 export type { ClientErrorCode } from "./errors.ts";
 export type { EventsOptions } from "./events.ts";
+export type { Mesh } from "./mesh.ts";
+export type { ExportedRootKey, GatewayMoveInfo, MeshRootInfo, RootInfo } from "./mesh-types.ts";
 export type { OpenWindowOptions, Pairing } from "./pairing.ts";
 export type { TaskDefinition } from "./schema.ts";
 export { TaskHandle } from "./task-handle.ts";

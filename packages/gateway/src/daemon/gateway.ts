@@ -11,11 +11,13 @@ import { silentLogger, type Logger } from "../logger.ts";
 import { GatewayMetrics } from "../observe/metrics.ts";
 import { ProbeServer } from "../observe/probe-server.ts";
 import { withProbes } from "../observe/probes.ts";
+import type { MeshService } from "../mesh/service.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { advertisedAddresses, assertSocketsDiffer, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
 import { openAuthority, type SealingSource } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
+import { openMesh, openNews } from "./open-mesh.ts";
 import { openPairing } from "./open-pairing.ts";
 import { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, type GatewayOptions } from "./options.ts";
 import { prepareState, removeLeftovers } from "./prepare-state.ts";
@@ -33,6 +35,7 @@ interface GatewayParts {
   readonly layout: StateLayout;
   readonly authority: Authority;
   readonly core: GatewayCore;
+  readonly mesh: MeshService;
   readonly pairing: PairingDesk;
   readonly addresses: readonly string[];
   readonly adminSocket: InheritedSocket | undefined;
@@ -158,11 +161,11 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    const { core, pairing, layout, adminSocket, logger } = this.#parts;
+    const { core, mesh, pairing, layout, adminSocket, logger } = this.#parts;
     const stats = () => core.stats();
     const daemon = { status: () => this.#status(), stats, requestStop: () => this.#stopSoon() };
     const listener = operatorApi(
-      { daemon, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
+      { daemon, mesh, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
       { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },
     );
     const probed = await this.#serveProbes(listener);
@@ -245,7 +248,10 @@ async function openParts(
   // Sessions come before the pairing endpoint is set up; until then there is nothing to tell of it.
   const door: { desk?: PairingDesk } = {};
   const pairingAddresses = () => door.desk?.addresses ?? [];
-  const core = opening.use(await openCore(options, { authority, store, address, pairingAddresses, clock, logger }));
+  const news = await openNews(authority, store);
+  const core = opening.use(
+    await openCore(options, { authority, store, address, news, pairingAddresses, clock, logger }),
+  );
   const addresses = advertisedAddresses(core.addresses, options.advertise).map(formatAddress);
   if (mayAnswerFromElsewhere(core.addresses)) {
     const listening = core.addresses.map(formatAddress);
@@ -254,9 +260,12 @@ async function openParts(
       "this machine has several addresses: a node that dials one the system does not answer from gets no answer; listen on each by name to avoid that",
     );
   }
-  const common = { authority, store, core, clock, logger };
+  const common = { authority, store, core, news, clock, logger };
   const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses }));
   door.desk = pairing;
+  const watching = new AbortController();
+  opening.defer(() => watching.abort());
+  const mesh = openMesh({ ...common, pairing, signal: watching.signal });
   const version = options.version ?? GATEWAY_VERSION;
   const storeBroken = broken.promise;
   const { adminSocket, metrics } = options;
@@ -264,6 +273,7 @@ async function openParts(
     layout,
     authority,
     core,
+    mesh,
     pairing,
     addresses,
     adminSocket,

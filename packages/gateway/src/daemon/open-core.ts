@@ -5,6 +5,7 @@ import { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
 import type { LeafCredentials } from "../leaf-clock.ts";
 import type { Logger } from "../logger.ts";
+import type { MeshNewsDesk } from "../mesh/news.ts";
 import type { Store } from "../store/port.ts";
 import { formatListenAddress, listenAddresses } from "./addresses.ts";
 import type { GatewayOptions } from "./options.ts";
@@ -14,6 +15,7 @@ export interface CoreParts {
   readonly authority: Authority;
   readonly store: Store;
   readonly address: ListenOptions["address"];
+  readonly news: MeshNewsDesk;
   readonly pairingAddresses: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
@@ -24,7 +26,7 @@ export interface CoreParts {
  * @throws {GatewayError} `PORT_IN_USE`, `ADDRESS_UNAVAILABLE`, `TRANSPORT_UNAVAILABLE`, `STORE_*`; {IdentityError} `CLOCK_SKEW`, `CA_INVALID` where no certificate can be issued at this time
  */
 export async function openCore(options: GatewayOptions, parts: CoreParts): Promise<GatewayCore> {
-  const { authority, store, address, pairingAddresses, clock, logger } = parts;
+  const { authority, store, address, news, pairingAddresses, clock, logger } = parts;
   const next = async (): Promise<LeafCredentials> => {
     const { credentials, notBefore, notAfter } = await authority.issueGatewayLeaf({ now: clock.now() });
     return { credentials, renewAt: (notBefore + notAfter) / 2 };
@@ -37,7 +39,8 @@ export async function openCore(options: GatewayOptions, parts: CoreParts): Promi
       credentials: leaf.credentials,
       leafRenewal: { renewAt: leaf.renewAt, next },
       resetSecret: authority.deriveSecret("stateless reset"),
-      anchorsPem: authority.rootPem,
+      anchorsPem: authority.anchorsPem,
+      news,
       trust: new TrustIndex({ meshId: authority.meshId, now: () => clock.now() }),
       issuer: authority,
       address,

@@ -3,6 +3,7 @@ import type { ListenAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayCore } from "../core.ts";
 import type { Logger } from "../logger.ts";
+import type { AuthorityNews } from "../mesh/news.ts";
 import { PairingDesk } from "../pairing/desk.ts";
 import { PairingEndpoint } from "../pairing/endpoint.ts";
 import { DEFAULT_PAIRING_LIMITS } from "../pairing/limits.ts";
@@ -15,6 +16,7 @@ export interface PairingParts {
   readonly authority: Authority;
   readonly store: Store;
   readonly core: GatewayCore;
+  readonly news: AuthorityNews;
   readonly meshAddresses: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
@@ -22,12 +24,13 @@ export interface PairingParts {
 
 /** Set pairing up. Its endpoint's certificate and key are its own; that key is the only one the endpoint's process ever has. */
 export async function openPairing(options: GatewayOptions, parts: PairingParts): Promise<PairingDesk> {
-  const { authority, store, core, clock, logger } = parts;
+  const { authority, store, core, news, clock, logger } = parts;
   const { childModule, childArguments = [], listen, door = "window" } = options.pairing;
   const addresses = listen === undefined ? besideMesh(core) : listenAddresses(listen);
   const limits = { ...DEFAULT_PAIRING_LIMITS, ...options.pairing.limits };
   return await PairingDesk.open({
     authority,
+    roots: () => news.roots(),
     store,
     devices: core.devices,
     sessions: core.sessions,

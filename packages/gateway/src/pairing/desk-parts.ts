@@ -1,5 +1,5 @@
 import type { Authority } from "@quaymesh/identity";
-import type { BoundAddress, SocketAddress } from "@quaymesh/protocol";
+import type { BoundAddress, Roots, SocketAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { DeviceService } from "../devices/service.ts";
 import type { Logger } from "../logger.ts";
@@ -15,13 +15,15 @@ export type PairingDoor = "window" | "always";
 /** The pairing endpoint, as pairing uses it. */
 export type EndpointPort = Pick<
   PairingEndpoint,
-  "addresses" | "expectedAddresses" | "spkiSha256" | "demand" | "release" | "send" | "end" | "drop"
+  "addresses" | "expectedAddresses" | "spkiSha256" | "demand" | "release" | "renew" | "send" | "end" | "drop"
 > &
   AsyncDisposable;
 
 /** What pairing stands on. */
 export interface DeskParts {
   readonly authority: Pick<Authority, "meshId" | "rootDer" | "rootSpkiSha256" | "issueDeviceLeaf">;
+  /** How the roots of the mesh follow each other: for nodes that know an older one only. */
+  readonly roots: () => Roots;
   readonly store: Pick<Store, "pairing" | "devices">;
   readonly devices: Pick<DeviceService, "enroll" | "addCertificate" | "get">;
   readonly sessions: Pick<SessionService, "whenOnline">;

@@ -8,6 +8,7 @@ import {
   type GatewayPairing,
   type GatewayPairingEffect,
 } from "@quaymesh/identity";
+import { encodeFrame } from "@quaymesh/protocol";
 import { ulid } from "ulid";
 import { formatAddress } from "../daemon/addresses.ts";
 import { GatewayError } from "../errors.ts";
@@ -72,6 +73,14 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
       throw cause;
     }
     return desk;
+  }
+
+  /** Endpoints hang from another root now: what is begun from now on names it, and the endpoint shows it. Windows are closed first: their codes carry the old root's pin. */
+  async follow(): Promise<void> {
+    for (const windowId of this.#state.codes.keys()) this.#closeWindow(windowId);
+    await this.#effects.settled();
+    this.#state = { ...this.#state, config: { ...this.#state.config, root: this.#parts.authority.rootDer } };
+    this.#endpoint.renew();
   }
 
   /** Where nodes dial the pairing endpoint while it is open, host:port; empty where its port is not known before it has been open. */
@@ -149,6 +158,11 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     const opening = openingOf(firstFrame);
     if (opening === undefined) {
       this.#endpoint.drop(peer.id);
+      return;
+    }
+    if (opening.method === "mesh.roots") {
+      // Public, signed and small: whoever asks is told, and it costs nobody a place.
+      this.#endpoint.end(peer.id, encodeFrame(this.#parts.roots()));
       return;
     }
     this.#remotes.set(peer.id, peer);

@@ -102,6 +102,12 @@ export class PairingEndpoint implements AsyncDisposable {
     if (run !== undefined) this.#leaving = run.stop();
   }
 
+  /** Show another certificate: a process that runs makes way for one that has it. Who is being served asks again. */
+  renew(): void {
+    const run = this.#run;
+    if (run !== undefined) this.#replace(run);
+  }
+
   /** Write a frame to a peer's stream. Peers of a process that is gone are ignored. */
   send(peer: string, frame: Uint8Array): void {
     this.#of(peer)?.send(peer, frame);
@@ -177,15 +183,19 @@ export class PairingEndpoint implements AsyncDisposable {
 
   /** A process that is wanted for half a year, as one whose door is always open, makes way for one with another certificate. Who is being served asks again. */
   #replaceAt(run: ChildRun, at: number): void {
-    const { clock, logger } = this.#options;
+    const { clock } = this.#options;
     this.#cancelReplacement = clock.after(LEAF_CHECK_MS, () => {
       if (this.#run !== run) return;
       if (clock.now() < at) return this.#replaceAt(run, at);
-      logger.info({ pid: run.pid }, "the pairing endpoint gets another certificate");
-      this.#run = undefined;
-      this.#leaving = run.stop();
-      this.#restartSoon();
+      this.#replace(run);
     });
+  }
+
+  #replace(run: ChildRun): void {
+    this.#options.logger.info({ pid: run.pid }, "the pairing endpoint gets another certificate");
+    this.#run = undefined;
+    this.#leaving = run.stop();
+    this.#restartSoon();
   }
 
   /** A process that ended unasked is replaced while somebody needs it; connected nodes notice none of it. */

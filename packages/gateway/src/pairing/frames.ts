@@ -1,11 +1,11 @@
 import { PAIRING_METHODS, parsePairToGateway, parseRequest, ProtocolError, RemoteError } from "@quaymesh/protocol";
-import type { PairHello, PairToGateway, RenewRequest } from "@quaymesh/protocol";
+import type { PairHello, PairToGateway, RenewRequest, RootsRequest } from "@quaymesh/protocol";
 
 /**
  * Frames as the pairing process passed them on, read anew: the process checks them for its own sake, and is not believed.
  * `undefined` is what no sound process lets through.
  */
-export function openingOf(body: Uint8Array): PairHello | RenewRequest | undefined {
+export function openingOf(body: Uint8Array): PairHello | RenewRequest | RootsRequest | undefined {
   return readable(() => parseRequest(body, PAIRING_METHODS));
 }
 

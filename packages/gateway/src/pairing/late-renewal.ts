@@ -1,5 +1,5 @@
 /** The shell of late renewal: whose key a request comes with, and the certificate it gets. What may be renewed is judged by identity's machine. */
-import { IdentityError, parseCsr, type Authority, type RenewalFinding } from "@quaymesh/identity";
+import { IdentityError, isBelowRoot, parseCsr, type Authority, type RenewalFinding } from "@quaymesh/identity";
 import type { Renewed } from "@quaymesh/protocol";
 import { certificateRow } from "../devices/certificate-row.ts";
 import type { DeviceService } from "../devices/service.ts";
@@ -16,7 +16,7 @@ export interface LateRequest {
 
 /** What issuing stands on. */
 export interface LateRenewalParts {
-  readonly authority: Pick<Authority, "issueDeviceLeaf">;
+  readonly authority: Pick<Authority, "issueDeviceLeaf" | "rootDer">;
   readonly store: { readonly devices: Pick<DeviceStore, "findByKey" | "certificates"> };
   readonly devices: Pick<DeviceService, "addCertificate">;
 }
@@ -46,7 +46,10 @@ export async function renewLate(
 ): Promise<Renewed> {
   const { deviceId, csr, spkiSha256, now } = request;
   const known = await parts.store.devices.certificates(deviceId);
-  const young = known.findLast((row) => isYoung(row, now) && row.spkiSha256 === hex(spkiSha256));
+  const { rootDer } = parts.authority;
+  // One below a root of before would be refused where it is to be used.
+  const isGood = (row: CertificateRow): boolean => isYoung(row, now) && isBelowRoot(row.chain[1], rootDer);
+  const young = known.findLast((row) => isGood(row) && row.spkiSha256 === hex(spkiSha256));
   if (young !== undefined) {
     return { type: "renewed", chain: [...young.chain], renewAfter: Math.floor(halfLife(young)), time: now };
   }

@@ -4,6 +4,7 @@ import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
 import type { Rotations } from "../devices/rotation.ts";
+import type { MeshNewsDesk } from "../mesh/news.ts";
 import type { LogHub } from "../events/log-hub.ts";
 import type { LiveSession } from "./live-session.ts";
 import type { SessionRegistry } from "./registry.ts";
@@ -17,6 +18,7 @@ export interface SessionContext {
   readonly log: LogHub;
   readonly dispatch: DispatchPort;
   readonly rotations: Rotations;
+  readonly news: MeshNewsDesk;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly meshId: string;

@@ -9,12 +9,14 @@ import {
   type GatewaySessionInput,
   type MessageStream,
   type Capability,
+  type Hello,
   type ErrorFacts,
   type OpenGatewaySession,
   type RunningAttempt,
   type SessionEnd,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
+import { newsApplied } from "../mesh/sessions.ts";
 import type { SessionContext } from "./context.ts";
 import { ControlStream } from "./control-stream.ts";
 import { OwnedTasks } from "./owned.ts";
@@ -47,6 +49,8 @@ export class LiveSession {
   labels: readonly string[] = [];
   /** 0 until the store gave it one. */
   sessionEpoch = 0;
+  /** What its node has said it knows of the mesh. */
+  knows: Pick<Hello, "roots" | "moved"> = {};
   /** The outbox epoch of its hello. */
   outboxEpoch: Uint8Array | undefined;
   readonly #control = new ControlStream();
@@ -203,6 +207,8 @@ export class LiveSession {
         return this.#work.run(() => this.#capabilities(effect.capabilities));
       case "policy-applied":
         return this.context.logger.debug({ device: this.deviceId, version: effect.version }, "policy applied");
+      case "news-applied":
+        return this.#work.run(() => newsApplied(this, effect.applied));
       case "fail":
         return this.#work.run(() => this.#control.fail(effect));
       case "close":

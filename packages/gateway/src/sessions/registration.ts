@@ -12,6 +12,7 @@ import {
   type Welcome,
 } from "@quaymesh/protocol";
 import { freezeDevice } from "../devices/freezing.ts";
+import { tellNews } from "../mesh/sessions.ts";
 import { GatewayError, type GatewayErrorCode } from "../errors.ts";
 import type { OpenedSession } from "../store/port-events.ts";
 import type { AttemptToStop } from "./context.ts";
@@ -39,6 +40,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   session.sessionEpoch = opened.sessionEpoch;
   session.labels = opened.labels;
   session.outboxEpoch = hello.outboxEpoch;
+  session.knows = { ...(hello.roots && { roots: hello.roots }), ...(hello.moved && { moved: hello.moved }) };
   const older = registry.claim(session, opened.sessionEpoch);
   if (older !== undefined) await supersede(older, Math.max(session.sessionEpoch, older.sessionEpoch));
   if (older === session) return;
@@ -50,6 +52,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   session.feed({ kind: "registered", welcome: welcomeOf(session, opened, join), now: clock.monotonicMs() });
   if (opened.rotationDue) session.feed({ kind: "request-renewal" });
   else session.context.rotations.settled(deviceId);
+  tellNews(session, session.knows);
 }
 
 /** Renew the leases a heartbeat names, and tell the node which are no longer its own. */
@@ -87,7 +90,7 @@ async function stopCancelled(
 }
 
 async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array): Promise<OpenedSession | undefined> {
-  const { store, clock, logger } = session.context;
+  const { store, clock, logger, news } = session.context;
   try {
     return await store.sessions.open({
       deviceId: session.deviceId,
@@ -96,6 +99,7 @@ async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array
       platform: `${hello.platform.os} ${hello.platform.arch}`,
       remoteAddress: session.remoteAddress,
       serial: session.serial,
+      mesh: { rootVersion: news.rootVersionOf(hello.roots), moveVersion: hello.moved ?? 0 },
       join: { shown: hello.join, fresh },
       capabilities: hello.capabilities.map(({ name, concurrency }) => ({ name, concurrency })),
       now: clock.now(),

@@ -14,7 +14,7 @@ export async function serveRenewal(
   messages: MessageStream,
   session: LiveSession,
 ): Promise<void> {
-  const { store, trust, issuer, clock, logger } = session.context;
+  const { store, trust, issuer, clock, logger, news } = session.context;
   const { deviceId } = session;
   const now = clock.now();
   const [device, certificates] = await Promise.all([store.devices.get(deviceId), store.devices.certificates(deviceId)]);
@@ -23,7 +23,8 @@ export async function serveRenewal(
     throw new ProtocolError("STATE_INVALID", "renewed too often: use one of the certificates first");
   }
   const expectedSpkiSha256 = new Uint8Array(Buffer.from(device.spkiSha256, "hex"));
-  const issued = await issuer.issueDeviceLeaf({ csr: request.csr, deviceId, expectedSpkiSha256, now });
+  const newest = news.trustsNewest(news.rootVersionOf(session.knows.roots));
+  const issued = await issuer.issueDeviceLeaf({ csr: request.csr, deviceId, expectedSpkiSha256, newest, now });
   await store.devices.addCertificate(certificateRow(issued, now));
   trust.enrol(deviceId, { serial: issued.serial, spkiSha256: expectedSpkiSha256 });
   logger.info({ device: deviceId, serial: issued.serial, notAfter: issued.notAfter }, "certificate renewed");

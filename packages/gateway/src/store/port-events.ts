@@ -11,7 +11,15 @@ export interface SessionStore {
   open(input: OpenSession): Promise<OpenedSession>;
   /** The session is over; an older one than the current changes nothing. */
   close(input: { readonly deviceId: string; readonly sessionEpoch: number; readonly now: number }): Promise<void>;
+  /** What a device says it knows of its mesh. */
+  noteMesh(input: MeshKnowledge & { readonly deviceId: string }): Promise<void>;
   setCapabilities(input: { readonly deviceId: string; readonly capabilities: readonly CapabilityRow[] }): Promise<void>;
+}
+
+/** What a device knows of its mesh: versions of the newest root it trusts, and of the newest move of the gateway it has stored. */
+export interface MeshKnowledge {
+  readonly rootVersion: number;
+  readonly moveVersion: number;
 }
 
 /** See {@link SessionStore.open}. */
@@ -25,6 +33,8 @@ export interface OpenSession {
   /** Serial of the certificate in use: one issued since a rotation was asked for settles it. */
   readonly serial?: string;
   /** What the hello showed of join tokens, and the one to give. Absent: not looked at. */
+  /** Absent: left as it is. */
+  readonly mesh?: MeshKnowledge;
   readonly join?: { readonly shown: Uint8Array | undefined; readonly fresh: Uint8Array };
   readonly now: number;
 }

@@ -24,6 +24,10 @@ export interface DeviceRow {
   readonly rotationRequestedAt: number | undefined;
   /** Set aside since then, until an operator has decided. */
   readonly frozenAt: number | undefined;
+  /** Of the newest root of the mesh that it says it trusts. */
+  readonly rootVersion: number;
+  /** Of the newest move of the gateway that it says it has stored. */
+  readonly moveVersion: number;
 }
 
 /** What a node offers: a task definition's name, and how many attempts of it run at once. */

@@ -1,4 +1,5 @@
 /** Services with canned answers behind a real operator API on a real UNIX socket. */
+import type { MeshRootView, MeshService } from "../../src/mesh/service.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -145,8 +146,36 @@ function unused(): never {
   throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
 }
 
+function fakeMesh(): MeshService {
+  const root = (): Promise<MeshRootView> =>
+    Promise.resolve({
+      meshId: "aaaaaaaaaaaaaaaa",
+      meshName: "harbor",
+      roots: [{ version: 0, fingerprint: "cd".repeat(32), notAfter: 2e12, issuingNotAfter: 1.9e12, shown: true }],
+      phase: "steady",
+      overlapUntil: undefined,
+      keyIsHere: true,
+      devices: 2,
+      unaware: [],
+      outdated: [],
+    });
+  const move = { version: 3, at: 1.7e12, addresses: ["b:1"], pairing: ["b:2"], devices: 2, unaware: ["nas"] };
+  return {
+    root,
+    exportRootKey: (passphrase) => Promise.resolve(`sealed with ${passphrase.length} characters`),
+    removeRootKey: root,
+    renewIssuing: root,
+    startRotation: root,
+    switchRotation: unused,
+    finishRotation: root,
+    move: () => Promise.resolve(move),
+    lastMove: () => Promise.resolve(undefined),
+  };
+}
+
 function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorApiParts {
   return {
+    mesh: fakeMesh(),
     daemon: {
       status: () =>
         Promise.resolve({

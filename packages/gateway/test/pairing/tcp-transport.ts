@@ -174,6 +174,7 @@ export function tcpTransport(spkiSha256: Uint8Array = new Uint8Array(32)): Trans
         address: { host: asked.host, port },
         addresses: [{ host: asked.host, port, asked }],
         setCredentials: () => {},
+        setTrustAnchors: () => {},
         stats: () => ({
           connections: open.size,
           halfOpen: 0,

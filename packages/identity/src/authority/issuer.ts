@@ -6,12 +6,14 @@ import {
   KeyUsagesExtension,
   Name,
   SIGNING_ALGORITHM,
+  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   type X509Certificate,
   X509CertificateGenerator,
 } from "../keys/x509.ts";
 import type { KeyPair } from "../keys/key-pair.ts";
 import { randomSerial } from "../keys/requests.ts";
+import { meshUri } from "../roots/named-mesh.ts";
 import { BACKDATE_MS } from "./profile.ts";
 
 const YEAR_MS = 365 * 86_400_000;
@@ -26,15 +28,26 @@ export interface Issuer {
   readonly keyPair: KeyPair;
 }
 
-/** The root of a mesh: self-signed, allows one CA below. The mesh's name is its common name. @param now Unix milliseconds */
-export async function createRoot(keyPair: KeyPair, meshName: string, now: number): Promise<Issuer> {
+/** Which mesh a root that is not its first belongs to, and how many came before it. */
+export interface LaterRoot {
+  readonly meshId: string;
+  readonly version: number;
+}
+
+/**
+ * The root of a mesh: self-signed, allows one CA below. The mesh's name is its common name.
+ * @param now Unix milliseconds
+ * @param later for one that follows another: it names the mesh, whose id does not follow from its key, and has a name of its own, so that no chain is tried with the wrong one
+ */
+export async function createRoot(keyPair: KeyPair, meshName: string, now: number, later?: LaterRoot): Promise<Issuer> {
+  const names = later && [new SubjectAlternativeNameExtension([{ type: "url", value: meshUri(later.meshId) }], false)];
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: randomSerial(),
-    name: distinguishedName(meshName),
+    name: later === undefined ? distinguishedName(meshName) : distinguishedName(meshName, `root ${later.version}`),
     ...validity(now, ROOT_LIFE_MS),
     keys: keyPair.keys,
     signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: await caExtensions(keyPair, 1),
+    extensions: [...(await caExtensions(keyPair, 1)), ...(names ?? [])],
   });
   return { certificate, keyPair };
 }
@@ -45,7 +58,8 @@ export async function createIssuing(root: Issuer, keyPair: KeyPair, meshName: st
     serialNumber: randomSerial(),
     subject: distinguishedName(`${meshName} issuing CA`),
     issuer: root.certificate.subjectName,
-    ...validity(now, ISSUING_LIFE_MS),
+    // Nothing outlives what it hangs from.
+    ...validity(now, Math.min(ISSUING_LIFE_MS, root.certificate.notAfter.getTime() - now)),
     publicKey: keyPair.keys.publicKey,
     signingKey: root.keyPair.keys.privateKey,
     signingAlgorithm: SIGNING_ALGORITHM,
@@ -58,8 +72,12 @@ export async function createIssuing(root: Issuer, keyPair: KeyPair, meshName: st
 }
 
 /** A name of typed attributes: the library parses plain text, and a mesh may be called `a, CN="b"`. */
-export function distinguishedName(commonName: string): Name {
-  return new Name([{ CN: [{ utf8String: commonName }] }, { O: [{ utf8String: "Quaymesh" }] }]);
+export function distinguishedName(commonName: string, unit?: string): Name {
+  return new Name([
+    { CN: [{ utf8String: commonName }] },
+    ...(unit === undefined ? [] : [{ OU: [{ utf8String: unit }] }]),
+    { O: [{ utf8String: "Quaymesh" }] },
+  ]);
 }
 
 async function caExtensions(keyPair: KeyPair, pathLength: number): Promise<Extension[]> {

@@ -1,15 +1,16 @@
 /** Verifying a gateway's chain where no native verification is possible: the node has a hash of the root, or nothing yet. */
 import type { RefusalReason } from "@quaymesh/protocol";
 import { fingerprint, timingSafeEqualBytes } from "../bytes.ts";
-import { meshIdOf, parseServerName } from "../authority/names.ts";
+import { parseServerName } from "../authority/names.ts";
 import { EKU_SERVER_AUTH } from "../authority/profile.ts";
 import { IdentityError, type NodePairingCode } from "../errors.ts";
+import { meshNamedBy } from "../roots/named-mesh.ts";
 import { dateFault, type PathCertificate, pathFault, readChain } from "./path.ts";
 
 /** Options of {@link judgeChain}. */
 export interface JudgeChainOptions {
-  /** The pin: SHA-256 of the root's SubjectPublicKeyInfo. `first-use` takes any root; only a PIN exchange that follows makes that safe. */
-  readonly rootSpkiSha256: Uint8Array | "first-use";
+  /** The pin: SHA-256 of the root's SubjectPublicKeyInfo, or several of which any is good, while one root takes over from another. `first-use` takes any root; only a PIN exchange that follows makes that safe. */
+  readonly rootSpkiSha256: Uint8Array | readonly Uint8Array[] | "first-use";
   /** The DNS name the leaf must carry, for example `pairingServerName(meshId)`. Without it: any pairing endpoint's. */
   readonly meshServerName?: string;
   /** Unix milliseconds. */
@@ -48,9 +49,12 @@ export function judgeChain(chainDer: readonly Uint8Array[], options: JudgeChainO
   const root = chain.at(-1);
   if (leaf === undefined || root === undefined) return invalid("no certificate was shown");
   const rootSpkiSha256 = root.spkiSha256;
-  const pin = options.rootSpkiSha256;
+  const asked = options.rootSpkiSha256;
+  const pins = asked === "first-use" ? asked : asked instanceof Uint8Array ? [asked] : asked;
   // Before anything else: whose gateway this is matters more than whether its chain is in order.
-  if (pin !== "first-use" && !timingSafeEqualBytes(rootSpkiSha256, pin)) return pinMismatch(pin, rootSpkiSha256);
+  if (pins !== "first-use" && !pins.some((pin) => timingSafeEqualBytes(rootSpkiSha256, pin))) {
+    return pinMismatch(pins, rootSpkiSha256);
+  }
   const fault = pathFault(chain) ?? leafFault(leaf);
   if (fault !== undefined) return invalid(fault);
   const server = parseServerName(leaf.x509.subjectAltName?.replace(/^DNS:/, "") ?? "");
@@ -60,8 +64,8 @@ export function judgeChain(chainDer: readonly Uint8Array[], options: JudgeChainO
       ? server?.kind === "pairing"
       : leaf.x509.checkHost(expected, { wildcards: false }) === expected;
   if (server === undefined || !named) return invalid(`the certificate is for ${leaf.x509.subjectAltName ?? "nobody"}`);
-  // Until roots overlap, the id is the root's; without a pin it is all that keeps a chain from claiming another mesh.
-  if (pin === "first-use" && server.meshId !== meshIdOf(rootSpkiSha256))
+  // Without a pin this is all that keeps a chain from claiming another mesh in passing; the exchange that follows binds the id.
+  if (pins === "first-use" && server.meshId !== meshNamedBy(root.x509, rootSpkiSha256))
     return invalid("the mesh id is not the root's");
   const skew = chain.map((certificate) => dateFault(certificate, options.now)).find((text) => text !== undefined);
   if (skew !== undefined) return { kind: "refuse", reason: "expired", code: "CLOCK_SKEW", detail: skew };
@@ -91,8 +95,9 @@ function leafFault({ x509: leaf }: PathCertificate): string | undefined {
   return undefined;
 }
 
-function pinMismatch(pin: Uint8Array, seen: Uint8Array): ChainVerdict {
-  const detail = `this gateway has another root than the pinned one: expected ${fingerprint(pin)}, seen ${fingerprint(seen)}`;
+function pinMismatch(pins: readonly Uint8Array[], seen: Uint8Array): ChainVerdict {
+  const expected = pins.map(fingerprint).join(" or ");
+  const detail = `this gateway has another root than the pinned one: expected ${expected}, seen ${fingerprint(seen)}`;
   return { kind: "refuse", reason: "unknown", code: "GATEWAY_PIN_MISMATCH", detail };
 }
 

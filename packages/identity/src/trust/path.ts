@@ -39,6 +39,22 @@ export function readChain(chainDer: readonly Uint8Array[]): PathCertificate[] | 
   }
 }
 
+/** Read a root on its own; a sentence instead when it cannot be one. */
+export function readRoot(der: Uint8Array): PathCertificate | string {
+  if (der.length > MAX_CERTIFICATE_BYTES) return "a certificate is too long";
+  if (!isDer(der)) return "a certificate is not in DER";
+  try {
+    return readCertificate(der);
+  } catch {
+    return "a certificate is not readable";
+  }
+}
+
+/** What is wrong with a root, if anything: its key, its own signature, that it is a CA which allows one below. */
+export function rootFault(root: PathCertificate): string | undefined {
+  return pathFault([root]) ?? (root.pathLength === 0 ? "it allows no CA below itself" : undefined);
+}
+
 /**
  * What is wrong with a path, if anything: signatures, CA flags and path lengths from the leaf up, the root's own signature included. The last
  * certificate is taken as the root; whether it is the right one is the caller's to say.

@@ -11,6 +11,10 @@ export interface HelloFacts {
   readonly running: RunningAttempt[];
   /** The join token of the last welcome, as stored. */
   readonly join: Uint8Array | undefined;
+  /** SHA-256 of the SubjectPublicKeyInfo of each root this node trusts, the newest last. */
+  readonly roots: Uint8Array[];
+  /** The newest move of the gateway that was followed; 0 for none. */
+  readonly moved: number;
 }
 
 /** The hello of a new session on this machine. */

@@ -1,38 +1,38 @@
+import { withPairing, withSessionAt } from "../mesh/moves.ts";
+import { withoutOldRoot } from "../mesh/roots.ts";
+import type { Clock } from "../clock.ts";
 import type { NodeLog } from "../node-log.ts";
-import { endpointsOf, formatAddress } from "../state/address.ts";
-import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
+import { endpointsOf } from "../state/address.ts";
+import type { IdentityKeeper } from "../state/identity-keeper.ts";
 import type { JoinFile } from "../state/join-file.ts";
-import type { StateLayout } from "../state/layout.ts";
 import type { OnlineSession } from "./link.ts";
 
 /** What {@link keepWelcome} works with. */
 export interface KeepWelcomeOptions {
-  readonly layout: StateLayout;
+  readonly keeper: IdentityKeeper;
   readonly join: JoinFile;
-  readonly identity: NodeIdentity;
+  readonly clock: Clock;
   readonly log: NodeLog;
 }
 
 /**
- * Store what a welcome says for later: the join token, and where a renewal is asked for should this machine sleep past its certificate. Never rejects: the gateway takes the token before
- * this one too, and the addresses are a precaution.
- * @returns the identity as it is then
+ * Store what a welcome says for later: the join token, where a renewal is asked for should this machine sleep past its certificate, and what the session itself proves of a move or a new root. Never rejects: the
+ * gateway takes the token before this one too, and the rest is a precaution.
  */
-export async function keepWelcome(session: OnlineSession, options: KeepWelcomeOptions): Promise<NodeIdentity> {
-  const { welcome, connection } = session;
-  const { layout, join, identity, log } = options;
+export async function keepWelcome(session: OnlineSession, options: KeepWelcomeOptions): Promise<void> {
+  const { welcome, connection, address } = session;
+  const { keeper, join, clock, log } = options;
   if (welcome.join !== undefined) {
     await join.store(welcome.join).catch((cause: unknown) => log.failure("join.not-stored", cause));
   }
   const told = endpointsOf(welcome.pairing ?? [], connection.remoteAddress.host);
-  const known = identity.pairingAddresses ?? [];
-  if (told.length === 0 || told.map(formatAddress).join() === known.map(formatAddress).join()) return identity;
-  const learned = { ...identity, pairingAddresses: told };
+  const now = clock.now();
   try {
-    await storeIdentity(layout, learned);
-    return learned;
+    await keeper.update((identity) => {
+      const proved = withSessionAt(identity, address, now);
+      return withoutOldRoot(withPairing(proved, told), connection, { settled: false, now });
+    });
   } catch (cause) {
     log.failure("identity.not-stored", cause);
-    return identity;
   }
 }

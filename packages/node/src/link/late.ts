@@ -5,7 +5,7 @@ import type { NodeIdentity } from "../state/identity-file.ts";
 import type { LinkFailure } from "./failure.ts";
 
 /** Answers of the node's own gateway, over a connection that ended at the pinned root, after which asking again cannot help. */
-const FINAL: ReadonlySet<NodeErrorCode> = new Set(["RENEW_TOO_LATE", "DEVICE_REVOKED", "DEVICE_UNKNOWN"]);
+export const FINAL: ReadonlySet<NodeErrorCode> = new Set(["RENEW_TOO_LATE", "DEVICE_REVOKED", "DEVICE_UNKNOWN"]);
 
 /** What becomes of a link whose certificate is refused for its dates. */
 export type LateOutcome =

@@ -1,11 +1,12 @@
 import {
   backoffMs,
   CLOSE_CODES,
-  dialVerdict,
   planRedial,
   type CloseInfo,
   type Connection,
   type Hello,
+  type MeshNews,
+  type MeshNewsApplied,
   type SocketAddress,
   type Transport,
   type Welcome,
@@ -14,12 +15,17 @@ import { meshServerName } from "@quaymesh/identity";
 import { Bell } from "../bell.ts";
 import type { Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
+import { dialAddresses } from "../mesh/moves.ts";
 import { MESH_PROTOCOL } from "../protocols.ts";
+import { formatAddress } from "../state/address.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
 import { withClocks } from "./clocks.ts";
-import { failureOf, failureOfClose, type LinkFailure } from "./failure.ts";
+import { failureOf, type LinkFailure } from "./failure.ts";
 import { calledForRenewal, tryRenewal, type LateOutcome } from "./late.ts";
+import { calledForRoots, tryFollowing } from "./untrusted.ts";
+import { judgeEnd, type LinkEnd } from "./judge-end.ts";
 import { Observable } from "./observable.ts";
+import type { Recovery } from "./recovery.ts";
 import { Session, type SessionEnd, type SessionHooks } from "./session.ts";
 import type { NodeState } from "./state.ts";
 import { watchForWake } from "./wake.ts";
@@ -31,6 +37,8 @@ const LAST_WORD_MS = 500;
 export interface OnlineSession {
   readonly connection: Connection;
   readonly welcome: Welcome;
+  /** As it was dialed. */
+  readonly address: SocketAddress;
   readonly signal: AbortSignal;
 }
 
@@ -42,9 +50,11 @@ export interface LinkOptions {
   readonly identity: () => NodeIdentity;
   readonly keyPem: () => string;
   readonly hello: () => Hello;
-  readonly hooks: Omit<SessionHooks, "onOnline">;
-  /** Get another certificate where pairing endpoints are, and have `identity` give it from then on. @throws {NodeError} */
-  readonly renewLate: (signal: AbortSignal) => Promise<void>;
+  readonly hooks: Omit<SessionHooks, "onOnline" | "onNews">;
+  /** What the mesh endpoint refuses this node for want of; `identity` gives it from then on. */
+  readonly recovery: Pick<Recovery, "renew" | "followRoots">;
+  /** Judge and store news of the mesh that came over a connection. Resolves with what to answer; never rejects. */
+  readonly keepNews: (news: MeshNews, connection: Connection) => Promise<MeshNewsApplied | undefined>;
   /** What goes on while a session is online. Returns when `session.signal` aborts; never rejects. */
   readonly serve: (session: OnlineSession) => Promise<void>;
 }
@@ -59,6 +69,8 @@ export class Link {
   #session: Session | undefined;
   #connection: Connection | undefined;
   #addressIndex = 0;
+  /** The addresses that the index is about. */
+  #listed = "";
   #isLeaving = false;
 
   constructor(options: LinkOptions) {
@@ -115,7 +127,7 @@ export class Link {
         const end = { ...once, failure: withClocks(once.failure, this.#options.identity(), clock.now()) };
         if (signal.aborted || this.#isLeaving) break;
         if (end.wasOnline) attempt = 1;
-        const late = calledForRenewal(end.failure) ? await this.#renewLate(end.failure, attempt, signal) : undefined;
+        const late = await this.#recover(end.failure, attempt, signal);
         if (signal.aborted || this.#isLeaving) break;
         // Once: a gateway that refuses what it has just given will not be pressed.
         if (late?.kind === "renewed" && !renewed) {
@@ -125,7 +137,9 @@ export class Link {
         renewed = false;
         if (late?.kind === "stop") throw late.error;
         const error = late?.kind === "wait" ? late.error : end.failure.error;
-        const plan = planRedial(end.failure.verdict, attempt, clock.random(), {
+        // Who was asked for help has said to wait; without it the failure decides.
+        const verdict = late?.kind === "wait" ? "other" : end.failure.verdict;
+        const plan = planRedial(verdict, attempt, clock.random(), {
           ...((end.retryAfterMs ?? error.retryAfterMs) !== undefined && {
             retryAfterMs: end.retryAfterMs ?? error.retryAfterMs ?? 0,
           }),
@@ -141,25 +155,38 @@ export class Link {
     }
   }
 
-  async #renewLate(failure: LinkFailure, attempt: number, signal: AbortSignal): Promise<LateOutcome> {
+  /** Ask at the pairing endpoint for what the mesh endpoint refused this node for want of. @returns `undefined` where that is nothing it could give */
+  async #recover(failure: LinkFailure, attempt: number, signal: AbortSignal): Promise<LateOutcome | undefined> {
     const identity = this.#options.identity();
-    return await tryRenewal(failure, identity, async () => {
+    const renew = async (): Promise<void> => {
       this.state.set({ kind: "renewing", attempt, addresses: identity.pairingAddresses ?? [] });
-      await this.#options.renewLate(signal);
-    }).catch((cause: unknown) => {
+      await this.#options.recovery.renew(signal);
+    };
+    const follow = (): Promise<void> => this.#options.recovery.followRoots(signal);
+    try {
+      if (calledForRenewal(failure)) return await tryRenewal(failure, identity, renew);
+      if (calledForRoots(failure, identity)) return await tryFollowing(failure, identity, attempt, { follow, renew });
+      return undefined;
+    } catch (cause) {
       if (signal.aborted) return { kind: "wait", error: failure.error };
       throw cause;
-    });
+    }
+  }
+
+  /** Where to dial now. Addresses that changed are tried from the first on. */
+  #address(identity: NodeIdentity): SocketAddress {
+    const addresses = dialAddresses(identity);
+    const listed = addresses.map(formatAddress).join();
+    if (listed !== this.#listed) this.#addressIndex = 0;
+    this.#listed = listed;
+    return addresses[this.#addressIndex % addresses.length] ?? { host: "", port: 0 };
   }
 
   /** One dial and what comes of it. */
-  async #once(
-    attempt: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly failure: LinkFailure; readonly wasOnline: boolean; readonly retryAfterMs?: number }> {
+  async #once(attempt: number, signal: AbortSignal): Promise<LinkEnd> {
     const { transport, clock } = this.#options;
     const identity = this.#options.identity();
-    const address = identity.addresses[this.#addressIndex % identity.addresses.length] ?? { host: "", port: 0 };
+    const address = this.#address(identity);
     const began = clock.monotonic();
     this.state.set({ kind: "dialing", address, attempt });
     let connection: Connection;
@@ -178,7 +205,9 @@ export class Link {
     this.#connection = connection;
     const { end, serving } = await this.#serve(connection, { address, began });
     if (!end.wasOnline) this.#addressIndex += 1;
-    const judged = await this.#judge(end, connection, address);
+    // A gateway that is about to move is looked for at its new address first, each time.
+    else if (this.#options.identity().formerAddresses !== undefined) this.#addressIndex = 0;
+    const judged = await judgeEnd(end, { address, attempt: connection.attempt }, () => this.#lastWord(connection));
     this.#connection = undefined;
     connection.close(CLOSE_CODES.ok);
     await connection.closed;
@@ -198,6 +227,7 @@ export class Link {
       connection,
       {
         ...hooks,
+        onNews: (news) => this.#options.keepNews(news, connection),
         onOnline: (welcome) => {
           const { sessionEpoch } = welcome;
           // The gateway names its mesh by id; people know it by name.
@@ -205,7 +235,7 @@ export class Link {
           const { address } = dialed;
           const handshakeMs = clock.monotonic() - dialed.began;
           this.state.set({ kind: "online", address, since: clock.now(), mesh, sessionEpoch, handshakeMs });
-          const online: OnlineSession = { connection, welcome, signal: over.signal };
+          const online: OnlineSession = { connection, welcome, address, signal: over.signal };
           this.#online.set(online);
           serving = this.#options.serve(online);
         },
@@ -218,51 +248,6 @@ export class Link {
     this.#online.set(undefined);
     over.abort(new NodeError("SESSION_LOST", "the session with the gateway ended"));
     return { end, serving };
-  }
-
-  /** What the end of a session means for the next dial. */
-  async #judge(
-    end: SessionEnd,
-    connection: Connection,
-    address: SocketAddress,
-  ): Promise<{ readonly failure: LinkFailure; readonly wasOnline: boolean; readonly retryAfterMs?: number }> {
-    const { stop, wasOnline } = end;
-    switch (stop.kind) {
-      case "revoked": {
-        const error = new NodeError("DEVICE_REVOKED", `this device was revoked: ${stop.reason}`, {
-          details: { epoch: stop.epoch },
-        });
-        return { failure: { verdict: "revoked", error }, wasOnline };
-      }
-      case "drained": {
-        const error = new NodeError("GATEWAY_BUSY", "the gateway stops for now", { retryAfterMs: stop.retryAfterMs });
-        return { failure: { verdict: "draining", error }, wasOnline, retryAfterMs: stop.retryAfterMs };
-      }
-      case "no-welcome":
-      case "silent": {
-        const what =
-          stop.kind === "silent" ? "the gateway fell silent" : "the gateway did not welcome this node in time";
-        return { failure: { verdict: "other", error: new NodeError("SESSION_LOST", what) }, wasOnline };
-      }
-      case "protocol": {
-        const error = new NodeError("GATEWAY_PROTOCOL", `the gateway broke the protocol: ${stop.what}`);
-        return { failure: { verdict: "other", error }, wasOnline };
-      }
-      case "left":
-        return { failure: { verdict: "other", error: new NodeError("NODE_STOPPED", "this node left") }, wasOnline };
-      case "lost": {
-        const close = await this.#lastWord(connection);
-        const { attempt } = connection;
-        // A close of the gateway's says why; the stream's own error only that.
-        if (close !== undefined && dialVerdict(close) !== "other") {
-          return { failure: failureOfClose(close, { address, attempt, cause: end.cause }), wasOnline };
-        }
-        const failure = end.cause === undefined ? undefined : failureOf(end.cause, address);
-        return { failure: failure ?? failureOfClose(close ?? { kind: "idle" }, { address, attempt }), wasOnline };
-      }
-      default:
-        return stop satisfies never;
-    }
   }
 
   async #lastWord(connection: Connection): Promise<CloseInfo | undefined> {

@@ -1,10 +1,10 @@
-import { certificatesFromPem, certificatesToPem, createCsr, verifyIssuedChain, type KeyPair } from "@quaymesh/identity";
+import { certificatesToPem, createCsr, verifyIssuedChain, type KeyPair } from "@quaymesh/identity";
 import { MessageStream, parseRenewReply, WIRE_VERSION } from "@quaymesh/protocol";
 import { Bell } from "../bell.ts";
 import type { Clock } from "../clock.ts";
-import { NodeError } from "../errors.ts";
-import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
-import type { StateLayout } from "../state/layout.ts";
+import { rootsOf } from "../mesh/roots.ts";
+import type { NodeIdentity } from "../state/identity-file.ts";
+import type { IdentityKeeper } from "../state/identity-keeper.ts";
 import type { OnlineSession } from "./link.ts";
 
 /** Renewals of a fleet that was paired in one afternoon are spread over this share of what is left of their certificates. */
@@ -39,10 +39,9 @@ export class RenewalDemand {
 
 /** What {@link keepRenewed} works with. */
 export interface RenewalOptions {
-  readonly layout: StateLayout;
+  readonly keeper: IdentityKeeper;
   readonly key: KeyPair;
   readonly clock: Clock;
-  readonly identity: () => NodeIdentity;
   /** Asked for out of turn. */
   readonly demand: RenewalDemand;
   /** `demanded`: the gateway wants the new certificate used at once. */
@@ -57,7 +56,7 @@ export async function keepRenewed(session: OnlineSession, options: RenewalOption
   let notBefore = 0;
   try {
     for (;;) {
-      const { renewAfter, notAfter } = options.identity();
+      const { renewAfter, notAfter } = options.keeper.current;
       const dueAt = Math.max(notBefore, renewAfter + Math.max(0, notAfter - renewAfter) * share);
       const waitMs = dueAt - clock.now();
       const demanded = options.demand.pending;
@@ -97,27 +96,19 @@ async function pause(ms: number, signal: AbortSignal, { clock, demand }: Renewal
  * @throws {IdentityError} `CHAIN_INVALID`, `CLOCK_SKEW`; {NodeError} `STATE_*`; {RemoteError}; what the stream throws
  */
 async function renew(session: OnlineSession, options: RenewalOptions): Promise<NodeIdentity> {
-  const { layout, key, clock } = options;
-  const identity = options.identity();
+  const { keeper, key, clock } = options;
   const stream = new MessageStream(await session.connection.openStream({ signal: session.signal }));
-  const [root] = certificatesFromPem(identity.rootPem);
-  if (root === undefined) throw new NodeError("STATE_CORRUPT", "the pinned root is gone");
   await stream.end({ v: WIRE_VERSION, method: "certificate.renew", csr: await createCsr(key) });
   const reply = await stream.expect(parseRenewReply);
-  const leaf = verifyIssuedChain({
-    chain: reply.chain,
-    root,
-    meshId: identity.meshId,
-    deviceId: identity.deviceId,
-    spkiSha256: key.spkiSha256,
-    now: clock.now(),
+  return await keeper.update((identity) => {
+    const { notAfter } = verifyIssuedChain({
+      chain: reply.chain,
+      roots: rootsOf(identity),
+      meshId: identity.meshId,
+      deviceId: identity.deviceId,
+      spkiSha256: key.spkiSha256,
+      now: clock.now(),
+    });
+    return { ...identity, chainPem: certificatesToPem(reply.chain), renewAfter: reply.renewAfter, notAfter };
   });
-  const renewed: NodeIdentity = {
-    ...identity,
-    chainPem: certificatesToPem(reply.chain),
-    renewAfter: reply.renewAfter,
-    notAfter: leaf.notAfter,
-  };
-  await storeIdentity(layout, renewed);
-  return renewed;
 }

@@ -6,6 +6,8 @@ import {
   type Capability,
   type Connection,
   type Hello,
+  type MeshNews,
+  type MeshNewsApplied,
   type NodeSession,
   type NodeSessionEffect,
   type NodeSessionInput,
@@ -30,6 +32,8 @@ export interface SessionHooks {
   onDraining(retryAfterMs: number): void;
   /** The gateway wants the certificate renewed now. */
   onRenew?(): void;
+  /** The gateway has news of the mesh. Resolves with what to answer once it is stored; never rejects. */
+  onNews(news: MeshNews): Promise<MeshNewsApplied | undefined>;
 }
 
 /** How a session ended. `cause` is what the stream threw, where that was it. */
@@ -141,6 +145,8 @@ export class Session {
         return this.#hooks.onDraining(effect.retryAfterMs);
       case "renew":
         return this.#hooks.onRenew?.();
+      case "news":
+        return this.#keep(effect.news);
       case "schedule":
         return this.#schedule(effect.at);
       case "stop":
@@ -148,6 +154,12 @@ export class Session {
       default:
         return effect satisfies never;
     }
+  }
+
+  #keep(news: MeshNews): void {
+    void this.#hooks.onNews(news).then((applied) => {
+      if (applied !== undefined) this.#step({ kind: "news-applied", applied });
+    });
   }
 
   /** One write after the other; a failed one ends the session, the rest are then in vain. */

@@ -1,17 +1,15 @@
 import {
   ANY_PAIRING_SERVER_NAME,
-  certificatesFromPem,
   describeChain,
   judgeChain,
   pairingServerName,
-  sha256,
   type ChainVerdict,
   type GatewayChain,
 } from "@quaymesh/identity";
 import type { Connection, Credentials, PeerIdentity, SocketAddress, Transport, Verdict } from "@quaymesh/protocol";
-import { X509Certificate } from "node:crypto";
 import { NodeError } from "../errors.ts";
 import { failureOf } from "../link/failure.ts";
+import { pinsOf } from "../mesh/roots.ts";
 import { PAIRING_PROTOCOL } from "../protocols.ts";
 import { formatAddress } from "../state/address.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
@@ -27,8 +25,8 @@ export interface PairingLink {
 /** Where a pairing endpoint is, and how it is told from another. */
 export interface PairingTarget {
   readonly addresses: readonly SocketAddress[];
-  /** SHA-256 of the root's SubjectPublicKeyInfo; without one the root is trusted on first use. */
-  readonly pin: Uint8Array | undefined;
+  /** SHA-256 of the SubjectPublicKeyInfo of each root that is taken; without any the root is trusted on first use. */
+  readonly pins: readonly Uint8Array[] | undefined;
   /** Where it is known beforehand. */
   readonly meshId: string | undefined;
 }
@@ -66,12 +64,12 @@ export async function dialPairing(options: DialPairingOptions): Promise<PairingL
 
 async function dialOne(options: DialPairingOptions, address: SocketAddress): Promise<PairingLink> {
   const { transport, target, credentials, now, signal } = options;
-  const { pin, meshId } = target;
+  const { pins, meshId } = target;
   const meshServerName = meshId === undefined ? undefined : pairingServerName(meshId);
   const judged: { verdict?: ChainVerdict; peer?: PeerIdentity } = {};
   const authorize = (peer: PeerIdentity): Verdict => {
     const verdict = judgeChain(peer.chain, {
-      rootSpkiSha256: pin ?? "first-use",
+      rootSpkiSha256: pins ?? "first-use",
       now,
       ...(meshServerName !== undefined && { meshServerName }),
     });
@@ -90,7 +88,7 @@ async function dialOne(options: DialPairingOptions, address: SocketAddress): Pro
     });
   } catch (cause) {
     if (judged.verdict?.kind === "refuse")
-      throw refusal(judged.verdict, { address, pin, now, peer: judged.peer, cause });
+      throw refusal(judged.verdict, { address, pin: pins?.at(-1), now, peer: judged.peer, cause });
     throw cause;
   }
   if (judged.verdict?.kind === "accept") return { connection, chain: judged.verdict, address };
@@ -103,16 +101,15 @@ async function dialOne(options: DialPairingOptions, address: SocketAddress): Pro
  * @param paired the mesh this node is paired with already: it then takes no other root, whatever the invitation says, as ssh does
  */
 export function targetOf(invitation: JoinInvitation, paired: NodeIdentity | undefined): PairingTarget {
-  const pin = pinOf(invitation, paired);
-  if (invitation.kind === "pin") return { addresses: [invitation.address], pin, meshId: undefined };
+  const pins = pinsFor(invitation, paired);
+  if (invitation.kind === "pin") return { addresses: [invitation.address], pins, meshId: undefined };
   const { addresses, meshId } = invitation.ticket;
-  return { addresses, pin, meshId };
+  return { addresses, pins, meshId };
 }
 
-function pinOf(invitation: JoinInvitation, paired: NodeIdentity | undefined): Uint8Array | undefined {
-  const root = paired === undefined ? undefined : certificatesFromPem(paired.rootPem)[0];
-  if (root !== undefined) return sha256(new X509Certificate(root).publicKey.export({ type: "spki", format: "der" }));
-  return invitation.kind === "ticket" ? invitation.ticket.rootSpkiSha256 : undefined;
+function pinsFor(invitation: JoinInvitation, paired: NodeIdentity | undefined): readonly Uint8Array[] | undefined {
+  if (paired !== undefined) return pinsOf(paired);
+  return invitation.kind === "ticket" ? [invitation.ticket.rootSpkiSha256] : undefined;
 }
 
 function refusal(

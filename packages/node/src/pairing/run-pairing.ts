@@ -189,7 +189,7 @@ class PairingShell {
     const { meshId, root } = link.chain;
     const leaf = verifyIssuedChain({
       chain: issued.chain,
-      root,
+      roots: [root],
       meshId,
       deviceId: issued.deviceId,
       spkiSha256: key.spkiSha256,

@@ -28,8 +28,18 @@ export interface NodeIdentity {
   readonly pairingAddresses?: readonly SocketAddress[];
   /** This device's certificate, leaf first, root not included. */
   readonly chainPem: string;
-  /** The pinned root. */
+  /** The roots that are trusted, the newest last: the one that was pinned, or two while one takes over from the other. */
   readonly rootPem: string;
+  /** Of the statement that led to the newest root. Absent: pairing did. */
+  readonly rootVersion?: number;
+  /** Until when the older of two roots is trusted; absent where there is one. */
+  readonly oldRootUntil?: number;
+  /** Of the newest move of the gateway that was followed. */
+  readonly moveVersion?: number;
+  /** Where the gateway was before it moved: tried after `addresses`. */
+  readonly formerAddresses?: readonly SocketAddress[];
+  /** Until when those are tried; absent while no session at a new one has proved the move. */
+  readonly formerUntil?: number;
   /** When to ask for the next certificate. */
   readonly renewAfter: number;
   /** When the certificate runs out. */
@@ -59,10 +69,11 @@ export async function findIdentity(layout: StateLayout): Promise<NodeIdentity | 
 
 /** Replace what is stored, as a whole. @throws {NodeError} `STATE_UNREADABLE` */
 export async function storeIdentity(layout: StateLayout, identity: NodeIdentity): Promise<void> {
-  const { addresses, pairingAddresses, ...rest } = identity;
+  const { addresses, pairingAddresses, formerAddresses, ...rest } = identity;
   const endpoints = {
     addresses: addresses.map(formatAddress),
     ...(pairingAddresses !== undefined && { pairingAddresses: pairingAddresses.map(formatAddress) }),
+    ...(formerAddresses !== undefined && { formerAddresses: formerAddresses.map(formatAddress) }),
   };
   const text = JSON.stringify({ version: VERSION, ...rest, ...endpoints }, undefined, 2);
   try {
@@ -141,7 +152,7 @@ function parseIdentity(text: string, path: string): NodeIdentity {
     if (typeof field !== "string" || field === "") throw corruptState(path, `${name} is missing`);
     return field;
   };
-  const timeOf = (name: string): number => {
+  const numberOf = (name: string): number => {
     const field = fields.get(name);
     if (typeof field !== "number" || !Number.isFinite(field)) throw corruptState(path, `${name} is missing`);
     return field;
@@ -165,8 +176,13 @@ function parseIdentity(text: string, path: string): NodeIdentity {
     ...(fields.has("pairingAddresses") && { pairingAddresses: addressesOf("pairingAddresses") }),
     chainPem: textOf("chainPem"),
     rootPem: textOf("rootPem"),
-    renewAfter: timeOf("renewAfter"),
-    notAfter: timeOf("notAfter"),
+    ...(fields.has("rootVersion") && { rootVersion: numberOf("rootVersion") }),
+    ...(fields.has("oldRootUntil") && { oldRootUntil: numberOf("oldRootUntil") }),
+    ...(fields.has("moveVersion") && { moveVersion: numberOf("moveVersion") }),
+    ...(fields.has("formerAddresses") && { formerAddresses: addressesOf("formerAddresses") }),
+    ...(fields.has("formerUntil") && { formerUntil: numberOf("formerUntil") }),
+    renewAfter: numberOf("renewAfter"),
+    notAfter: numberOf("notAfter"),
   };
   if (!isDeviceId(identity.deviceId) || !isMeshId(identity.meshId)) throw corruptState(path, "its ids are wrong");
   checkCertificates(identity, path);

@@ -25,6 +25,7 @@ import {
   type PairIssued,
   type PeerIdentity,
   type Renewed,
+  type Roots,
   type Transport,
 } from "@quaymesh/protocol";
 import { createMemoryNetwork, type MemoryNetwork } from "@quaymesh/protocol/memory";
@@ -63,6 +64,8 @@ export class FakePairing implements AsyncDisposable {
     spkiSha256,
     notAfter: Date.now() - 1,
   });
+  /** What is said of the mesh's roots. */
+  roots: () => Roots = () => ({ type: "roots", statements: [], settled: true });
   /** The gateway's clock, for what it issues late. */
   now: () => number = () => Date.now();
   /** Lets a test spoil what is issued. */
@@ -133,6 +136,10 @@ export class FakePairing implements AsyncDisposable {
     const frame = await stream.read();
     if (frame === null) return;
     const opening = parseRequest(frame, PAIRING_METHODS);
+    if (opening.method === "mesh.roots") {
+      await stream.end(this.roots());
+      return;
+    }
     const seen = { source: "192.0.2.57", nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#gatewayKey };
     if (opening.method === "certificate.renew") {
       this.#step({ kind: "renew", attemptId, csr: opening.csr, peer: seen });

@@ -1,3 +1,4 @@
+import { TransportError } from "../errors.ts";
 import { CLOSE_CODES } from "../transport/close.ts";
 import type {
   BoundAddress,
@@ -15,7 +16,7 @@ import { AsyncQueue } from "./queue.ts";
 /** A listener of the memory network. */
 export class MemoryListener implements Listener {
   readonly addresses: readonly BoundAddress[];
-  readonly options: ListenOptions;
+  options: ListenOptions;
   readonly #peerOf: (credentials: Credentials) => PeerIdentity;
   #peer: PeerIdentity;
   readonly #onClose: () => void;
@@ -48,6 +49,13 @@ export class MemoryListener implements Listener {
 
   setCredentials(credentials: Credentials): void {
     this.#peer = this.#peerOf(credentials);
+  }
+
+  setTrustAnchors(anchorsPem: string): void {
+    const { trust } = this.options;
+    if (trust.kind !== "anchored")
+      throw new TransportError("CREDENTIALS_INVALID", "peers are not judged by anchors here");
+    this.options = { ...this.options, trust: { ...trust, anchorsPem } };
   }
 
   get address(): SocketAddress {

@@ -16,6 +16,7 @@ import {
   subscribed,
   throttle,
 } from "./events.ts";
+import * as mesh from "./mesh.ts";
 import { pairDone, pairIssued, pairProve, pairProved, pairShare } from "./pairing.ts";
 import { messageParser } from "./parse.ts";
 import { health, renewed } from "./service.ts";
@@ -29,6 +30,8 @@ export const parseNodeControl = messageParser({
   "policy.applied": session.policyApplied,
   pong: session.pong,
   bye: session.bye,
+  "roots.applied": mesh.rootsApplied,
+  "moved.applied": mesh.movedApplied,
 });
 
 /** `session.open`, what a gateway sends. */
@@ -41,6 +44,8 @@ export const parseGatewayControl = messageParser({
   renew: session.renewNow,
   drain: session.drain,
   revoked: session.revoked,
+  roots: mesh.roots,
+  moved: mesh.moved,
 });
 
 /** `events.publish`, what a node sends after the request. */
@@ -90,6 +95,9 @@ export const parsePairToNode = messageParser({ share: pairShare, proved: pairPro
 
 /** `certificate.renew`, the answer. */
 export const parseRenewReply = messageParser({ renewed });
+
+/** `mesh.roots`, the answer. */
+export const parseRootsReply = messageParser({ roots: mesh.roots });
 
 /** `health`, the answer. */
 export const parseHealthReply = messageParser({ health });

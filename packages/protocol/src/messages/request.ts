@@ -3,6 +3,7 @@ import type { Static } from "typebox";
 import { ProtocolError } from "../errors.ts";
 import { WIRE_VERSION } from "./common.ts";
 import { publishRequest, subscribeRequest } from "./events.ts";
+import { rootsRequest } from "./mesh.ts";
 import { pairHello } from "./pairing.ts";
 import { checked, compileAll, decodeMap } from "./parse.ts";
 import { healthRequest, renewRequest } from "./service.ts";
@@ -17,6 +18,7 @@ const SCHEMAS = {
   health: healthRequest,
   "task.run": taskRun,
   pair: pairHello,
+  "mesh.roots": rootsRequest,
 } as const;
 
 /** Names of the methods a stream can open with. */
@@ -37,8 +39,8 @@ export const NODE_METHODS = [
 /** Methods of streams that a gateway opens. */
 export const GATEWAY_METHODS = ["task.run"] as const satisfies readonly RequestMethod[];
 
-/** Methods of the pairing endpoint. `certificate.renew` is there for a device whose certificate has run out. */
-export const PAIRING_METHODS = ["pair", "certificate.renew"] as const satisfies readonly RequestMethod[];
+/** Methods of the pairing endpoint. `certificate.renew` is there for a device whose certificate has run out, `mesh.roots` for one that knows an older root only. */
+export const PAIRING_METHODS = ["pair", "certificate.renew", "mesh.roots"] as const satisfies readonly RequestMethod[];
 
 const VALIDATORS = compileAll(SCHEMAS);
 

@@ -1,6 +1,7 @@
 /** The control stream: `session.open`. docs/wire.md, "Session". */
 import { Type, type Static } from "typebox";
 import { bytes, deviceId, message, openMap, request, taskId, text, uint } from "./common.ts";
+import type { MeshNews, MeshNewsApplied } from "./mesh.ts";
 
 /** Most attempts a node may run, hence report: keeps a heartbeat under the 4096 items of a frame. */
 export const MAX_RUNNING_ATTEMPTS = 512;
@@ -32,6 +33,10 @@ export const hello = request("session.open", {
   /** The last welcome's, as stored; absent before the first. */
   join: Type.Optional(bytes(16, 16)),
   running: Type.Optional(Type.Array(runningAttempt, { maxItems: MAX_RUNNING_ATTEMPTS })),
+  /** The roots this node trusts: SHA-256 of each one's SubjectPublicKeyInfo, the newest last. */
+  roots: Type.Optional(Type.Array(bytes(32, 32), { minItems: 1, maxItems: 2 })),
+  /** The newest move of its gateway that it knows of. */
+  moved: Type.Optional(uint()),
 });
 
 /** Node to gateway. */
@@ -106,7 +111,8 @@ export type NodeControlMessage =
   | Static<typeof capabilityReport>
   | Static<typeof policyApplied>
   | Static<typeof pong>
-  | Static<typeof bye>;
+  | Static<typeof bye>
+  | MeshNewsApplied;
 /** What a gateway sends on `session.open`. */
 export type GatewayControlMessage =
   | Welcome
@@ -116,4 +122,5 @@ export type GatewayControlMessage =
   | Static<typeof ping>
   | Static<typeof renewNow>
   | Static<typeof drain>
-  | Static<typeof revoked>;
+  | Static<typeof revoked>
+  | MeshNews;

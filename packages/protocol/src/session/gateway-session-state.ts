@@ -2,6 +2,7 @@
  * States, inputs and effects of the gateway's side of `session.open`. Times are monotonic milliseconds unless they say
  * otherwise.
  */
+import type { MeshNews, MeshNewsApplied } from "../messages/mesh.ts";
 import type {
   Capability,
   GatewayControlMessage,
@@ -79,6 +80,8 @@ export type GatewaySessionInput =
   | { readonly kind: "heartbeat-interval"; readonly heartbeatMs: number }
   /** Have the node renew its certificate now. */
   | { readonly kind: "request-renewal" }
+  /** There is news of the mesh for the node. */
+  | { readonly kind: "tell"; readonly news: MeshNews }
   | { readonly kind: "drain"; readonly retryAfterMs: number }
   | { readonly kind: "revoke"; readonly epoch: number; readonly reason: string; readonly now: number }
   | { readonly kind: "freeze"; readonly now: number }
@@ -99,6 +102,8 @@ export type GatewaySessionEffect =
   | { readonly kind: "renew-leases"; readonly seq: number; readonly running: readonly RunningAttempt[] }
   | { readonly kind: "capabilities"; readonly capabilities: readonly Capability[] }
   | { readonly kind: "policy-applied"; readonly version: number }
+  /** The node has stored news of the mesh. */
+  | { readonly kind: "news-applied"; readonly applied: MeshNewsApplied }
   /** End the control stream with an error frame. */
   | { readonly kind: "fail"; readonly code: string; readonly message: string }
   /** Close the connection with an application code. */

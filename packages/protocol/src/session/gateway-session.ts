@@ -41,6 +41,8 @@ export function stepGatewaySession(state: GatewaySession, input: GatewaySessionI
       return onHeartbeatInterval(state, input.heartbeatMs);
     case "request-renewal":
       return send(state, { type: "renew" });
+    case "tell":
+      return send(state, input.news);
     case "drain":
       return state.kind === "open"
         ? send({ ...state, draining: true }, { type: "drain", retryAfterMs: input.retryAfterMs })
@@ -129,6 +131,9 @@ function onMessage(state: LiveSession, message: NodeControlMessage, now: number)
         state: { ...heard, policyApplied: message.version },
         effects: [{ kind: "policy-applied", version: message.version }],
       };
+    case "roots.applied":
+    case "moved.applied":
+      return { state: heard, effects: [{ kind: "news-applied", applied: message }] };
     case "pong":
       return stay(heard);
     case "bye":

@@ -2,6 +2,7 @@
  * The node's side of `session.open`. docs/wire.md, "Session". Times are monotonic milliseconds unless they say
  * otherwise.
  */
+import type { MeshNews, MeshNewsApplied } from "../messages/mesh.ts";
 import type {
   Capability,
   GatewayControlMessage,
@@ -62,6 +63,8 @@ export type NodeSessionInput =
   | { readonly kind: "capabilities"; readonly capabilities: readonly Capability[] }
   /** The shell has put a policy into effect. */
   | { readonly kind: "policy-applied"; readonly version: number }
+  /** The shell has stored news of the mesh. */
+  | { readonly kind: "news-applied"; readonly applied: MeshNewsApplied }
   | { readonly kind: "leave"; readonly reason: string }
   /** The control stream or the connection is gone. */
   | { readonly kind: "lost" };
@@ -88,6 +91,8 @@ export type NodeSessionEffect =
   | { readonly kind: "draining"; readonly retryAfterMs: number }
   /** Renew the certificate now and begin a new session with it. */
   | { readonly kind: "renew" }
+  /** Judge and store, then feed `news-applied`; what is refused is not answered. */
+  | { readonly kind: "news"; readonly news: MeshNews }
   /** Feed a `tick` at this time; replaces the one before. */
   | { readonly kind: "schedule"; readonly at: number }
   /** Over: close the connection and decide about the next. */
@@ -120,6 +125,8 @@ export function stepNodeSession(state: NodeSession, input: NodeSessionInput): No
       return send(state, { type: "capabilities", capabilities: [...input.capabilities] });
     case "policy-applied":
       return send(state, { type: "policy.applied", version: input.version });
+    case "news-applied":
+      return send(state, input.applied);
     case "leave": {
       const bye: NodeSessionEffect = {
         kind: "end",
@@ -172,6 +179,9 @@ function onMessage(state: LiveSession, message: GatewayControlMessage, now: numb
       return send(heard, { type: "pong", id: message.id });
     case "renew":
       return { state: heard, effects: [{ kind: "renew" }] };
+    case "roots":
+    case "moved":
+      return { state: heard, effects: [{ kind: "news", news: message }] };
     case "drain":
       return {
         state: { ...heard, drainRetryAfterMs: message.retryAfterMs },

@@ -168,6 +168,11 @@ export interface Listener extends AsyncIterable<Connection>, AsyncDisposable {
    * @throws {TransportError} `CREDENTIALS_INVALID`; nothing has changed then
    */
   setCredentials(credentials: Credentials): void;
+  /**
+   * Verify peers of handshakes that begin from now on against these anchors, in PEM; connections there are go on as they are.
+   * @throws {TransportError} `CREDENTIALS_INVALID` where TLS does not take them, or where peers are not judged by anchors; nothing has changed then
+   */
+  setTrustAnchors(anchorsPem: string): void;
   /** Stop accepting, close every connection with `code` and `reason`, release the address. Idempotent. */
   close(code?: number, reason?: string): Promise<void>;
 }

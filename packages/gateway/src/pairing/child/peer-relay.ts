@@ -107,7 +107,7 @@ export class PeerRelay {
         this.#report({ kind: "frame", id: this.#id, frame: base64(body) });
       }
       // A question ends with its one frame; who asked is there until it has been answered.
-      if (method === "certificate.renew") await Promise.race([this.#answered.promise, this.#connection.closed]);
+      if (method !== "pair") await Promise.race([this.#answered.promise, this.#connection.closed]);
     } finally {
       this.#report({ kind: "gone", id: this.#id });
     }

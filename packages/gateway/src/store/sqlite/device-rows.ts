@@ -30,6 +30,8 @@ export function deviceRow(row: RawRow): DeviceRow {
     certificateNotAfter: optionalNumber(row, "certificate_not_after"),
     rotationRequestedAt: optionalNumber(row, "rotation_requested_at"),
     frozenAt: optionalNumber(row, "frozen_at"),
+    rootVersion: number(row, "root_version"),
+    moveVersion: number(row, "move_version"),
   };
 }
 

@@ -260,6 +260,12 @@ UPDATE outboxes SET held_bytes =
   (SELECT coalesce(sum(event_cost(length(data))), 0) FROM events e WHERE e.outbox = outboxes.outbox);
 `;
 
+// What devices have said they know of their mesh: its newest root, and where its gateway moves.
+const MESH_NEWS = `
+ALTER TABLE devices ADD COLUMN root_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN move_version INTEGER NOT NULL DEFAULT 0;
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
@@ -268,6 +274,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 4, sql: JOINS },
   { version: 5, sql: READING },
   { version: 6, sql: SUMS },
+  { version: 7, sql: MESH_NEWS },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -1,6 +1,6 @@
 /** Units of sessions and outboxes; see SessionStore for what each promises. */
 import { judgeJoin } from "@quaymesh/protocol";
-import type { OpenedSession, OpenSession } from "../port-events.ts";
+import type { MeshKnowledge, OpenedSession, OpenSession } from "../port-events.ts";
 import type { CapabilityRow } from "../rows.ts";
 import { blob, number, optionalBlob, strings } from "./columns.ts";
 import type { Database } from "./database.ts";
@@ -36,13 +36,16 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
   const { outbox, ackedSeq } = registerOutbox(db, input.deviceId, input.outboxEpoch);
   const row = db.get(
     `UPDATE devices SET session_epoch = session_epoch + 1, outbox = ?, last_seen_at = ?, remote_address = ?, software = ?,
-       platform = ?, capabilities = ? WHERE device_id = ? RETURNING session_epoch, labels`,
+       platform = ?, capabilities = ?, root_version = coalesce(?, root_version), move_version = coalesce(?, move_version)
+     WHERE device_id = ? RETURNING session_epoch, labels`,
     outbox,
     input.now,
     input.remoteAddress,
     input.software,
     input.platform,
     JSON.stringify(input.capabilities),
+    input.mesh?.rootVersion ?? null,
+    input.mesh?.moveVersion ?? null,
     input.deviceId,
   );
   if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${input.deviceId}`);
@@ -101,6 +104,13 @@ export function closeSession(
     input.deviceId,
     input.sessionEpoch,
   );
+}
+
+/** What the device knows of its mesh. */
+export function noteMesh(db: Database, input: MeshKnowledge & { readonly deviceId: string }): void {
+  const { rootVersion, moveVersion, deviceId } = input;
+  const sql = "UPDATE devices SET root_version = ?, move_version = ? WHERE device_id = ?";
+  db.run(sql, rootVersion, moveVersion, deviceId);
 }
 
 /** What the device offers now. */

@@ -157,6 +157,7 @@ function sessionStore(writer: WorkerClient): SessionStore {
   return {
     open: (input) => writer.call("sessions.open", input),
     close: (input) => writer.call("sessions.close", input),
+    noteMesh: (input) => writer.call("sessions.note-mesh", input),
     setCapabilities: (input) => writer.call("sessions.set-capabilities", input),
   };
 }

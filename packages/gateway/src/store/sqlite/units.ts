@@ -37,6 +37,7 @@ export const WRITES = {
   "pairing.move-request": pairing.moveRequest,
   "sessions.open": sessions.openSession,
   "sessions.close": sessions.closeSession,
+  "sessions.note-mesh": sessions.noteMesh,
   "sessions.set-capabilities": sessions.setCapabilities,
   "events.append": appendEvents,
   "events.record": recordEvent,

@@ -1,0 +1,72 @@
+/** Following a gateway to another address. docs/wire.md, "Moves". */
+import { IdentityError, verifyMove } from "@quaymesh/identity";
+import type { Moved, SocketAddress } from "@quaymesh/protocol";
+import { formatAddress, parseAddress } from "../state/address.ts";
+import type { NodeIdentity } from "../state/identity-file.ts";
+import { rootsOf } from "./roots.ts";
+
+/** How long addresses that a gateway has left are still tried, from the first session at a new one on. */
+const FORMER_GRACE_MS = 7 * 86_400_000;
+/** Of each kind. */
+const MAX_ADDRESSES = 16;
+
+/** Where to dial, in this order: where the gateway is, then where it was. */
+export function dialAddresses({ addresses, formerAddresses = [] }: NodeIdentity): readonly SocketAddress[] {
+  return unique([...addresses, ...formerAddresses]);
+}
+
+/**
+ * What a signed move makes of an identity: its addresses first, those of before after them.
+ * @throws {IdentityError} `STATEMENT_REFUSED`
+ */
+export function withMove(identity: NodeIdentity, move: Moved, now: number): NodeIdentity {
+  const { meshId, moveVersion = 0 } = identity;
+  verifyMove(move, { meshId, roots: rootsOf(identity), version: moveVersion, now });
+  const addresses = parsed(move.addresses);
+  if (addresses.length === 0) {
+    throw new IdentityError(
+      "STATEMENT_REFUSED",
+      "a statement about the gateway's address names none that can be dialed",
+    );
+  }
+  const { formerUntil: _, ...rest } = identity;
+  return {
+    ...rest,
+    addresses,
+    formerAddresses: without(dialAddresses(identity), addresses),
+    pairingAddresses: unique([...parsed(move.pairing), ...(identity.pairingAddresses ?? [])]),
+    moveVersion: move.version,
+  };
+}
+
+/** The identity after a session began at `address`: one at a new address starts the clock for the former ones, and one after that ends them. */
+export function withSessionAt(identity: NodeIdentity, address: SocketAddress, now: number): NodeIdentity {
+  const { formerAddresses, formerUntil, ...rest } = identity;
+  if (formerAddresses === undefined) return identity;
+  const dialed = formatAddress(address);
+  if (!identity.addresses.some((known) => formatAddress(known) === dialed)) return identity;
+  if (formerUntil === undefined) return { ...identity, formerUntil: now + FORMER_GRACE_MS };
+  return now < formerUntil ? identity : rest;
+}
+
+/** Pairing endpoints after a gateway told of these: it may not have moved yet, so those of a move that no session has proved stay. */
+export function withPairing(identity: NodeIdentity, told: readonly SocketAddress[]): NodeIdentity {
+  const known = identity.pairingAddresses ?? [];
+  const unproved = identity.formerAddresses !== undefined && identity.formerUntil === undefined;
+  const next = unproved ? unique([...known, ...told]) : told;
+  if (told.length === 0 || next.map(formatAddress).join() === known.map(formatAddress).join()) return identity;
+  return { ...identity, pairingAddresses: next };
+}
+
+function parsed(texts: readonly string[]): readonly SocketAddress[] {
+  return texts.map(parseAddress).filter((address) => address !== undefined);
+}
+
+function without(addresses: readonly SocketAddress[], others: readonly SocketAddress[]): readonly SocketAddress[] {
+  const taken = new Set(others.map(formatAddress));
+  return addresses.filter((address) => !taken.has(formatAddress(address))).slice(0, MAX_ADDRESSES);
+}
+
+function unique(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  return [...new Map(addresses.map((address) => [formatAddress(address), address])).values()].slice(0, MAX_ADDRESSES);
+}

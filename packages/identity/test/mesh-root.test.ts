@@ -1,6 +1,6 @@
 /** A mesh's root over its life: its key leaves, its intermediate is replaced, another root takes over, and nodes follow what is signed and nothing else. */
 import { join } from "node:path";
-import fc from "fast-check";
+import { assert, constantFrom, integer, nat, property } from "fast-check";
 import {
   Authority,
   certificatesFromPem,
@@ -129,8 +129,8 @@ describe("following the roots of a mesh", () => {
     const { roots, statements } = rotated;
     const [one] = statements;
     const held = holding(0, roots[0]);
-    fc.assert(
-      fc.property(fc.constantFrom("root", "signature"), fc.nat(), fc.integer({ min: 0, max: 7 }), (field, at, bit) => {
+    assert(
+      property(constantFrom("root", "signature"), nat(), integer({ min: 0, max: 7 }), (field, at, bit) => {
         const bytes = Uint8Array.from(one[field]);
         const index = at % bytes.length;
         bytes[index] = (bytes[index] ?? 0) ^ (1 << bit);

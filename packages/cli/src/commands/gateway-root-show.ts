@@ -4,11 +4,12 @@ import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator } from "../operator.ts";
 import { printFacts } from "../ui/facts.ts";
-import { printable, shortFingerprint, span } from "../ui/format.ts";
+import { fit, printable, shortFingerprint, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 
 /** Names of devices in a line. */
 const MAX_NAMES = 4;
+const MAX_NAME_COLUMNS = 40;
 
 /** `quaymesh gateway root show` */
 export function gatewayRootShowCommand(context: Context): Command {
@@ -44,9 +45,9 @@ export function rootRows(root: MeshRootInfo, now: number): readonly (readonly [s
   const newest = roots.at(-1);
   const lines = roots.map((each, at): readonly [string, string] => [
     rotating ? (at === 0 ? "old root" : "new root") : "root",
-    `${shortFingerprint(each.fingerprint)}  until ${left(each.notAfter)}${rotating && each.shown ? "  (in use by the gateway)" : ""}`,
+    `${shortFingerprint(each.fingerprint)}  until ${left(each.notAfter)}${rotating && each.shown ? ", in use" : ""}`,
   ]);
-  const held = root.keyIsHere ? "on this gateway; take it offline with  gateway root export" : "offline";
+  const held = root.keyIsHere ? "on this gateway; take it offline: gateway root export --remove" : "offline";
   const shared: readonly (readonly [string, string])[] = [
     ["mesh", `${printable(root.meshName)} (${root.meshId})`],
     ...lines,
@@ -57,16 +58,18 @@ export function rootRows(root: MeshRootInfo, now: number): readonly (readonly [s
   return [
     ...shared,
     ["rotation", `nodes trust both until ${left(overlapUntil)}`],
-    ["told", `${devices - unaware.length} of ${devices} devices trust the new root${names(unaware)}`],
-    ["renewed", `${devices - outdated.length} of ${devices} hang from it${names(outdated)}`],
+    ["told", `${devices - unaware.length} of ${devices} devices trust the new root`],
+    ...names(unaware),
+    ["renewed", `${devices - outdated.length} of ${devices} devices have a certificate below it`],
+    ...names(outdated),
     ["next", `quaymesh gateway root rotate ${phase === "overlap" ? "switch" : "finish"}`],
   ];
 }
 
-function names(behind: readonly string[]): string {
-  if (behind.length === 0) return "";
-  const shown = behind.slice(0, MAX_NAMES).map(printable).join(", ");
-  return `; not yet: ${shown}${behind.length > MAX_NAMES ? `, and ${behind.length - MAX_NAMES} more` : ""}`;
+function names(behind: readonly string[]): readonly (readonly [string, string])[] {
+  if (behind.length === 0) return [];
+  const more = behind.length > MAX_NAMES ? `, and ${behind.length - MAX_NAMES} more` : "";
+  return [["", `not yet: ${fit(behind.slice(0, MAX_NAMES).map(printable).join(", "), MAX_NAME_COLUMNS)}${more}`]];
 }
 
 function day(at: number): string {

@@ -76,7 +76,7 @@ export class AuthorityNews implements MeshNewsDesk {
 }
 
 /** A signed move as it is sent. */
-export function movedMessage(move: MoveStatement): Moved {
+function movedMessage(move: MoveStatement): Moved {
   return { type: "moved", ...move, addresses: [...move.addresses], pairing: [...move.pairing] };
 }
 

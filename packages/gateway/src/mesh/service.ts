@@ -1,7 +1,7 @@
 /** The life of a mesh's root, and of its gateway's address, as operators see it. Times are Unix milliseconds. */
 
 /** A root and the intermediate below it. */
-export interface RootView {
+interface RootView {
   /** 0: the mesh's first root; one more with each rotation. */
   readonly version: number;
   /** Lower-case hexadecimal SHA-256 of its SubjectPublicKeyInfo. */
@@ -58,7 +58,7 @@ export interface ExportedRootKey {
 }
 
 /** What a step that needs the root's key takes: the exported key, where the gateway has none. */
-export interface RootKeyInput {
+interface RootKeyInput {
   readonly rootKey?: ExportedRootKey;
 }
 

@@ -5,7 +5,7 @@ import { lvCat } from "../cpace/encoding.ts";
 import type { KeyPair } from "../keys/key-pair.ts";
 
 /** Bytes of a signature: r and s, 32 bytes each, big-endian. IEEE P1363. */
-export const SIGNATURE_BYTES = 64;
+const SIGNATURE_BYTES = 64;
 
 /** A root, and the word of the one before it that it follows. */
 export interface RootStatement {

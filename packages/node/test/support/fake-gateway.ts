@@ -16,6 +16,7 @@ import {
   type Hello,
   type Listener,
   type LoggedEvent,
+  type MeshNewsApplied,
   type PublishedEvent,
   type SocketAddress,
   type SubscribeRequest,
@@ -97,6 +98,8 @@ export class FakeGateway implements AsyncDisposable {
   };
   /** Pairing endpoints that a welcome tells of. */
   pairing: string[] | undefined;
+  /** What nodes said they have stored of their mesh. */
+  readonly applied: MeshNewsApplied[] = [];
   readonly #bell = new Bell();
   readonly #connections = new Set<Connection>();
   #listener: Listener | undefined;
@@ -272,6 +275,7 @@ export class FakeGateway implements AsyncDisposable {
     });
     for await (const message of control.messages(parseNodeControl)) {
       if (message.type === "bye") session.bye = message.reason;
+      if (message.type === "roots.applied" || message.type === "moved.applied") this.applied.push(message);
       if (message.type === "heartbeat") {
         session.heartbeats.push(message);
         const { fenced, answersHeartbeats } = this.behaviour;

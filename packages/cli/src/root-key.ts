@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { ExportedRootKey } from "@quaymesh/gateway/client";
 import type { Context } from "./context.ts";
 import { CliError } from "./errors.ts";
-import { readPassphrase } from "./ui/passphrase.ts";
+import { askPassphrase, readPassphraseFile } from "./sealing.ts";
 
 /** Options of commands that may need the root's key. */
 export interface RootKeyOptions {
@@ -10,7 +10,7 @@ export interface RootKeyOptions {
   readonly passphraseFile?: string;
 }
 
-/** The exported key a command was given, with its passphrase; nothing where it was given none. @throws {CliError} `FILE_NOT_FOUND`, `USAGE` */
+/** The exported key a command was given, with its passphrase; nothing where it was given none. @throws {CliError} `FILE_NOT_FOUND`, `INPUT_INVALID`, `USAGE`; {IdentityError} `STORE_PERMISSIONS` */
 export async function givenRootKey(
   context: Context,
   { rootKey, passphraseFile }: RootKeyOptions,
@@ -22,6 +22,9 @@ export async function givenRootKey(
   } catch (cause) {
     throw new CliError("FILE_NOT_FOUND", `the root's key cannot be read from ${rootKey}`, { cause });
   }
-  const passphrase = await readPassphrase(context, "Passphrase of the root's key", { file: passphraseFile });
-  return { rootKey: { file, passphrase } };
+  const passphrase =
+    passphraseFile === undefined
+      ? await askPassphrase(context, "Passphrase of the root's key: ")
+      : await readPassphraseFile(context, passphraseFile);
+  return { rootKey: { file, passphrase: passphrase.reveal() } };
 }

@@ -52,7 +52,7 @@ export async function sealingSource(context: Context, flags: SealingFlags, state
 }
 
 /** The text of a file that nobody else may read, or of standard input. @throws {CliError} `FILE_NOT_FOUND`, `INPUT_INVALID`; {IdentityError} `STORE_PERMISSIONS` */
-async function readPassphraseFile(context: Context, path: string): Promise<Secret<string>> {
+export async function readPassphraseFile(context: Context, path: string): Promise<Secret<string>> {
   const { assertPrivate } = await import("@quaymesh/identity");
   if (path === "-") return await secretOf(await readLine(context.terminal.streams.stdin, context.signal), path);
   let isFile: boolean;
@@ -66,8 +66,8 @@ async function readPassphraseFile(context: Context, path: string): Promise<Secre
   return await secretOf((await readFile(path)).toString("utf8"), path);
 }
 
-/** Ask at the terminal. */
-async function askPassphrase(context: Context, prompt: string): Promise<Secret<string>> {
+/** Ask at the terminal. @throws {CliError} `INPUT_INVALID`, `USAGE` when nothing comes */
+export async function askPassphrase(context: Context, prompt: string): Promise<Secret<string>> {
   return await secretOf(await readSecret(context, prompt), "the answer");
 }
 

@@ -5,9 +5,9 @@ import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { connectOperator } from "../operator.ts";
+import { newPassphrase } from "../sealing.ts";
 import { confirm } from "../ui/ask.ts";
 import { shortFingerprint } from "../ui/format.ts";
-import { readPassphrase } from "../ui/passphrase.ts";
 import { rootJson } from "./gateway-root-show.ts";
 
 interface Options extends CommonOptions {
@@ -28,11 +28,11 @@ export function gatewayRootExportCommand(context: Context): Command {
       ["quaymesh gateway root export --to /media/stick/harbor-root.json", "a copy; the key stays"],
       ["quaymesh gateway root export --to /media/stick/harbor-root.json --remove", "take it offline"],
     ],
-    exits: [3, 4, 5, 18, 30, 36, 38],
+    exits: [3, 4, 5, 18, 26, 30, 36, 38],
     state: "gateway",
   })
     .requiredOption("--to <file>", "where to; it must not exist")
-    .option("--passphrase-file <file>", "read the passphrase from the first line of a file instead of asking")
+    .option("--passphrase-file <file>", "the passphrase, one line; - is standard input (default: asked for)")
     .option("--remove", "then take the key off the gateway", false)
     .option("-y, --yes", "do not ask before it is removed", false)
     .action((options: Options) => run(context, options));
@@ -40,17 +40,14 @@ export function gatewayRootExportCommand(context: Context): Command {
 
 async function run(context: Context, options: Options): Promise<void> {
   const { terminal, signal } = context;
-  const { openRootKey, Secret, writeFileAtomic } = await import("@quaymesh/identity");
+  const { openRootKey, writeFileAtomic } = await import("@quaymesh/identity");
   await using gateway = await connectOperator(context, options);
   const root = (await gateway.mesh.root({ signal })).roots.at(-1);
-  const passphrase = await readPassphrase(context, "New passphrase, 12 characters at least", {
-    file: options.passphraseFile,
-    again: true,
-  });
+  const passphrase = await newPassphrase(context, options.passphraseFile);
   const path = resolve(options.to);
-  await writeFileAtomic(path, await gateway.mesh.exportRootKey(passphrase, { signal }), { replace: false });
+  await writeFileAtomic(path, await gateway.mesh.exportRootKey(passphrase.reveal(), { signal }), { replace: false });
   // What lies there counts, not what was meant to: only then may the other copy go.
-  const key = await openRootKey(await readFile(path, "utf8"), new Secret(passphrase));
+  const key = await openRootKey(await readFile(path, "utf8"), passphrase);
   const fingerprint = Buffer.from(key.spkiSha256).toString("hex");
   if (fingerprint !== root?.fingerprint) throw new CliError("ROOT_KEY_WRONG", `${path} holds the key of another root`);
   if (!options.json) terminal.result(`✓ the key of root ${shortFingerprint(fingerprint)} is in ${path}, read back`);

@@ -15,11 +15,11 @@ export function gatewayRootRenewCommand(context: Context): Command {
       ["quaymesh gateway root renew-issuing", "with the root's key on the gateway"],
       ["quaymesh gateway root renew-issuing --root-key harbor-root.json", "with the root's key offline"],
     ],
-    exits: [3, 4, 5, 30, 36, 38],
+    exits: [3, 4, 5, 26, 30, 36, 38],
     state: "gateway",
   })
     .option("--root-key <file>", "the root's key, as exported")
-    .option("--passphrase-file <file>", "read its passphrase from the first line of a file instead of asking")
+    .option("--passphrase-file <file>", "its passphrase, one line; - is standard input (default: asked for)")
     .action(async (options: CommonOptions & RootKeyOptions) => {
       await using gateway = await connectOperator(context, options);
       const given = await givenRootKey(context, options);

@@ -31,7 +31,7 @@ export function gatewayRootRotateCommand(context: Context): Command {
       ["quaymesh gateway root rotate start --root-key harbor-root.json --overlap 90d", "the key is offline"],
       ["quaymesh gateway root rotate finish --yes", "does not ask"],
     ],
-    exits: [3, 4, 5, 30, 36, 38],
+    exits: [3, 4, 5, 26, 30, 36, 38],
     state: "gateway",
   })
     .addArgument(new Argument("<step>", "start, switch or finish").choices(STEPS))
@@ -41,7 +41,7 @@ export function gatewayRootRotateCommand(context: Context): Command {
       ),
     )
     .option("--root-key <file>", "with start: the old root's key, as exported, where it is offline")
-    .option("--passphrase-file <file>", "read its passphrase from the first line of a file instead of asking")
+    .option("--passphrase-file <file>", "its passphrase, one line; - is standard input (default: asked for)")
     .option("--force", "with switch and finish: though devices are behind", false)
     .option("-y, --yes", "do not ask before finish", false)
     .action((step: Step, options: Options) => run(context, step, options));

@@ -4,6 +4,7 @@ import { certificateOf, deviceIdOf, enrollInput, sessionInput, stepTask, submitI
 
 const A = deviceIdOf("A");
 const B = deviceIdOf("B");
+const C = deviceIdOf("C");
 const TASK = deviceIdOf("T");
 
 /** Devices, certificates, sessions and revocation. */
@@ -66,6 +67,35 @@ export function deviceContract(open: () => Promise<StoreUnderTest>): void {
       const late = { ...enrollInput(B), request: move };
       await expect(devices.enroll(late)).rejects.toMatchObject({ code: "REQUEST_NOT_PENDING" });
       expect(await devices.get(B)).toBeUndefined();
+    });
+
+    test("of devices that are enrolled at once through a window, no more come in than it has uses left", async () => {
+      await using under = await open();
+      const window = { windowId: "w", codeId: undefined, state: "open", openedAt: T0, expiresAt: T0 + 1 };
+      await under.store.pairing.putWindow({ ...window, failures: 0, usesLeft: 2, sealedCode: undefined, body: "{}" });
+      const through = (deviceId: string) => ({ ...enrollInput(deviceId), windowId: "w" });
+      const answers = await Promise.allSettled([A, B, C].map((id) => under.store.devices.enroll(through(id))));
+      expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+      expect(answers[2]).toMatchObject({ reason: { code: "WINDOW_USED_UP" } });
+      // The same certificate again is the same use.
+      await under.store.devices.enroll(through(A));
+      const store = await under.reopen();
+      expect(await store.pairing.window("w")).toMatchObject({ usesLeft: 0 });
+      expect((await store.devices.list()).map(({ deviceId }) => deviceId)).toEqual([A, B]);
+    });
+
+    test("a key that a device had before it got another stays out once the device is revoked", async () => {
+      await using under = await open();
+      const { devices } = under.store;
+      await devices.enroll(enrollInput(A, "one"));
+      const { spkiSha256 } = enrollInput(A).certificate;
+      await devices.enroll({ ...enrollInput(A), certificate: { ...certificateOf(A, "two"), ...keyOf(B) } });
+      expect(await devices.findByKey(spkiSha256)).toBeUndefined();
+      await devices.revoke({ deviceId: A, receiptId: "r", reason: "", now: T0 });
+      expect(await devices.findByKey(spkiSha256)).toMatchObject({ deviceId: A, revoked: true });
+      const back = { ...enrollInput(C), certificate: { ...certificateOf(C, "three"), ...keyOf(A) } };
+      await expect(devices.enroll(back)).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+      expect(await devices.get(C)).toBeUndefined();
     });
 
     test("each session of a device has an epoch above the last", async () => {

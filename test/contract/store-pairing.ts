@@ -9,6 +9,8 @@ const WINDOW = {
   openedAt: T0,
   expiresAt: T0 + 300_000,
   failures: 0,
+  usesLeft: 1,
+  sealedCode: undefined,
   body: '{"secret":"s"}',
 };
 
@@ -40,6 +42,7 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       const attempt = (id: string, at: number, prefix: string) => ({
         attemptId: id,
         windowId: "w1",
+        secret: "ticket" as const,
         prefix,
         at,
         hourAgo: at - 3_600_000,
@@ -64,7 +67,14 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       await under.store.pairing.putWindow(WINDOW);
       const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
       for (const attemptId of ["right", "wrong", "unjudged"]) {
-        await under.store.pairing.recordAttempt({ attemptId, windowId: "w1", prefix: "192.0.2.1", at: T0, ...since });
+        await under.store.pairing.recordAttempt({
+          attemptId,
+          windowId: "w1",
+          secret: "ticket",
+          prefix: "192.0.2.1",
+          at: T0,
+          ...since,
+        });
       }
       await under.store.pairing.recordProof("right");
       await under.store.pairing.recordFailure({ attemptId: "wrong", windowId: "w1" });
@@ -79,29 +89,38 @@ export function pairingContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 2, day: 2 });
     });
 
-    test("guesses at PINs and at tickets are counted apart", async () => {
+    test("guesses at PINs and at tickets are counted apart, also at two codes of one window", async () => {
       await using under = await open();
       const { pairing } = under.store;
       await pairing.putWindow(WINDOW);
-      await pairing.putWindow({ ...WINDOW, windowId: "w2", codeId: undefined });
       const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
-      for (const [attemptId, windowId] of [
-        ["a", "w1"],
-        ["b", "w2"],
-        ["c", "w2"],
+      for (const [attemptId, secret] of [
+        ["a", "ticket"],
+        ["b", "pin"],
+        ["c", "pin"],
       ] as const) {
-        await pairing.recordAttempt({ attemptId, windowId, prefix: "192.0.2.1", at: T0, ...since });
+        await pairing.recordAttempt({ attemptId, windowId: "w1", secret, prefix: "192.0.2.1", at: T0, ...since });
       }
       const again = (await under.reopen()).pairing;
       expect(await again.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 1, day: 1 });
       expect(await again.countFailures({ ...since, secret: "pin" })).toEqual({ hour: 2, day: 2 });
     });
 
+    test("a sealed code comes back after a restart while its window is open, and is forgotten with it", async () => {
+      await using under = await open();
+      const sealedCode = Uint8Array.of(1, 2, 3);
+      await under.store.pairing.putWindow({ ...WINDOW, sealedCode, usesLeft: 3 });
+      const { pairing } = await under.reopen();
+      expect(await pairing.windows(["open"])).toEqual([{ ...WINDOW, sealedCode, usesLeft: 3 }]);
+      await pairing.moveWindow({ windowId: "w1", from: ["open"], to: "closed" });
+      expect(await pairing.window("w1")).toMatchObject({ state: "closed", sealedCode: undefined });
+    });
+
     test("an attempt at no window counts as one of its source, never as failed, and is forgotten once it is judged", async () => {
       await using under = await open();
       const { pairing } = under.store;
       const since = { hourAgo: T0 - 3_600_000, dayAgo: T0 - 86_400_000 };
-      const attempt = { windowId: "", prefix: "192.0.2.1", at: T0, ...since };
+      const attempt = { windowId: "", secret: "ticket" as const, prefix: "192.0.2.1", at: T0, ...since };
       expect(await pairing.recordAttempt({ ...attempt, attemptId: "a" })).toEqual({ hour: 1, day: 1, prefixHour: 1 });
       expect(await pairing.countFailures({ ...since, secret: "ticket" })).toEqual({ hour: 0, day: 0 });
       expect(await pairing.recordFailure({ attemptId: "a", windowId: "" })).toBeUndefined();

@@ -17,7 +17,12 @@ export type { Device, DeviceSelector, RevocationReceipt } from "../gen/quaymesh/
 export { MeshService, RotationPhase } from "../gen/quaymesh/v1/mesh_pb.js";
 export type { GatewayMove, MeshRoot } from "../gen/quaymesh/v1/mesh_pb.js";
 export { PairingRequestSchema, PairingService, PairingState } from "../gen/quaymesh/v1/pairing_pb.js";
-export type { PairingRequest, WatchWindowResponse } from "../gen/quaymesh/v1/pairing_pb.js";
+export type {
+  OpenWindowRequest,
+  PairingRequest,
+  PairingWindow,
+  WatchWindowResponse,
+} from "../gen/quaymesh/v1/pairing_pb.js";
 export { TaskSchema, TaskService, TaskState } from "../gen/quaymesh/v1/task_pb.js";
 export type {
   SubmitTaskRequest,

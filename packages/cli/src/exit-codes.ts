@@ -105,7 +105,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     exit: 12,
     meaning: "the code or PIN was refused: wrong, used, or no window is open",
-    codes: ["PAIR_CODE_INVALID", "PAIR_CLOSED", "PAIR_BURNT", "PAKE_CONFIRM_FAILED"],
+    codes: ["PAIR_CODE_INVALID", "PAIR_CLOSED", "PAIR_BURNT", "PAKE_CONFIRM_FAILED", "WINDOW_USED_UP"],
   },
   {
     exit: 13,

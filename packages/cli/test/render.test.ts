@@ -87,6 +87,7 @@ const request: PairingRequestInfo = {
   requestedAt: NOW - 2000,
   deviceId: "",
   certificateNotAfter: undefined,
+  preapproved: false,
 };
 
 describe("tables at 80 columns", () => {

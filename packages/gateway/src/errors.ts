@@ -134,6 +134,10 @@ export const GATEWAY_ERRORS = {
     connect: "resource_exhausted",
     hint: "Many pairing windows are open: close one, or wait until one ends.",
   },
+  WINDOW_USED_UP: {
+    connect: "failed_precondition",
+    hint: "The window has let in as many devices as it may: open another with: quaymesh pair",
+  },
   WINDOW_INVALID: { connect: "invalid_argument", hint: "Correct the request; the message names the field." },
   PAIRING_PORT_IN_USE: {
     connect: "failed_precondition",

@@ -8,6 +8,7 @@ export { certificatesFromPem, certificatesToPem } from "./keys/pem.ts";
 export { createCsr, selfSignedCredentials } from "./keys/requests.ts";
 
 export { KeyStore } from "./store/key-store.ts";
+export { seal, unseal } from "./store/sealed-file.ts";
 export { createKeyFile, passphraseSealingKey, readKeyFile, sealingKey } from "./store/sealing-key.ts";
 export type { PassphraseCosts, SealingKey } from "./store/sealing-key.ts";
 export {
@@ -59,6 +60,8 @@ export type { ChainDescription } from "./trust/describe-chain.ts";
 
 export { codeIdOf, formatTicket, parseTicket, TICKET_PREFIX, TICKET_SECRET_BYTES } from "./ticket/ticket.ts";
 export type { Ticket } from "./ticket/ticket.ts";
+export { formatOwnCode, OWN_CODE_PREFIX, ownCodeIdOf, parseOwnCode } from "./ticket/own-code.ts";
+export type { OwnCode } from "./ticket/own-code.ts";
 export type { TicketAddress } from "./ticket/addresses.ts";
 export { formatPin, generatePin, parsePin } from "./ticket/pin.ts";
 
@@ -75,11 +78,13 @@ export { gatewayPairingDeadline, isPairingOpen, stepGateway } from "./pairing/ga
 export type { GatewayPairingStep } from "./pairing/gateway/step.ts";
 export { createGatewayPairing } from "./pairing/gateway/state.ts";
 export type {
+  Approver,
   CodeSecret,
   GatewayPairing,
   PairingPeer,
   PairingRequest,
   RequestStatus,
+  WindowSetup,
 } from "./pairing/gateway/state.ts";
 export type {
   AttemptEntropy,

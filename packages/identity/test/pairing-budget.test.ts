@@ -101,7 +101,7 @@ describe("one answer", () => {
       const node = rightNode();
       gateway.hello(node.attemptId, { ...node.hello, ya }, node.key);
       expect(gateway.failed.get(node.attemptId)?.code).toBe("PAIR_CODE_INVALID");
-      expect(gateway.state.codes.get("window")?.status.kind).toBe("open");
+      expect(gateway.code()?.status).toBe("open");
     }
   });
 });
@@ -114,7 +114,14 @@ describe("a guess", () => {
     knock(gateway, node);
     expect(gateway.effects.map(({ kind }) => kind)).toEqual(["send", "persist"]);
     expect(gateway.ofKind("persist")).toEqual([
-      { kind: "persist", attemptId: node.attemptId, windowId: "window", source: "192.0.2.1", at: NOW },
+      {
+        kind: "persist",
+        attemptId: node.attemptId,
+        windowId: "window",
+        secret: "ticket",
+        source: "192.0.2.1",
+        at: NOW,
+      },
     ]);
     gateway.step({ kind: "persisted", attemptId: node.attemptId });
     expect(gateway.ofKind("settle")).toEqual([{ kind: "settle", attemptId: node.attemptId, outcome: "proved" }]);
@@ -129,7 +136,7 @@ describe("a guess", () => {
       expect(gateway.failed.get(node.attemptId)?.code).toBe("PAIR_UNAVAILABLE");
     }
     expect(gateway.ofKind("settle")).toEqual([]);
-    expect(gateway.state.codes.get("window")).toMatchObject({ failures: 0, status: { kind: "open" } });
+    expect(gateway.code()).toMatchObject({ failures: 0, status: "open" });
   });
 
   test("counts although its sender left before the answer, right or wrong", () => {
@@ -139,7 +146,7 @@ describe("a guess", () => {
       knock(gateway, node);
       gateway.step({ kind: "gone", attemptId: node.attemptId });
       gateway.step({ kind: "persisted", attemptId: node.attemptId });
-      expect(gateway.state.codes.get("window")).toMatchObject({ failures: 1, status: { kind: "open" } });
+      expect(gateway.code()).toMatchObject({ failures: 1, status: "open" });
       expect(gateway.failed.size).toBe(0);
       expect(gateway.state.attempts.size).toBe(0);
     }
@@ -149,15 +156,15 @@ describe("a guess", () => {
     const gateway = opened();
     const [leaver, sleeper] = [rightNode(), rightNode()];
     gateway.hello(leaver.attemptId, leaver.hello, leaver.key, "a");
-    expect(gateway.state.codes.get("window")?.status.kind).toBe("claimed");
+    expect(gateway.code()?.status).toBe("claimed");
     gateway.step({ kind: "gone", attemptId: leaver.attemptId });
-    expect(gateway.state.codes.get("window")).toMatchObject({ failures: 0, status: { kind: "open" } });
+    expect(gateway.code()).toMatchObject({ failures: 0, status: "open" });
     gateway.hello(sleeper.attemptId, sleeper.hello, sleeper.key, "a");
     expect(gatewayPairingDeadline(gateway.state)).toBe(NOW + 20_000);
     gateway.now += 20_000;
     gateway.step({ kind: "tick" });
     expect(gateway.failed.get(sleeper.attemptId)?.code).toBe("PAIR_TIMEOUT");
-    expect(gateway.state.codes.get("window")).toMatchObject({ failures: 0, status: { kind: "open" } });
+    expect(gateway.code()).toMatchObject({ failures: 0, status: "open" });
     sleeper.receive(gateway.sent.get(sleeper.attemptId)?.[0]);
     expect(gateway.step({ kind: "prove", attemptId: sleeper.attemptId, prove: sleeper.prove })).toEqual([]);
   });
@@ -197,7 +204,7 @@ describe("budgets", () => {
 
   test("ten wrong PINs an hour over all windows and sources, then wait until the oldest is an hour old; tickets are let in all the while", () => {
     const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 5 } });
-    gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
+    gateway.open(code, { windowId: "long", ttlMs: DAY });
     const [pin, guess] = [pinCode("12345678"), pinCode("00000000")];
     const from = sources();
     for (let at = 0; at < 10; at++) {
@@ -219,7 +226,7 @@ describe("budgets", () => {
   test("tickets have a budget of their own, which keeps no PIN out", () => {
     const gateway = new GatewayRoom({ limits: { ticketFailuresPerHour: 12 } });
     const from = sources();
-    gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
+    gateway.open(code, { windowId: "long", ttlMs: DAY });
     gateway.open(pinCode("12345678"), { windowId: "pin" });
     for (let at = 0; at < 12; at++) {
       const target = ticketCode(`target ${Math.floor(at / 3)}`);
@@ -269,7 +276,7 @@ describe("budgets", () => {
 
   test("a source has three tries that lead nowhere, gets one back in a quarter of an hour, and does not use up the others'", () => {
     const gateway = new GatewayRoom();
-    gateway.step({ kind: "open", windowId: "long", code, expiresAt: NOW + DAY });
+    gateway.open(code, { windowId: "long", ttlMs: DAY });
     for (let at = 0; at < 3; at++) {
       const node = rightNode();
       gateway.hello(node.attemptId, node.hello, node.key, "noisy");
@@ -320,7 +327,7 @@ describe("budgets", () => {
       undefined,
       "PAIR_RATE_LIMITED",
     ]);
-    expect(gateway.state.codes.get("window 2")).toMatchObject({ failures: 0, status: { kind: "open" } });
+    expect(gateway.code("window 2")).toMatchObject({ failures: 0, status: "open" });
     expect(knock(gateway, rightNode(codes[2]), "later")).toBe("PAIR_RATE_LIMITED");
     gateway.step({ kind: "deny", requestId: gateway.ofKind("ask")[0]?.request.requestId ?? "" });
     expect(knock(gateway, rightNode(codes[2]), "later")).toBeUndefined();

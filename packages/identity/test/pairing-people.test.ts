@@ -67,7 +67,7 @@ describe("a device that is known already", () => {
     gateway.inspect = () => ({
       kind: "valid",
       spkiSha256: bytesOf("node key", 32),
-      enrolment: { kind: "device", deviceId: OTHER_DEVICE_ID },
+      enrolment: { kind: "device", deviceId: OTHER_DEVICE_ID, frozen: false },
     });
     gateway.open(code);
     knock(gateway, new NodeRoom(code));
@@ -88,7 +88,7 @@ describe("a device that is known already", () => {
     gateway.inspect = () => finding;
     gateway.open(code);
     expect(knock(gateway, new NodeRoom(code))).toBe(expected);
-    expect(gateway.state.codes.get("window")).toMatchObject({ failures: 0, status: { kind: "open" } });
+    expect(gateway.code()).toMatchObject({ failures: 0, status: "open" });
     expect(gateway.ofKind("ask")).toEqual([]);
   });
 
@@ -167,7 +167,7 @@ describe("a device that was cut off", () => {
   test("is not believed when it says it is done before it got anything", () => {
     const { gateway, node, requestId } = proved();
     expect(gateway.step({ kind: "done", attemptId: node.attemptId })).toEqual([]);
-    expect(gateway.state.codes.has("window")).toBe(true);
+    expect(gateway.state.windows.has("window")).toBe(true);
     gateway.step({ kind: "approve", requestId, deviceId: DEVICE_ID });
     expect(gateway.sent.get(node.attemptId)?.map(({ type }) => type)).toEqual(["share", "proved", "issued"]);
   });

@@ -97,10 +97,10 @@ test("a ticket becomes a certificate that the trust index accepts, and no longer
       };
       await feed({ kind: "issued", now, requestId, issued: message });
     }
-    if (effect.kind === "code-ended") (effect.code.kind === "ticket" ? effect.code.secret : effect.code.pin).erase();
+    if (effect.kind === "code-ended") (effect.code.kind === "pin" ? effect.code.pin : effect.code.secret).erase();
   };
   const code = { kind: "ticket", codeId: codeIdOf(secret), secret } as const;
-  await feed({ kind: "open", now: NOW, windowId: "w", code, expiresAt });
+  await feed({ kind: "open", now: NOW, windowId: "w", codes: [code], expiresAt, uses: 1, preapproved: false });
 
   const root = chain.root;
   const csr = await createCsr(keyPair);
@@ -142,6 +142,7 @@ test("a ticket becomes a certificate that the trust index accepts, and no longer
         hello: effect.message,
         peer,
         entropy: drawAttemptEntropy(),
+        deviceId: DEVICE_ID,
       });
     } else if (effect.kind === "send" && "type" in effect.message && effect.message.type === "prove") {
       await feed({ kind: "prove", now: NOW, attemptId: "a", prove: effect.message });

@@ -17,6 +17,7 @@ import {
   type NodePairingEffect,
   type NodePairingInput,
   type PairingLimits,
+  type WindowSetup,
 } from "@quaymesh/identity";
 import type { PairHello, PairIssued, PairProve, PairToNode } from "@quaymesh/protocol";
 import { DEVICE_ID, NOW } from "./support.ts";
@@ -32,6 +33,12 @@ export function bytesOf(label: string, length: number): Uint8Array {
 
 export function ticketCode(label = "ticket"): CodeSecret & NodeCode & { kind: "ticket" } {
   return { kind: "ticket", codeId: bytesOf(`id ${label}`, 8), secret: new Secret(bytesOf(label, 16)) };
+}
+
+/** A code that a node shows itself, as both sides have it. */
+export function ownCode(keyName = "node key"): CodeSecret & NodeCode & { kind: "node" } {
+  const { codeId, secret } = ticketCode(`shown by ${keyName}`);
+  return { kind: "node", codeId, secret, spkiSha256: bytesOf(keyName, 32) };
 }
 
 export function pinCode(pin: string): CodeSecret & NodeCode & { kind: "pin" } {
@@ -68,14 +75,35 @@ export class GatewayRoom {
     return [...effects, ...effects.flatMap((effect) => this.#perform(effect))];
   }
 
-  open(code: CodeSecret, options: { windowId?: string; ttlMs?: number } = {}): GatewayPairingEffect[] {
-    const { windowId = "window", ttlMs = 300_000 } = options;
-    return this.step({ kind: "open", windowId, code, expiresAt: this.now + ttlMs });
+  open(
+    code: CodeSecret | readonly CodeSecret[],
+    options: Partial<Omit<WindowSetup, "codes" | "expiresAt">> & { ttlMs?: number } = {},
+  ): GatewayPairingEffect[] {
+    const { ttlMs = 300_000, ...given } = options;
+    const codes = [code].flat();
+    const setup = { windowId: "window", uses: 1, preapproved: false, ...given, codes, expiresAt: this.now + ttlMs };
+    return this.step({ kind: "open", ...setup });
+  }
+
+  /** The first code of a window: how many wrong proofs it had, and who has it. */
+  code(windowId = "window"): { failures: number; status: "open" | "claimed" | "proved" } | undefined {
+    const window = this.state.windows.get(windowId);
+    const [code] = window?.codes ?? [];
+    if (window === undefined || code === undefined) return undefined;
+    const status = window.requests.length > 0 ? "proved" : code.claims.length > 0 ? "claimed" : "open";
+    return { failures: code.failures, status };
   }
 
   hello(attemptId: string, hello: PairHello, nodeKey: Uint8Array, source = "192.0.2.1"): GatewayPairingEffect[] {
     const peer = { source, nodeSpkiSha256: nodeKey, gatewaySpkiSha256: GATEWAY_KEY };
-    return this.step({ kind: "hello", attemptId, hello, peer, entropy: entropyOf(attemptId) });
+    return this.step({
+      kind: "hello",
+      attemptId,
+      hello,
+      peer,
+      entropy: entropyOf(attemptId),
+      deviceId: `device of ${attemptId}`,
+    });
   }
 
   ofKind<K extends GatewayPairingEffect["kind"]>(kind: K): Kind<GatewayPairingEffect, K>[] {

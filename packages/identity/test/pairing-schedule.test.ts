@@ -141,17 +141,23 @@ test("whatever comes in whatever order, a guess costs, a limit holds, a stream e
       const { gateway } = schedule;
       for (const step of steps) {
         schedule.run(step);
-        const { attempts, requests, codes, budget } = gateway.state;
+        const { attempts, requests, windows, budget } = gateway.state;
         expect([...attempts.values()].filter(({ kind }) => kind !== "waiting").length).toBeLessThanOrEqual(
           LIMITS.halfOpen,
         );
         expect([...requests.values()].filter(({ status }) => status.kind === "pending").length).toBeLessThanOrEqual(
           LIMITS.pending,
         );
-        for (const code of codes.values()) {
-          expect(code.failures).toBeLessThan(3);
-          if (code.status.kind === "claimed") expect(attempts.has(code.status.attemptId)).toBe(true);
-          if (code.status.kind === "proved") expect(requests.get(code.status.requestId)?.windowId).toBe(code.windowId);
+        for (const { windowId, codes, places, requests: within } of windows.values()) {
+          expect(codes.length).toBeGreaterThan(0);
+          expect(places).toBeGreaterThanOrEqual(0);
+          expect(places > 0 || within.length > 0).toBe(true);
+          for (const requestId of within) expect(requests.get(requestId)?.windowId).toBe(windowId);
+          for (const { failures, claims } of codes) {
+            expect(failures).toBeLessThan(3);
+            expect(new Set(claims).size).toBe(claims.length);
+            for (const attemptId of claims) expect(attempts.get(attemptId)).toMatchObject({ windowId });
+          }
         }
         for (const request of requests.values()) {
           if (request.attemptId !== undefined)

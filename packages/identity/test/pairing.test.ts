@@ -67,7 +67,7 @@ describe.each([
     expect(knock(gateway, node)).toBe("PAIR_CODE_INVALID");
     expect(gateway.sent.get(node.attemptId)?.map(({ type }) => type)).toEqual(["share"]);
     expect(gateway.ofKind("ask")).toEqual([]);
-    expect(gateway.state.codes.get("window")).toMatchObject({ failures: 1, status: { kind: "open" } });
+    expect(gateway.code()).toMatchObject({ failures: 1, status: "open" });
   });
 });
 
@@ -83,7 +83,7 @@ describe("someone in between", () => {
     gateway.step({ kind: "prove", attemptId: "relayed", prove: node.prove });
     expect(gateway.failed.get("relayed")?.code).toBe("PAIR_CODE_INVALID");
     expect(gateway.ofKind("settle")).toEqual([{ kind: "settle", attemptId: "relayed", outcome: "failed" }]);
-    expect(gateway.state.codes.get("window")?.failures).toBe(1);
+    expect(gateway.code()?.failures).toBe(1);
     expect(node.ofKind("pin")).toEqual([]);
   });
 
@@ -127,6 +127,7 @@ describe("someone in between", () => {
       hello: victim.hello,
       peer: { source: "s", nodeSpkiSha256: victim.key, gatewaySpkiSha256: middle },
       entropy: { nonce: bytesOf("n", 16), scalar: bytesOf("s", 32), decoy: bytesOf("d", 16), requestId: "r" },
+      deviceId: DEVICE_ID,
     });
     victim.receive(pretended.sent.get("victim")?.[0]);
     pretended.step({ kind: "prove", attemptId: "victim", prove: victim.prove });

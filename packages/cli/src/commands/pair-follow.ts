@@ -52,6 +52,8 @@ function isPaired(context: Context, update: WindowUpdate, countdown: Countdown, 
         `an attempt from ${update.remoteAddress} failed (${printable(update.reason)}); the window is still open`,
       );
       return false;
+    case "used":
+      return true;
     case "issued":
     case "active":
       countdown.stop();

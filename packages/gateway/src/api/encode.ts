@@ -49,6 +49,7 @@ const PAIRING_STATES: Readonly<Record<WindowUpdate["state"], PairingState>> = {
   burnt: PairingState.BURNT,
   closed: PairingState.CLOSED,
   "attempt-failed": PairingState.ATTEMPT_FAILED,
+  used: PairingState.USED,
 };
 
 /** A time in whole milliseconds. */
@@ -145,5 +146,6 @@ export function pairingRequestMessage(request: RequestView): MessageInitShape<ty
     requestedAt: timestamp(request.requestedAt),
     deviceId: request.deviceId ?? "",
     certificateNotAfter: timeMessage(request.certificateNotAfter),
+    preapproved: request.preapproved,
   };
 }

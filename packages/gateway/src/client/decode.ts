@@ -1,17 +1,8 @@
 /** Operator API messages to the client's plain data. */
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { DeviceState, PairingState, TaskState } from "@quaymesh/api";
-import type {
-  Device,
-  Event,
-  GetStatusResponse,
-  PairingRequest,
-  RevocationReceipt,
-  Task,
-  WatchTaskResponse,
-  WatchWindowResponse,
-} from "@quaymesh/api";
+import { DeviceState, TaskState } from "@quaymesh/api";
+import type { Device, Event, GetStatusResponse, RevocationReceipt, Task, WatchTaskResponse } from "@quaymesh/api";
 import { decodeValue } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
@@ -19,13 +10,10 @@ import type {
   DeviceStateName,
   EventRecord,
   GatewayStatus,
-  PairingRequestInfo,
-  PairingStateName,
   Receipt,
   TaskInfo,
   TaskStateName,
   TaskUpdate,
-  WindowUpdate,
 } from "./types.ts";
 
 const TASK_STATES: ReadonlyMap<TaskState, TaskStateName> = new Map([
@@ -47,20 +35,6 @@ const DEVICE_STATES: ReadonlyMap<DeviceState, DeviceStateName> = new Map([
   [DeviceState.OFFLINE, "offline"],
   [DeviceState.FROZEN, "frozen"],
   [DeviceState.REVOKED, "revoked"],
-]);
-
-const PAIRING_STATES: ReadonlyMap<PairingState, PairingStateName> = new Map([
-  [PairingState.OPEN, "open"],
-  [PairingState.CLAIMED, "claimed"],
-  [PairingState.PENDING, "pending"],
-  [PairingState.APPROVED, "approved"],
-  [PairingState.ISSUED, "issued"],
-  [PairingState.ACTIVE, "active"],
-  [PairingState.DENIED, "denied"],
-  [PairingState.EXPIRED, "expired"],
-  [PairingState.BURNT, "burnt"],
-  [PairingState.CLOSED, "closed"],
-  [PairingState.ATTEMPT_FAILED, "attempt-failed"],
 ]);
 
 /** The word for an enum value. @throws {ClientError} `RESPONSE_INVALID` for one this client does not know */
@@ -155,32 +129,6 @@ export function receipt(message: RevocationReceipt): Receipt {
     closedMs: message.closedMs,
     lastSeq: Number(message.lastSeq),
     revokedAt: timeOf(message.revokedAt),
-    reason: message.reason,
-  };
-}
-
-/** @throws {ClientError} `RESPONSE_INVALID` */
-export function pairingRequestInfo(request: PairingRequest): PairingRequestInfo {
-  return {
-    requestId: request.requestId,
-    windowId: request.windowId,
-    state: named(PAIRING_STATES, request.state, "pairing state"),
-    name: request.name,
-    platform: request.platform,
-    remoteAddress: request.remoteAddress,
-    words: request.words,
-    requestedAt: timeOf(request.requestedAt),
-    deviceId: request.deviceId,
-    certificateNotAfter: timeOf(request.certificateNotAfter),
-  };
-}
-
-/** @throws {ClientError} `RESPONSE_INVALID` */
-export function windowUpdate(message: WatchWindowResponse): WindowUpdate {
-  return {
-    state: named(PAIRING_STATES, message.state, "pairing state"),
-    request: message.request === undefined ? undefined : pairingRequestInfo(message.request),
-    remoteAddress: message.remoteAddress,
     reason: message.reason,
   };
 }

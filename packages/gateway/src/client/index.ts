@@ -21,9 +21,6 @@ export type {
   EventRecord,
   GatewayStats,
   GatewayStatus,
-  PairingRequestInfo,
-  PairingStateName,
-  PairingWindow,
   Receipt,
   RevocationPreview,
   RotationResult,
@@ -31,5 +28,11 @@ export type {
   TaskLog,
   TaskStateName,
   TaskUpdate,
-  WindowUpdate,
 } from "./types.ts";
+export type {
+  PairingRequestInfo,
+  PairingStateName,
+  PairingWindow,
+  PairingWindowInfo,
+  WindowUpdate,
+} from "./types-pairing.ts";

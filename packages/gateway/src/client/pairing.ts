@@ -1,8 +1,9 @@
 import { createClient, type Client } from "@connectrpc/connect";
 import { PairingService } from "@quaymesh/api";
-import { pairingRequestInfo, required, timeOf, windowUpdate } from "./decode.ts";
+import { pairingRequestInfo, pairingWindowInfo, windowUpdate } from "./decode-pairing.ts";
+import { required, timeOf } from "./decode.ts";
 import type { CallOptions } from "./task-handle.ts";
-import type { PairingRequestInfo, PairingWindow, WindowUpdate } from "./types.ts";
+import type { PairingRequestInfo, PairingWindow, PairingWindowInfo, WindowUpdate } from "./types-pairing.ts";
 import type { Wire } from "./wire.ts";
 
 /** Options of {@link Pairing.open}. */
@@ -16,8 +17,14 @@ export interface OpenWindowOptions extends CallOptions {
   readonly device?: string;
   /** In whole seconds, rounded up. Default 5 minutes. */
   readonly ttlMs?: number;
-  /** `pin` makes 8 digits to type instead of a ticket. Default `ticket`. */
-  readonly code?: "ticket" | "pin";
+  /** `pin` makes 8 digits to type instead of a ticket, `both` makes both, of which either opens the window, but for a PIN that another window has. Default `ticket`. */
+  readonly code?: "ticket" | "pin" | "both";
+  /** The code a node shows, `QUAYNODE:…`, instead of one of the gateway's own: the window is for that node alone. */
+  readonly nodeCode?: string;
+  /** Let in whoever proves the ticket, unasked; the window then outlives the gateway's process. Not with a PIN. */
+  readonly preapproved?: boolean;
+  /** Devices to let in. Default 1; more only where pre-approved, and without a name. */
+  readonly uses?: number;
 }
 
 /** Pairing windows and requests. */
@@ -41,7 +48,11 @@ export class Pairing {
           purpose: options.purpose ?? "",
           ttlSeconds: Math.ceil((options.ttlMs ?? 0) / 1000),
           pin: options.code === "pin",
+          ticketAndPin: options.code === "both",
           device: options.device ?? "",
+          nodeCode: options.nodeCode ?? "",
+          preapproved: options.preapproved ?? false,
+          uses: options.uses ?? 0,
         },
         options,
       );
@@ -63,6 +74,14 @@ export class Pairing {
   close(windowId: string, options?: CallOptions): Promise<void> {
     return this.#wire.call(async () => {
       await this.#client.closeWindow({ windowId }, options);
+    }, options?.signal);
+  }
+
+  /** Windows that are open, newest first. @throws {ClientError} */
+  windows(options?: CallOptions): Promise<readonly PairingWindowInfo[]> {
+    return this.#wire.call(async () => {
+      const answer = await this.#client.listWindows({}, options);
+      return answer.windows.map(pairingWindowInfo);
     }, options?.signal);
   }
 

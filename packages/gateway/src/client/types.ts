@@ -155,59 +155,6 @@ export interface RotationResult {
   readonly state: "rotated" | "pending-offline" | "pending-silent";
 }
 
-/** Where a pairing is. */
-export type PairingStateName =
-  | "open"
-  | "claimed"
-  | "pending"
-  | "approved"
-  | "issued"
-  | "active"
-  | "denied"
-  | "expired"
-  | "burnt"
-  | "closed"
-  | "attempt-failed";
-
-/** A device that proved it knows the code. */
-export interface PairingRequestInfo {
-  readonly requestId: string;
-  readonly windowId: string;
-  readonly state: PairingStateName;
-  readonly name: string;
-  readonly platform: string;
-  /** Where it asks from, host:port. */
-  readonly remoteAddress: string;
-  /** Four words that both screens must show. */
-  readonly words: readonly string[];
-  readonly requestedAt: number | undefined;
-  /** Empty before `issued`. */
-  readonly deviceId: string;
-  readonly certificateNotAfter: number | undefined;
-}
-
-/** A change in a pairing window. */
-export interface WindowUpdate {
-  readonly state: PairingStateName;
-  /** Set from `pending` on. */
-  readonly request: PairingRequestInfo | undefined;
-  readonly remoteAddress: string;
-  /** Why, where something failed, such as `PAIR_CODE_INVALID`; else empty. */
-  readonly reason: string;
-}
-
-/** An open pairing window. The secret in `link` or `pin` is nowhere else. */
-export interface PairingWindow {
-  readonly windowId: string;
-  /** `QUAY:…`; empty with a PIN. */
-  readonly link: string;
-  /** 8 digits; empty with a ticket. */
-  readonly pin: string;
-  readonly expiresAt: number | undefined;
-  /** Where the pairing endpoint listens, host:port. */
-  readonly addresses: readonly string[];
-}
-
 /** An event as the gateway's log holds it. */
 export interface EventRecord {
   readonly offset: number;

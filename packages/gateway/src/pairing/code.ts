@@ -4,18 +4,21 @@ import {
   formatTicket,
   generatePin,
   IdentityError,
+  ownCodeIdOf,
+  parseOwnCode,
   Secret,
   TICKET_SECRET_BYTES,
   type CodeSecret,
 } from "@quaymesh/identity";
 import type { SocketAddress } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
-import type { OpenedWindow } from "./service.ts";
+import type { OpenWindow } from "./service.ts";
 
-/** A window's code: the secret the machine keeps, and the form a person gets. */
-export interface DrawnCode {
-  readonly secret: CodeSecret;
-  readonly shown: OpenedWindow["code"];
+/** A window's codes: the secrets the machine keeps, and the forms a person gets. */
+export interface DrawnCodes {
+  readonly secrets: readonly CodeSecret[];
+  readonly link: Secret<string> | undefined;
+  readonly pin: Secret<string> | undefined;
 }
 
 /** What a ticket says besides its secret. */
@@ -27,18 +30,42 @@ export interface TicketFacts {
   readonly expiresAt: number;
 }
 
-/** An 8-digit PIN. */
-export function drawPin(): DrawnCode {
-  const pin = generatePin();
-  return { secret: { kind: "pin", pin }, shown: { kind: "pin", pin: new Secret(pin.reveal()) } };
+/** Fresh codes of the kinds a window is to have, or the node's own. @throws {GatewayError} `WINDOW_INVALID` */
+export function drawCodes(options: Pick<OpenWindow, "code" | "nodeCode">, facts: TicketFacts): DrawnCodes {
+  if (options.code === "node") return { secrets: [nodeCode(options.nodeCode ?? "")], link: undefined, pin: undefined };
+  const ticket = options.code === "pin" ? undefined : drawTicket(facts);
+  const pin = options.code === "ticket" ? undefined : generatePin();
+  return {
+    secrets: [
+      ...(ticket === undefined ? [] : [ticket.secret]),
+      ...(pin === undefined ? [] : [{ kind: "pin" as const, pin }]),
+    ],
+    link: ticket?.link,
+    pin: pin === undefined ? undefined : new Secret(pin.reveal()),
+  };
 }
 
-/** A ticket with a fresh secret. @throws {GatewayError} `WINDOW_INVALID` for addresses a ticket cannot carry */
-export function drawTicket(facts: TicketFacts): DrawnCode {
+/** The secret of a ticket. */
+export function ticketSecret(secret: Secret<Uint8Array>): CodeSecret & { readonly kind: "ticket" } {
+  return { kind: "ticket", codeId: codeIdOf(secret), secret };
+}
+
+/** The name of the code that is looked up by a name, in lower-case hex; a PIN has none. */
+export function codeNameOf(codes: readonly CodeSecret[]): string | undefined {
+  const named = codes.find((code) => code.kind !== "pin");
+  return named === undefined ? undefined : Buffer.from(named.codeId).toString("hex");
+}
+
+/** Forget a code's secret. */
+export function eraseCode(code: CodeSecret): void {
+  if (code.kind === "pin") code.pin.erase();
+  else code.secret.erase();
+}
+
+function drawTicket(facts: TicketFacts): { readonly secret: CodeSecret; readonly link: Secret<string> } {
   const secret = new Secret(new Uint8Array(randomBytes(TICKET_SECRET_BYTES)));
   try {
-    const link = new Secret(formatTicket({ ...facts, secret }));
-    return { secret: { kind: "ticket", codeId: codeIdOf(secret), secret }, shown: { kind: "ticket", link } };
+    return { link: new Secret(formatTicket({ ...facts, secret })), secret: ticketSecret(secret) };
   } catch (cause) {
     secret.erase();
     if (!(cause instanceof IdentityError)) throw cause;
@@ -46,8 +73,12 @@ export function drawTicket(facts: TicketFacts): DrawnCode {
   }
 }
 
-/** Forget a code's secret. */
-export function eraseCode(code: CodeSecret): void {
-  if (code.kind === "ticket") code.secret.erase();
-  else code.pin.erase();
+function nodeCode(text: string): CodeSecret {
+  try {
+    const { spkiSha256, secret } = parseOwnCode(text);
+    return { kind: "node", codeId: ownCodeIdOf(secret), secret, spkiSha256 };
+  } catch (cause) {
+    if (!(cause instanceof IdentityError)) throw cause;
+    throw new GatewayError("WINDOW_INVALID", `the node's code cannot be used: ${cause.message}`, { cause });
+  }
 }

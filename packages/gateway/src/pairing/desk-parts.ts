@@ -21,7 +21,7 @@ export type EndpointPort = Pick<
 
 /** What pairing stands on. */
 export interface DeskParts {
-  readonly authority: Pick<Authority, "meshId" | "rootDer" | "rootSpkiSha256" | "issueDeviceLeaf">;
+  readonly authority: Pick<Authority, "meshId" | "rootDer" | "rootSpkiSha256" | "issueDeviceLeaf" | "deriveSecret">;
   /** How the roots of the mesh follow each other: for nodes that know an older one only. */
   readonly roots: () => Roots;
   readonly store: Pick<Store, "pairing" | "devices">;

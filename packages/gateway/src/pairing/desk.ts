@@ -13,27 +13,28 @@ import { ulid } from "ulid";
 import { formatAddress } from "../daemon/addresses.ts";
 import { GatewayError } from "../errors.ts";
 import type { PeerListener, RemotePeer } from "./child-run.ts";
-import { drawPin, drawTicket, eraseCode } from "./code.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { EffectRunner, type UntimedInput } from "./effects.ts";
 import { messageOf, openingOf } from "./frames.ts";
-import { isPrintable } from "./printable.ts";
-import { ALL_REQUEST_STATES, finalUpdate, requestView, windowRow, type WindowFacts } from "./records.ts";
+import { EndpointKeeper } from "./endpoint-keeper.ts";
+import type { LastingWindow } from "./lasting-windows.ts";
+import { openWindow, windowFactsOf } from "./open-window.ts";
+import { ALL_REQUEST_STATES, finalUpdate, requestView, windowView } from "./records.ts";
 import { restorePairing, type RestoredPairing } from "./restore.ts";
 import { Rooms } from "./rooms.ts";
-import type { OpenedWindow, OpenWindow, PairingService, RequestView, WindowUpdate } from "./service.ts";
+import type { OpenedWindow, OpenWindow, PairingService, RequestView, WindowUpdate, WindowView } from "./service.ts";
+import { checkWindow } from "./window-rules.ts";
 
-const MAX_NAME = 64;
-const MAX_PURPOSE = 256;
-const MAX_LABELS = 32;
-const LABEL = /^[a-z0-9][a-z0-9._-]{0,62}$/u;
 /** Requests in a list. */
 const MAX_LISTED = 200;
+/** Effects that end a story. */
+const ENDS: ReadonlySet<GatewayPairingEffect["kind"]> = new Set(["request-ended", "code-ended", "window-ended"]);
 
 /** Opens windows, drives the pairing machine, and keeps the endpoint's process for as long as it is needed. */
 export class PairingDesk implements PairingService, PeerListener, AsyncDisposable {
   readonly #parts: DeskParts;
   readonly #endpoint: EndpointPort;
+  readonly #keeper: EndpointKeeper;
   readonly #rooms = new Rooms();
   readonly #effects: EffectRunner;
   readonly #closing = new AbortController();
@@ -41,12 +42,12 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   #state: GatewayPairing;
   #opening = 0;
   #cancelTick: () => void = () => {};
-  #cancelLinger: (() => void) | undefined;
 
   private constructor(parts: DeskParts, restored: RestoredPairing) {
     this.#parts = parts;
     this.#state = restored.state;
     this.#endpoint = parts.openEndpoint(this);
+    this.#keeper = new EndpointKeeper(parts, this.#endpoint);
     this.#effects = new EffectRunner(
       {
         parts,
@@ -54,6 +55,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
         endpoint: this.#endpoint,
         pairingAddresses: () => this.addresses,
         remoteOf: (attemptId) => this.#remoteOf(attemptId),
+        isOpen: (windowId) => this.#state.windows.has(windowId),
         feed: (input) => void this.#step(input),
         signal: this.#closing.signal,
       },
@@ -68,6 +70,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     for (const awaited of restored.awaited) desk.#activateLater(awaited);
     try {
       if (parts.door === "always") await desk.#endpoint.demand();
+      if (restored.lasting.length > 0) await desk.#reopen(restored.lasting);
     } catch (cause) {
       await desk[Symbol.asyncDispose]();
       throw cause;
@@ -77,7 +80,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   /** Endpoints hang from another root now: what is begun from now on names it, and the endpoint shows it. Windows are closed first: their codes carry the old root's pin. */
   async follow(): Promise<void> {
-    for (const windowId of this.#state.codes.keys()) this.#closeWindow(windowId);
+    for (const windowId of this.#state.windows.keys()) this.#closeWindow(windowId);
     await this.#effects.settled();
     this.#state = { ...this.#state, config: { ...this.#state.config, root: this.#parts.authority.rootDer } };
     this.#endpoint.renew();
@@ -90,21 +93,28 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   }
 
   get isOpen(): boolean {
-    return this.#state.codes.size > 0;
+    return this.#state.windows.size > 0;
   }
 
   async open(options: OpenWindow): Promise<OpenedWindow> {
     this.#closing.signal.throwIfAborted();
-    checkWindow(options, this.#parts.limits.maxWindowTtlMs);
-    const facts = await this.#factsOf(options);
-    if (this.#state.codes.size + this.#opening >= this.#parts.limits.maxWindows) {
-      throw new GatewayError("WINDOW_LIMIT", `${this.#parts.limits.maxWindows} pairing windows are open already`);
+    const { limits, devices, ticketAddresses } = this.#parts;
+    checkWindow(options, limits);
+    const facts = await windowFactsOf(options, devices);
+    if (this.#state.windows.size + this.#opening >= limits.maxWindows) {
+      throw new GatewayError("WINDOW_LIMIT", `${limits.maxWindows} pairing windows are open already`);
     }
     this.#opening += 1;
     try {
       await this.#endpoint.demand();
       this.#closing.signal.throwIfAborted();
-      return await this.#open(options, facts);
+      return await openWindow(options, facts, {
+        parts: this.#parts,
+        rooms: this.#rooms,
+        addresses: ticketAddresses(this.#endpoint.addresses),
+        pinTaken: this.#codesOf().some(([, kinds]) => kinds.includes("pin")),
+        enter: (setup) => this.#step({ kind: "open", ...setup }),
+      });
     } finally {
       this.#opening -= 1;
       this.#keepEndpoint();
@@ -131,6 +141,15 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     }
     this.#closeWindow(windowId);
     await this.#effects.settled();
+  }
+
+  async windows(): Promise<readonly WindowView[]> {
+    const codes = new Map(this.#codesOf());
+    const rows = await this.#parts.store.pairing.windows(["open"]);
+    return rows.toReversed().flatMap((row) => {
+      const kinds = codes.get(row.windowId);
+      return kinds === undefined ? [] : [windowView(row, kinds)];
+    });
   }
 
   async requests(): Promise<readonly RequestView[]> {
@@ -172,7 +191,8 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
       this.#step({ kind: "renew", attemptId: peer.id, csr: opening.csr, peer: seen });
       return;
     }
-    this.#step({ kind: "hello", attemptId: peer.id, hello: opening, peer: seen, entropy: drawAttemptEntropy() });
+    const chance = { entropy: drawAttemptEntropy(), deviceId: ulid() };
+    this.#step({ kind: "hello", attemptId: peer.id, hello: opening, peer: seen, ...chance });
     const attempt = this.#state.attempts.get(peer.id);
     if (attempt?.kind === "proving" && attempt.windowId !== undefined) {
       this.#rooms.arrive(attempt.windowId, this.#remoteOf(peer.id));
@@ -194,51 +214,35 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     this.#remotes.delete(peer);
   }
 
-  /** End every window and the endpoint. Requests nobody decided are expired by the next start. Idempotent. */
+  /** End the endpoint and every window but the pre-approved: the next start takes those up. Requests nobody decided are expired by it. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closing.signal.aborted) {
-      for (const windowId of this.#state.codes.keys()) this.#closeWindow(windowId);
+      for (const { windowId, preapproved } of this.#state.windows.values()) {
+        if (!preapproved) this.#closeWindow(windowId);
+      }
       this.#closing.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
     }
     this.#cancelTick();
-    this.#cancelLinger?.();
-    await this.#endpoint[Symbol.asyncDispose]();
+    await this.#keeper[Symbol.asyncDispose]();
     await this.#effects.settled();
     this.#rooms.endAll();
   }
 
-  async #factsOf({ name, labels, purpose, device }: OpenWindow): Promise<WindowFacts> {
-    if (device === undefined) return { name, labels, purpose };
-    const known = await this.#parts.devices.get(device);
-    if (known.state === "revoked") throw new GatewayError("DEVICE_REVOKED", `device ${known.deviceId} is revoked`);
-    return {
-      deviceId: known.deviceId,
-      name: name === "" ? known.name : name,
-      labels: labels.length === 0 ? known.labels : labels,
-      purpose: purpose === "" ? known.purpose : purpose,
-    };
+  /** Take up windows that outlived a process. Where the endpoint does not start the gateway does all the same: it is tried again for as long as they last. */
+  async #reopen(windows: readonly LastingWindow[]): Promise<void> {
+    for (const { setup, facts } of windows) {
+      this.#rooms.open(setup.windowId, facts);
+      this.#step({ kind: "open", ...setup });
+    }
+    await this.#keeper.demandWhile(() => this.isOpen);
   }
 
-  async #open(options: OpenWindow, facts: WindowFacts): Promise<OpenedWindow> {
-    const { clock, limits, store } = this.#parts;
-    const windowId = ulid();
-    const openedAt = clock.now();
-    const expiresAt = Math.ceil((openedAt + (options.ttlMs ?? limits.windowTtlMs)) / 1000) * 1000;
-    const addresses = this.#parts.ticketAddresses(this.#endpoint.addresses);
-    const { meshId, rootSpkiSha256 } = this.#parts.authority;
-    const { secret, shown } =
-      options.code === "pin" ? drawPin() : drawTicket({ meshId, rootSpkiSha256, addresses, expiresAt });
-    const codeId = secret.kind === "ticket" ? Buffer.from(secret.codeId).toString("hex") : undefined;
-    await store.pairing.putWindow(windowRow(facts, { windowId, codeId, openedAt, expiresAt }));
-    this.#rooms.open(windowId, facts);
-    const effects = this.#step({ kind: "open", windowId, code: secret, expiresAt });
-    if (effects.some(({ kind }) => kind === "rejected")) {
-      eraseCode(secret);
-      this.#rooms.end(windowId);
-      await store.pairing.moveWindow({ windowId, from: ["open"], to: "closed" });
-      throw new GatewayError("WINDOW_LIMIT", "a window with a PIN is open already, and there can be one at a time");
-    }
-    return { windowId, code: shown, expiresAt, addresses: addresses.map(formatAddress) };
+  /** What still opens each window. */
+  #codesOf(): readonly (readonly [string, WindowView["codes"]])[] {
+    return [...this.#state.windows.values()].map(({ windowId, codes }) => [
+      windowId,
+      codes.map(({ secret }) => secret.kind),
+    ]);
   }
 
   /** The code ends, and with it a request nobody has decided. */
@@ -281,7 +285,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     const { state, effects } = stepGateway(before, { ...untimed, now: this.#parts.clock.now() });
     this.#state = state;
     // What ends a story is told after what happened in it.
-    const last = effects.filter(({ kind }) => kind === "code-ended" || kind === "request-ended");
+    const last = effects.filter(({ kind }) => ENDS.has(kind));
     for (const effect of effects) if (!last.includes(effect)) this.#effects.run(effect, before);
     for (const effect of last) this.#effects.run(effect, before);
     const failed = new Set(effects.flatMap((effect) => (effect.kind === "fail" ? [effect.attemptId] : [])));
@@ -301,18 +305,8 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     this.#cancelTick = clock.after(Math.max(0, deadline - clock.now()), () => void this.#step({ kind: "tick" }));
   }
 
-  /** The endpoint lives while a window is open, and a moment longer for who is still being answered. */
   #keepEndpoint(): void {
-    const always = this.#parts.door === "always" && !this.#closing.signal.aborted;
-    const needed = always || this.isOpen || this.#opening > 0;
-    if (needed || !isPairingOpen(this.#state)) {
-      this.#cancelLinger?.();
-      this.#cancelLinger = undefined;
-      if (!needed) this.#endpoint.release();
-      return;
-    }
-    const { clock, limits } = this.#parts;
-    this.#cancelLinger ??= clock.after(limits.endpoint.lingerMs, () => this.#endpoint.release());
+    this.#keeper.keep({ isOpen: this.isOpen || this.#opening > 0, isBusy: isPairingOpen(this.#state) });
   }
 
   #remoteOf(attemptId: string): string {
@@ -329,14 +323,4 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
         if (!this.#closing.signal.aborted) logger.warn({ err: cause, requestId }, "a paired device was not followed");
       });
   }
-}
-
-function checkWindow({ name, labels, purpose, ttlMs }: OpenWindow, maxTtlMs: number): void {
-  const fault =
-    (!isPrintable(name, MAX_NAME) && `name must be at most ${MAX_NAME} printable characters`) ||
-    (!isPrintable(purpose, MAX_PURPOSE) && `purpose must be at most ${MAX_PURPOSE} printable characters`) ||
-    (labels.length > MAX_LABELS && `there can be at most ${MAX_LABELS} labels`) ||
-    (!labels.every((label) => LABEL.test(label)) && "a label is 1 to 63 of a-z, 0-9, dot, dash and underscore") ||
-    (ttlMs !== undefined && ttlMs > maxTtlMs && `a window stays open for at most ${maxTtlMs / 1000} seconds`);
-  if (fault !== false) throw new GatewayError("WINDOW_INVALID", fault);
 }

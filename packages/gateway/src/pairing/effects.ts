@@ -1,14 +1,8 @@
-import {
-  IdentityError,
-  parseCsr,
-  type CsrFinding,
-  type GatewayPairing,
-  type GatewayPairingEffect,
-  type GatewayPairingInput,
-} from "@quaymesh/identity";
+import type { GatewayPairing, GatewayPairingEffect, GatewayPairingInput } from "@quaymesh/identity";
 import { encodeFrame, errorFrameOf } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import { eraseCode } from "./code.ts";
+import { findCsr } from "./csr-finding.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { enrol } from "./enrolment.ts";
 import { findRenewal, isRevoked, renewLate } from "./late-renewal.ts";
@@ -38,6 +32,8 @@ export interface EffectContext {
   readonly remoteOf: (attemptId: string) => string;
   /** Where nodes find the pairing endpoint when it is open, host:port. */
   readonly pairingAddresses: () => readonly string[];
+  /** Whether a window goes on. */
+  readonly isOpen: (windowId: string) => boolean;
   /** Give the machine what an effect has brought. */
   readonly feed: (input: UntimedInput) => void;
   readonly signal: AbortSignal;
@@ -96,6 +92,8 @@ export class EffectRunner {
         return this.#requestEnded(effect);
       case "code-ended":
         return this.#codeEnded(effect);
+      case "window-ended":
+        return this.#windowEnded(effect);
       case "rejected":
         return undefined;
       default:
@@ -110,9 +108,9 @@ export class EffectRunner {
     this.#context.rooms.publish(attempt.windowId, "attempt-failed", code);
   }
 
-  #persist({ attemptId, windowId, source, at }: Effect<"persist">): void {
+  #persist({ attemptId, windowId, secret, source, at }: Effect<"persist">): void {
     const { store, logger } = this.#context.parts;
-    const row = { attemptId: this.#row(attemptId), windowId: windowId ?? "", prefix: source, at };
+    const row = { attemptId: this.#row(attemptId), windowId: windowId ?? "", secret, prefix: source, at };
     this.#write(async () => {
       try {
         await store.pairing.recordAttempt({ ...row, hourAgo: at - HOUR_MS, dayAgo: at - DAY_MS });
@@ -137,26 +135,12 @@ export class EffectRunner {
 
   #inspect({ attemptId, csr }: Effect<"inspect-csr">): void {
     this.#write(async () => {
-      const finding = await this.#finding(csr);
+      const finding = await findCsr(this.#context.parts, csr);
       this.#context.feed({ kind: "csr-inspected", attemptId, finding });
     });
   }
 
-  async #finding(csr: Uint8Array): Promise<CsrFinding> {
-    try {
-      const { spkiSha256 } = await parseCsr(csr);
-      const known = await this.#context.parts.store.devices.findByKey(Buffer.from(spkiSha256).toString("hex"));
-      if (known === undefined) return { kind: "valid", spkiSha256, enrolment: { kind: "none" } };
-      if (known.revoked) return { kind: "valid", spkiSha256, enrolment: { kind: "revoked" } };
-      return { kind: "valid", spkiSha256, enrolment: { kind: "device", deviceId: known.deviceId } };
-    } catch (cause) {
-      if (cause instanceof IdentityError) return { kind: "invalid", detail: cause.message };
-      this.#context.parts.logger.error({ err: cause }, "a certificate request could not be looked up");
-      return { kind: "invalid", detail: "the gateway could not look at the request" };
-    }
-  }
-
-  #ask({ request }: Effect<"ask">): void {
+  #ask({ request, preapproved }: Effect<"ask">): void {
     const { rooms, parts, remoteOf } = this.#context;
     const { requestId, windowId, platform, words, attemptId } = request;
     const own = printable(request.name);
@@ -171,6 +155,7 @@ export class EffectRunner {
       requestedAt: parts.clock.now(),
       deviceId: undefined,
       certificateNotAfter: undefined,
+      preapproved,
     };
     this.#write(async () => {
       await parts.store.pairing.putRequest(requestRow(view, parts.clock.now()));
@@ -178,7 +163,7 @@ export class EffectRunner {
     });
   }
 
-  #issue({ requestId, deviceId, csr, spkiSha256, windowId }: Effect<"issue">): void {
+  #issue({ requestId, deviceId, csr, spkiSha256, windowId, by }: Effect<"issue">): void {
     const { rooms, parts, feed } = this.#context;
     const run = async (): Promise<RequestView> => {
       const view = rooms.request(requestId);
@@ -191,6 +176,8 @@ export class EffectRunner {
         { view, facts, deviceId, csr, spkiSha256, now },
       );
       rooms.put(enrolled.view);
+      const { name, remoteAddress: remote } = enrolled.view;
+      parts.logger.info({ device: deviceId, name, remote, requestId, windowId, approvedBy: by }, "a device was let in");
       feed({ kind: "issued", requestId, issued: enrolled.issued });
       this.#awaitSession(requestId, deviceId);
       return enrolled.view;
@@ -250,13 +237,15 @@ export class EffectRunner {
     const { rooms } = this.#context;
     const view = rooms.request(requestId);
     if (view === undefined) return;
+    const { windowId } = view;
     if (outcome === "failed") {
-      rooms.giveUp(view.windowId, "PAIR_UNAVAILABLE");
+      rooms.giveUp(view, "PAIR_UNAVAILABLE");
     } else {
       // A device that has its certificate is paired, however long it takes to come.
-      if (outcome === "expired" && view.state === "issued") return rooms.end(view.windowId);
-      rooms.put({ ...view, state: outcome }, outcome === "expired" ? "PAIR_APPROVAL_TIMEOUT" : "");
-      rooms.end(view.windowId);
+      const paired = outcome === "expired" && view.state === "issued";
+      if (!paired) rooms.put({ ...view, state: outcome }, outcome === "expired" ? "PAIR_APPROVAL_TIMEOUT" : "");
+      rooms.endRequest(windowId, requestId);
+      if (paired) return;
     }
     this.#moveRequest(requestId, outcome === "failed" ? "expired" : outcome);
   }
@@ -270,16 +259,19 @@ export class EffectRunner {
   }
 
   #codeEnded({ windowId, reason, code }: Effect<"code-ended">): void {
-    const { rooms, parts } = this.#context;
     eraseCode(code);
+    const { rooms, isOpen } = this.#context;
+    if (reason === "burnt" && code.kind === "pin" && isOpen(windowId))
+      rooms.publish(windowId, "attempt-failed", "PIN_BURNT");
+  }
+
+  #windowEnded({ windowId, reason }: Effect<"window-ended">): void {
+    const { rooms, parts } = this.#context;
     const state = reason === "paired" || reason === "denied" ? "used" : reason;
     this.#write(async () => {
       await parts.store.pairing.moveWindow({ windowId, from: ["open"], to: state });
     });
-    // With a request in it, the window's story goes on as the request's.
-    if (state === "used") return;
-    rooms.publish(windowId, state);
-    rooms.end(windowId);
+    rooms.endWindow(windowId, state);
   }
 
   #write(run: () => Promise<void>): void {

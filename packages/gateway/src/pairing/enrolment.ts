@@ -36,8 +36,8 @@ export interface Enrolled {
 }
 
 /**
- * Issue the certificate and commit device, certificate and request in one transaction: a device is enrolled with the certificate it will get, or not at all.
- * @throws {GatewayError} `REQUEST_NOT_PENDING`, `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `STORE_*`; {IdentityError} where no certificate could be issued
+ * Issue the certificate and commit device, certificate, request and the window's use in one transaction: a device is enrolled with the certificate it will get, or not at all.
+ * @throws {GatewayError} `REQUEST_NOT_PENDING`, `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `WINDOW_USED_UP`, `STORE_*`; {IdentityError} where no certificate could be issued
  */
 export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<Enrolled> {
   const { view, facts, deviceId, csr, spkiSha256, now } = approval;
@@ -54,6 +54,7 @@ export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<
     platform: view.platform,
     certificate: certificateRow(leaf, now),
     now,
+    windowId: view.windowId,
     request: { requestId, from: "approved", to: "issued", body: requestBody(issuedView) },
   });
   return {

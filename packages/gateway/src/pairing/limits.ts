@@ -6,6 +6,8 @@ export interface PairingLimits {
   readonly windowTtlMs: number;
   /** Longest life of a window. Default 1 hour. */
   readonly maxWindowTtlMs: number;
+  /** The same of one that is pre-approved. Default 7 days. */
+  readonly maxPreapprovedTtlMs: number;
   /** Windows open at once. Default 16. */
   readonly maxWindows: number;
   /** Budgets of guesses and requests; see identity's `PAIRING_LIMITS` for the defaults. */
@@ -34,6 +36,7 @@ export interface EndpointLimits {
 export const DEFAULT_PAIRING_LIMITS: PairingLimits = {
   windowTtlMs: 300_000,
   maxWindowTtlMs: 3_600_000,
+  maxPreapprovedTtlMs: 604_800_000,
   maxWindows: 16,
   attempts: {},
   endpoint: {

@@ -1,6 +1,6 @@
 /** The pairing room's own JSON in the store's rows. No secret is ever in it. */
 import type { PairingRequestRow, WindowRow } from "../store/rows.ts";
-import type { RequestState, RequestView, WindowUpdate } from "./service.ts";
+import type { RequestState, RequestView, WindowUpdate, WindowView } from "./service.ts";
 
 /** What the operator said about a window. */
 export interface WindowFacts {
@@ -9,6 +9,8 @@ export interface WindowFacts {
   readonly name: string;
   readonly labels: readonly string[];
   readonly purpose: string;
+  readonly preapproved: boolean;
+  readonly uses: number;
 }
 
 const REQUEST_STATES: ReadonlySet<string> = new Set(["pending", "approved", "issued", "active", "denied", "expired"]);
@@ -19,9 +21,30 @@ export const ALL_REQUEST_STATES: readonly string[] = [...REQUEST_STATES];
 /** A window's row as it opens. */
 export function windowRow(
   facts: WindowFacts,
-  row: Pick<WindowRow, "windowId" | "codeId" | "openedAt" | "expiresAt">,
+  row: Pick<WindowRow, "windowId" | "codeId" | "openedAt" | "expiresAt" | "sealedCode">,
 ): WindowRow {
-  return { ...row, state: "open", failures: 0, body: JSON.stringify(facts) };
+  return { ...row, state: "open", failures: 0, usesLeft: facts.uses, body: JSON.stringify(facts) };
+}
+
+/** What the operator said, as it was written; what an older version did not write is what it then was. */
+export function windowFacts(row: WindowRow): WindowFacts {
+  const fields = fieldsOf(row.body);
+  const { deviceId, labels, uses } = fields;
+  return {
+    ...(typeof deviceId === "string" && { deviceId }),
+    name: text(fields["name"]),
+    labels: Array.isArray(labels) ? labels.map(text) : [],
+    purpose: text(fields["purpose"]),
+    preapproved: fields["preapproved"] === true,
+    uses: typeof uses === "number" ? uses : 1,
+  };
+}
+
+/** An open window, with the kinds of code that still open it. */
+export function windowView(row: WindowRow, codes: WindowView["codes"]): WindowView {
+  const { windowId, openedAt, expiresAt, usesLeft } = row;
+  const { deviceId, ...facts } = windowFacts(row);
+  return { windowId, ...facts, deviceId, openedAt, expiresAt, codes, usesLeft };
 }
 
 /** A request's row. */
@@ -32,14 +55,13 @@ export function requestRow(view: RequestView, updatedAt: number): PairingRequest
 
 /** The body of a request's row. */
 export function requestBody(view: RequestView): string {
-  const { name, platform, remoteAddress, words, certificateNotAfter } = view;
-  return JSON.stringify({ name, platform, remoteAddress, words, certificateNotAfter });
+  const { name, platform, remoteAddress, words, certificateNotAfter, preapproved } = view;
+  return JSON.stringify({ name, platform, remoteAddress, words, certificateNotAfter, preapproved });
 }
 
 /** A request as it was written; what an older version did not write is empty. */
 export function requestView(row: PairingRequestRow): RequestView {
-  const body: unknown = JSON.parse(row.body);
-  const fields: Readonly<Record<string, unknown>> = typeof body === "object" && body !== null ? { ...body } : {};
+  const fields = fieldsOf(row.body);
   const { words, certificateNotAfter } = fields;
   return {
     requestId: row.requestId,
@@ -52,6 +74,7 @@ export function requestView(row: PairingRequestRow): RequestView {
     requestedAt: row.requestedAt,
     deviceId: row.deviceId,
     certificateNotAfter: typeof certificateNotAfter === "number" ? certificateNotAfter : undefined,
+    preapproved: fields["preapproved"] === true,
   };
 }
 
@@ -59,12 +82,18 @@ export function requestView(row: PairingRequestRow): RequestView {
 export function finalUpdate(row: WindowRow, request: RequestView | undefined): WindowUpdate {
   const remoteAddress = request?.remoteAddress ?? "";
   if (request !== undefined) return { state: request.state, request, remoteAddress, reason: "" };
-  const state = row.state === "expired" || row.state === "burnt" ? row.state : "closed";
+  const { state: was } = row;
+  const state = was === "expired" || was === "burnt" || was === "used" ? was : "closed";
   return { state, request: undefined, remoteAddress, reason: "" };
 }
 
 function requestState(state: string): RequestState {
   return REQUEST_STATES.has(state) ? (state as RequestState) : "expired";
+}
+
+function fieldsOf(text: string): Readonly<Record<string, unknown>> {
+  const body: unknown = JSON.parse(text);
+  return typeof body === "object" && body !== null ? { ...body } : {};
 }
 
 function text(value: unknown): string {

@@ -1,5 +1,7 @@
 import { createGatewayPairing, type GatewayPairing } from "@quaymesh/identity";
+import type { WindowRow } from "../store/rows.ts";
 import type { DeskParts } from "./desk-parts.ts";
+import { lastingWindow, type LastingWindow } from "./lasting-windows.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -7,19 +9,24 @@ const DAY_MS = 24 * HOUR_MS;
 /** What a start finds. */
 export interface RestoredPairing {
   readonly state: GatewayPairing;
+  /** Pre-approved windows that are not over. */
+  readonly lasting: readonly LastingWindow[];
   /** Devices that have their certificate and were not seen with it. */
   readonly awaited: readonly { readonly requestId: string; readonly deviceId: string }[];
 }
 
 /**
- * Pairing as it is after a start. Codes live in memory alone, so windows of an earlier life are closed and undecided requests expired; but wrong proofs still count,
- * so that a restart gives nobody new guesses.
+ * Pairing as it is after a start. Codes that an operator watches live in memory alone, so their windows are closed and undecided requests expired; pre-approved windows go on with the uses that
+ * are left. Wrong proofs still count, so that a restart gives nobody new guesses.
  */
 export async function restorePairing(parts: DeskParts): Promise<RestoredPairing> {
   const { store, clock, authority, limits } = parts;
   const now = clock.now();
-  for (const { windowId } of await store.pairing.windows(["open"])) {
-    await store.pairing.moveWindow({ windowId, from: ["open"], to: "closed" });
+  const lasting: LastingWindow[] = [];
+  for (const row of await store.pairing.windows(["open"])) {
+    const window = lastingWindow(authority, row, now);
+    if (window !== undefined) lasting.push(window);
+    else await store.pairing.moveWindow({ windowId: row.windowId, from: ["open"], to: endOf(row, now) });
   }
   for (const { requestId, state } of await store.pairing.requests(["pending", "approved"])) {
     await store.pairing.moveRequest({ requestId, from: [state], to: "expired", now });
@@ -40,5 +47,10 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
   const awaited = issued.flatMap(({ requestId, deviceId }) =>
     deviceId === undefined ? [] : [{ requestId, deviceId }],
   );
-  return { state, awaited };
+  return { state, lasting, awaited };
+}
+
+function endOf({ usesLeft, expiresAt }: WindowRow, now: number): string {
+  if (usesLeft < 1) return "used";
+  return now >= expiresAt ? "expired" : "closed";
 }

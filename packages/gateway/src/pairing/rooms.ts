@@ -11,16 +11,22 @@ interface Room {
   readonly log: WindowLog;
   /** `host:port` of the latest device. */
   remoteAddress: string;
-  request: RequestView | undefined;
+  /** By id, in the order they came. */
+  readonly requests: Map<string, RequestView>;
+  /** Those whose story goes on. */
+  readonly live: Set<string>;
+  /** Nobody else comes in. */
+  over: boolean;
 }
 
-/** What operators see of each window: its changes, and the request in it. */
+/** What operators see of each window: its changes, and the requests in it. */
 export class Rooms {
   readonly #rooms = new Map<string, Room>();
 
   /** A window begins. */
   open(windowId: string, facts: WindowFacts): void {
-    this.#rooms.set(windowId, { facts, log: new WindowLog(), remoteAddress: "", request: undefined });
+    const log = new WindowLog();
+    this.#rooms.set(windowId, { facts, log, remoteAddress: "", requests: new Map(), live: new Set(), over: false });
     this.publish(windowId, "open");
     this.#forgetOldest();
   }
@@ -36,9 +42,13 @@ export class Rooms {
     return this.#rooms.get(windowId)?.log;
   }
 
-  /** The request of a window, or by its id. */
+  /** A request by its id. */
   request(requestId: string): RequestView | undefined {
-    return this.#rooms.values().find(({ request }) => request?.requestId === requestId)?.request;
+    for (const { requests } of this.#rooms.values()) {
+      const request = requests.get(requestId);
+      if (request !== undefined) return request;
+    }
+    return undefined;
   }
 
   /** A device is at the window. */
@@ -49,30 +59,43 @@ export class Rooms {
     this.publish(windowId, "claimed");
   }
 
-  /** The window's request is now so, and operators are told. */
+  /** A request is now so, and operators are told. */
   put(view: RequestView, reason = ""): void {
     const room = this.#rooms.get(view.windowId);
     if (room === undefined) return;
-    room.request = view;
-    this.publish(view.windowId, view.state, reason);
+    room.requests.set(view.requestId, view);
+    room.live.add(view.requestId);
+    room.log.push({ state: view.state, request: view, remoteAddress: view.remoteAddress, reason });
   }
 
-  /** The request came to nothing, and the window is open again. */
-  giveUp(windowId: string, reason: string): void {
-    const room = this.#rooms.get(windowId);
-    if (room !== undefined) room.request = undefined;
+  /** A request came to nothing, and its place is free again. */
+  giveUp({ windowId, requestId }: RequestView, reason: string): void {
+    this.#rooms.get(windowId)?.requests.delete(requestId);
     this.publish(windowId, "attempt-failed", reason);
+    this.endRequest(windowId, requestId);
   }
 
-  /** Tell operators. */
+  /** Tell operators of the window itself. */
   publish(windowId: string, state: WindowUpdate["state"], reason = ""): void {
     const room = this.#rooms.get(windowId);
-    room?.log.push({ state, request: room.request, remoteAddress: room.remoteAddress, reason });
+    room?.log.push({ state, request: undefined, remoteAddress: room.remoteAddress, reason });
   }
 
-  /** Nothing more happens in the window. */
-  end(windowId: string): void {
-    this.#rooms.get(windowId)?.log.end();
+  /** Nothing more happens to a request. */
+  endRequest(windowId: string, requestId: string): void {
+    const room = this.#rooms.get(windowId);
+    room?.live.delete(requestId);
+    if (room?.over === true && room.live.size === 0) room.log.end();
+  }
+
+  /** Nobody else comes in. With one place the story is that of its request, where there was one; else operators are told how it ended. */
+  endWindow(windowId: string, state: "used" | "burnt" | "expired" | "closed"): void {
+    const room = this.#rooms.get(windowId);
+    if (room === undefined) return;
+    room.over = true;
+    const told = state === "burnt" || state === "closed" || room.facts.uses > 1 || room.requests.size === 0;
+    if (told) this.publish(windowId, state);
+    if (state === "closed" || room.live.size === 0) room.log.end();
   }
 
   /** End them all: the gateway stops. */

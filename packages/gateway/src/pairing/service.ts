@@ -18,11 +18,13 @@ export interface RequestView {
   /** Set from `issued` on. */
   readonly deviceId: string | undefined;
   readonly certificateNotAfter: number | undefined;
+  /** Nobody is or was asked: its window was pre-approved. */
+  readonly preapproved: boolean;
 }
 
 /** A change in a window, as an operator follows it. */
 export interface WindowUpdate {
-  readonly state: RequestState | "open" | "claimed" | "burnt" | "expired" | "closed" | "attempt-failed";
+  readonly state: RequestState | "open" | "claimed" | "burnt" | "expired" | "closed" | "attempt-failed" | "used";
   /** Set from `pending` on. */
   readonly request: RequestView | undefined;
   /** `host:port` of who is there; empty before anyone came. */
@@ -44,22 +46,45 @@ export interface OpenWindow {
   readonly device?: string;
   /** Default: the limit's. */
   readonly ttlMs?: number;
-  readonly code: "ticket" | "pin";
+  /** What opens it. `both`: a ticket and a PIN, or a ticket alone while another window has the PIN. `node`: the code that a node shows, in `nodeCode`. */
+  readonly code: "ticket" | "pin" | "both" | "node";
+  /** `QUAYNODE:…`, with `code: "node"`. */
+  readonly nodeCode?: string;
+  /** Let in whoever proves the code, unasked. Such a window outlives the gateway's process, and it has no PIN: eight digits can be guessed. */
+  readonly preapproved?: boolean;
+  /** Devices to let in. Default 1; more than one only where pre-approved. */
+  readonly uses?: number;
 }
 
-/** A window as opened. Only here the code can be read. */
+/** A window as opened. Only here its codes can be read. */
 export interface OpenedWindow {
   readonly windowId: string;
-  readonly code:
-    | { readonly kind: "ticket"; readonly link: Secret<string> }
-    | { readonly kind: "pin"; readonly pin: Secret<string> };
+  readonly link: Secret<string> | undefined;
+  readonly pin: Secret<string> | undefined;
   /** Unix milliseconds. */
   readonly expiresAt: number;
   /** Where the pairing endpoint listens, host:port. */
   readonly addresses: readonly string[];
 }
 
-/** Pairing windows and the requests that come in through them. Nobody is let in without {@link PairingService.approve}. */
+/** An open window, as a list shows it. Times in Unix milliseconds. */
+export interface WindowView {
+  readonly windowId: string;
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly purpose: string;
+  /** The device that is to be paired again. */
+  readonly deviceId: string | undefined;
+  readonly openedAt: number;
+  readonly expiresAt: number;
+  /** Those that are not burnt. */
+  readonly codes: readonly ("ticket" | "pin" | "node")[];
+  readonly preapproved: boolean;
+  readonly uses: number;
+  readonly usesLeft: number;
+}
+
+/** Pairing windows and the requests that come in through them. Nobody is let in without {@link PairingService.approve}, but through a window that was opened as pre-approved. */
 export interface PairingService {
   /** Whether a window is open. */
   readonly isOpen: boolean;
@@ -69,6 +94,8 @@ export interface PairingService {
   watch(windowId: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<WindowUpdate>;
   /** Who is in the window gets PAIR_CLOSED. @throws {GatewayError} `WINDOW_NOT_FOUND` */
   close(windowId: string): Promise<void>;
+  /** Those that are open, newest first. */
+  windows(): Promise<readonly WindowView[]>;
   /** Newest first. */
   requests(): Promise<readonly RequestView[]>;
   /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING`; `DEVICE_KEY_KNOWN` where the window is for another device than the one that has this key */

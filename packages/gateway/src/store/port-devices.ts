@@ -8,7 +8,7 @@ export interface DeviceStore {
   get(deviceId: string): Promise<DeviceRow | undefined>;
   /** Devices whose id is or begins with `text`, or whose name is `text`; at most 10. */
   find(text: string): Promise<readonly DeviceRow[]>;
-  /** The device that has this key, revoked or not: who pairs again. */
+  /** The device that has this key, revoked or not: who pairs again. Of revoked devices also one that had it once. */
   findByKey(spkiSha256: string): Promise<DeviceRow | undefined>;
   /** Every device with its active certificates, in the order of issue: what the trust index is loaded from. */
   trustSnapshot(): Promise<TrustSnapshot>;
@@ -18,9 +18,9 @@ export interface DeviceStore {
   receipt(deviceId: string): Promise<ReceiptRow | undefined>;
 
   /**
-   * Create a device, or pair a known one anew, with a certificate, and move its pairing request; one transaction.
+   * Create a device, or pair a known one anew, with a certificate, move its pairing request, and take one of its window's places; one transaction.
    * A repeat with the same serial changes nothing and answers the same. A revoked device stays revoked: it comes back as another device, with another key.
-   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `REQUEST_NOT_PENDING`
+   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `REQUEST_NOT_PENDING`, `WINDOW_USED_UP`
    */
   enroll(input: EnrollInput): Promise<EnrollResult>;
   /**
@@ -70,6 +70,8 @@ export interface EnrollInput {
   readonly platform: string;
   readonly certificate: CertificateRow;
   readonly now: number;
+  /** The window it came in through: one of its uses is taken, compare-and-set, in the same transaction. */
+  readonly windowId?: string;
   /** Compare-and-set on the pairing request, in the same transaction. */
   readonly request?: {
     readonly requestId: string;

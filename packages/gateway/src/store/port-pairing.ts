@@ -10,7 +10,7 @@ export interface PairingStore {
   windowByCode(codeId: string): Promise<WindowRow | undefined>;
   /** Windows in one of `states`, oldest first. */
   windows(states: readonly string[]): Promise<readonly WindowRow[]>;
-  /** Change a window if its state is one of `from`. @returns the row after it, or undefined where the state was another */
+  /** Change a window if its state is one of `from`; a sealed code is forgotten. @returns the row after it, or undefined where the state was another */
   moveWindow(input: MoveWindow): Promise<WindowRow | undefined>;
 
   /**
@@ -24,8 +24,8 @@ export interface PairingStore {
   /** The proof was right: the attempt counts as failed no more. One that is settled already, or that nobody recorded, changes nothing. */
   recordProof(attemptId: string): Promise<void>;
   /**
-   * Attempts at windows with such a secret since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. A window that is not
-   * known counts as one with a PIN.
+   * Attempts at such a secret since `hourAgo` and `dayAgo` that have not proved themselves: wrong ones, and those whose judgement a crash prevented. One of which it is not known what it
+   * guessed at counts as its window says, and as one at a PIN where that says nothing.
    */
   countFailures(input: CountFailures): Promise<{ readonly hour: number; readonly day: number }>;
 
@@ -51,6 +51,8 @@ export interface RecordAttempt {
   readonly attemptId: string;
   /** Empty where the code was unknown, used or another's. */
   readonly windowId: string;
+  /** What was guessed at. */
+  readonly secret: "pin" | "ticket";
   /** IPv4 /32 or IPv6 /64 the attempt came from. */
   readonly prefix: string;
   readonly at: number;

@@ -76,6 +76,10 @@ export interface WindowRow {
   readonly expiresAt: number;
   /** Wrong proofs so far. */
   readonly failures: number;
+  /** Devices it still lets in. */
+  readonly usesLeft: number;
+  /** Its code, sealed, where the window is to outlive the gateway's process; forgotten as soon as it is not open any more. */
+  readonly sealedCode: Uint8Array | undefined;
   readonly body: string;
 }
 

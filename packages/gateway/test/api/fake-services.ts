@@ -238,6 +238,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
       open: unused,
       watch: unused,
       close: unused,
+      windows: () => Promise.resolve([]),
       requests: () => Promise.resolve([]),
       approve: unused,
       deny: unused,

@@ -53,3 +53,5 @@ export const PAIRING_LIMITS: PairingLimits = {
 export const NODE_ANSWER_MS = 20_000;
 /** How long a node waits for the operator; longer than the gateway does, so that the gateway is the one to say no. */
 export const NODE_APPROVAL_MS = 6 * MINUTE_MS;
+/** When a node that shows its own code asks again whether an operator has scanned it. */
+export const OWN_CODE_RETRY_MS = 2_000;

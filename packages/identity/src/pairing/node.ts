@@ -18,7 +18,9 @@ import { type PairingWords, pairingWords } from "./words.ts";
 /** What the node knows the gateway by. */
 export type NodeCode =
   | { readonly kind: "ticket"; readonly codeId: Uint8Array; readonly secret: Secret<Uint8Array> }
-  | { readonly kind: "pin"; readonly pin: Secret<string> };
+  | { readonly kind: "pin"; readonly pin: Secret<string> }
+  /** A code that this node made and shows. */
+  | { readonly kind: "node"; readonly codeId: Uint8Array; readonly secret: Secret<Uint8Array> };
 
 /** Everything an attempt starts from. Times are Unix milliseconds. */
 export interface NodePairingSetup {
@@ -108,7 +110,8 @@ export function startNodePairing(setup: NodePairingSetup): NodePairingStep {
   const hello: PairHello = {
     v: 1,
     method: "pair",
-    ...(setup.code.kind === "ticket" ? { codeId: setup.code.codeId } : {}),
+    ...(setup.code.kind === "pin" ? {} : { codeId: setup.code.codeId }),
+    ...(setup.code.kind === "node" ? { own: true } : {}),
     nonce: setup.nonce,
     ya: pairingShare(secretOf(setup.code), setup.channel, setup.scalar),
     name: setup.name,
@@ -225,5 +228,5 @@ function fail(code: string, message: string, retryAfterMs?: number): NodePairing
 }
 
 function secretOf(code: NodeCode): Uint8Array {
-  return code.kind === "ticket" ? code.secret.reveal() : utf8(code.pin.reveal());
+  return code.kind === "pin" ? utf8(code.pin.reveal()) : code.secret.reveal();
 }

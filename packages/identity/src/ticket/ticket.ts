@@ -75,6 +75,8 @@ export function formatTicket(ticket: Omit<Ticket, "codeId">): string {
 export function parseTicket(text: string, options: { readonly now: number }): Ticket {
   const compact = text.replaceAll(/\s+/gu, "").toUpperCase();
   if (compact.length > MAX_TICKET_LENGTH) throw unreadable("it is too long");
+  if (compact.startsWith("QUAYNODE:"))
+    throw unreadable("it is a code that a node shows, for  quaymesh pair  on the gateway");
   if (!compact.startsWith(TICKET_PREFIX)) throw unreadable(`it does not start with ${TICKET_PREFIX}`);
   const bytes = fromBase32(compact.slice(TICKET_PREFIX.length));
   if (bytes === undefined) throw unreadable("it has characters or a length that no ticket has");

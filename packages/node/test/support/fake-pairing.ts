@@ -96,8 +96,9 @@ export class FakePairing implements AsyncDisposable {
     return pairing;
   }
 
-  open(code: CodeSecret): void {
-    this.#step({ kind: "open", windowId: "window", code, expiresAt: Date.now() + 300_000 });
+  open(...codes: readonly CodeSecret[]): void {
+    const expiresAt = Date.now() + 300_000;
+    this.#step({ kind: "open", windowId: "window", codes, expiresAt, uses: 1, preapproved: false });
   }
 
   async until(holds: () => boolean): Promise<void> {
@@ -151,6 +152,7 @@ export class FakePairing implements AsyncDisposable {
       hello: opening,
       peer: seen,
       entropy: drawAttemptEntropy(),
+      deviceId: DEVICE_ID,
     });
     for await (const message of stream.messages(parsePairToGateway)) {
       if (message.type === "prove") this.#step({ kind: "prove", attemptId, prove: message });

@@ -4,8 +4,10 @@ import { bytes, deviceId, message, request, text, uint } from "./common.ts";
 
 /** Node to gateway, the request frame. */
 export const pairHello = request("pair", {
-  /** Names the ticket; absent with a PIN. */
+  /** Names the ticket, or the code that the node shows itself; absent with a PIN. */
   codeId: Type.Optional(bytes(8, 8)),
+  /** The code is one that this node shows: it is good for this node's key alone. */
+  own: Type.Optional(Type.Boolean()),
   nonce: bytes(16, 16),
   /** The node's CPace share. */
   ya: bytes(32, 32),

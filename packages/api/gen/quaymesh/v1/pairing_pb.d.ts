@@ -72,6 +72,13 @@ export declare type PairingRequest = Message<"quaymesh.v1.PairingRequest"> & {
    * @generated from field: google.protobuf.Timestamp certificate_not_after = 10;
    */
   certificateNotAfter?: Timestamp | undefined;
+
+  /**
+   * Nobody is or was asked: its window was pre-approved.
+   *
+   * @generated from field: bool preapproved = 11;
+   */
+  preapproved: boolean;
 };
 
 /**
@@ -121,6 +128,34 @@ export declare type OpenWindowRequest = Message<"quaymesh.v1.OpenWindowRequest">
    * @generated from field: string device = 6;
    */
   device: string;
+
+  /**
+   * Make a ticket and a PIN, either of which opens the window; a ticket alone while another window has the PIN.
+   *
+   * @generated from field: bool ticket_and_pin = 7;
+   */
+  ticketAndPin: boolean;
+
+  /**
+   * QUAYNODE:… : the code that a node shows. The window is for that node's key alone, and makes no code of its own.
+   *
+   * @generated from field: string node_code = 8;
+   */
+  nodeCode: string;
+
+  /**
+   * Let in whoever proves the ticket, unasked. The window outlives the gateway's process. Not with a PIN.
+   *
+   * @generated from field: bool preapproved = 9;
+   */
+  preapproved: boolean;
+
+  /**
+   * Devices to let in; 1 when 0. More than 1 only where pre-approved, and without a name.
+   *
+   * @generated from field: uint32 uses = 10;
+   */
+  uses: number;
 };
 
 /**
@@ -139,14 +174,14 @@ export declare type OpenWindowResponse = Message<"quaymesh.v1.OpenWindowResponse
   windowId: string;
 
   /**
-   * QUAY:… ; empty with a PIN.
+   * QUAY:… ; empty with a PIN alone and with a node's code.
    *
    * @generated from field: string link = 2;
    */
   link: string;
 
   /**
-   * 8 digits; empty with a ticket.
+   * 8 digits; empty without one.
    *
    * @generated from field: string pin = 3;
    */
@@ -223,6 +258,106 @@ export declare type WatchWindowResponse = Message<"quaymesh.v1.WatchWindowRespon
  * Use `create(WatchWindowResponseSchema)` to create a new message.
  */
 export declare const WatchWindowResponseSchema: GenMessage<WatchWindowResponse>;
+
+/**
+ * @generated from message quaymesh.v1.ListWindowsRequest
+ */
+export declare type ListWindowsRequest = Message<"quaymesh.v1.ListWindowsRequest"> & {
+};
+
+/**
+ * Describes the message quaymesh.v1.ListWindowsRequest.
+ * Use `create(ListWindowsRequestSchema)` to create a new message.
+ */
+export declare const ListWindowsRequestSchema: GenMessage<ListWindowsRequest>;
+
+/**
+ * @generated from message quaymesh.v1.ListWindowsResponse
+ */
+export declare type ListWindowsResponse = Message<"quaymesh.v1.ListWindowsResponse"> & {
+  /**
+   * @generated from field: repeated quaymesh.v1.PairingWindow windows = 1;
+   */
+  windows: PairingWindow[];
+};
+
+/**
+ * Describes the message quaymesh.v1.ListWindowsResponse.
+ * Use `create(ListWindowsResponseSchema)` to create a new message.
+ */
+export declare const ListWindowsResponseSchema: GenMessage<ListWindowsResponse>;
+
+/**
+ * A window that is open.
+ *
+ * @generated from message quaymesh.v1.PairingWindow
+ */
+export declare type PairingWindow = Message<"quaymesh.v1.PairingWindow"> & {
+  /**
+   * @generated from field: string window_id = 1;
+   */
+  windowId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated string labels = 3;
+   */
+  labels: string[];
+
+  /**
+   * @generated from field: string purpose = 4;
+   */
+  purpose: string;
+
+  /**
+   * The device that is to be paired again; empty for a new one.
+   *
+   * @generated from field: string device_id = 5;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp opened_at = 6;
+   */
+  openedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 7;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * What opens it and is not burnt: "ticket", "pin", "node".
+   *
+   * @generated from field: repeated string codes = 8;
+   */
+  codes: string[];
+
+  /**
+   * @generated from field: bool preapproved = 9;
+   */
+  preapproved: boolean;
+
+  /**
+   * @generated from field: uint32 uses = 10;
+   */
+  uses: number;
+
+  /**
+   * @generated from field: uint32 uses_left = 11;
+   */
+  usesLeft: number;
+};
+
+/**
+ * Describes the message quaymesh.v1.PairingWindow.
+ * Use `create(PairingWindowSchema)` to create a new message.
+ */
+export declare const PairingWindowSchema: GenMessage<PairingWindow>;
 
 /**
  * @generated from message quaymesh.v1.CloseWindowRequest
@@ -419,6 +554,13 @@ export enum PairingState {
    * @generated from enum value: PAIRING_STATE_ATTEMPT_FAILED = 11;
    */
   ATTEMPT_FAILED = 11,
+
+  /**
+   * A window for several devices has let in as many as it may.
+   *
+   * @generated from enum value: PAIRING_STATE_USED = 12;
+   */
+  USED = 12,
 }
 
 /**
@@ -427,7 +569,7 @@ export enum PairingState {
 export declare const PairingStateSchema: GenEnum<PairingState>;
 
 /**
- * Pairing windows and the requests that come in through them. A request is denied unless someone approves it.
+ * Pairing windows and the requests that come in through them. A request is denied unless someone approves it, or opened its window as pre-approved.
  *
  * @generated from service quaymesh.v1.PairingService
  */
@@ -451,6 +593,16 @@ export declare const PairingService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchWindowRequestSchema;
     output: typeof WatchWindowResponseSchema;
+  },
+  /**
+   * The windows that are open, newest first.
+   *
+   * @generated from rpc quaymesh.v1.PairingService.ListWindows
+   */
+  listWindows: {
+    methodKind: "unary";
+    input: typeof ListWindowsRequestSchema;
+    output: typeof ListWindowsResponseSchema;
   },
   /**
    * @generated from rpc quaymesh.v1.PairingService.CloseWindow

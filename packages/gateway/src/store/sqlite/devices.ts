@@ -16,7 +16,7 @@ import {
   SELECT_DEVICE,
 } from "./device-rows.ts";
 import { revocationEpoch } from "./meta.ts";
-import { moveRequest } from "./pairing.ts";
+import { moveRequest, takePlace } from "./pairing.ts";
 
 /** Every device, by name. */
 export function listDevices(db: Database): readonly DeviceRow[] {
@@ -65,9 +65,12 @@ export function isSelected(db: Database, deviceId: string, selector: DeviceSelec
   return db.get(`SELECT 1 FROM devices d WHERE d.device_id = ? AND ${sql}`, deviceId, argument) !== undefined;
 }
 
-/** The device with this key. */
+/** The device with this key; also a revoked one that had it before it got another: what was revoked stays out whichever of its keys it shows. */
 export function findDeviceByKey(db: Database, spkiSha256: string): DeviceRow | undefined {
-  const row = db.get(`${SELECT_DEVICE} WHERE d.spki = ?`, spkiSha256);
+  const had = `SELECT c.device_id FROM certificates c WHERE c.spki = ?`;
+  const row =
+    db.get(`${SELECT_DEVICE} WHERE d.spki = ?`, spkiSha256) ??
+    db.get(`${SELECT_DEVICE} WHERE d.revoked_at IS NOT NULL AND d.device_id IN (${had}) LIMIT 1`, spkiSha256);
   return row === undefined ? undefined : deviceRow(row);
 }
 
@@ -116,6 +119,8 @@ export function enroll(db: Database, input: EnrollInput): EnrollResult {
     return { kind: "repeated", device: requireDevice(db, input.deviceId), retired: [] };
   }
   const holder = findDeviceByKey(db, input.certificate.spkiSha256);
+  if (holder?.revoked === true)
+    throw new GatewayError("DEVICE_REVOKED", `the key is that of ${holder.deviceId}, which is revoked`);
   if (holder !== undefined && holder.deviceId !== input.deviceId) {
     throw new GatewayError("DEVICE_KEY_KNOWN", `the key belongs to device ${holder.deviceId}`, {
       metadata: { deviceId: holder.deviceId },
@@ -209,7 +214,10 @@ function insertCertificate(db: Database, certificate: CertificateRow): void {
 }
 
 function settleRequest(db: Database, input: EnrollInput): void {
-  const { request } = input;
+  const { request, windowId } = input;
+  if (windowId !== undefined && !takePlace(db, windowId)) {
+    throw new GatewayError("WINDOW_USED_UP", `pairing window ${windowId} has let in as many devices as it may`);
+  }
   if (request === undefined) return;
   const moved = moveRequest(db, {
     requestId: request.requestId,

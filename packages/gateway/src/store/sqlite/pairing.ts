@@ -1,20 +1,24 @@
 /** Units of pairing windows, attempts and requests; see PairingStore for what each promises. */
 import type { AttemptCounts, CountFailures, MoveRequest, MoveWindow, RecordAttempt } from "../port-pairing.ts";
 import type { PairingRequestRow, WindowRow } from "../rows.ts";
-import { number, optionalText, text } from "./columns.ts";
+import { number, optionalBlob, optionalText, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
 
 /** Insert a window, or replace it but for its identity. */
 export function putWindow(db: Database, row: WindowRow): void {
   db.run(
-    `INSERT INTO pairing_windows VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (window_id) DO UPDATE SET
-       state = excluded.state, expires_at = excluded.expires_at, failures = excluded.failures, body = excluded.body`,
+    `INSERT INTO pairing_windows (window_id, code_id, state, opened_at, expires_at, failures, uses_left, sealed_code, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (window_id) DO UPDATE SET
+       state = excluded.state, expires_at = excluded.expires_at, failures = excluded.failures, uses_left = excluded.uses_left,
+       sealed_code = excluded.sealed_code, body = excluded.body`,
     row.windowId,
     row.codeId ?? null,
     row.state,
     row.openedAt,
     row.expiresAt,
     row.failures,
+    row.usesLeft,
+    row.sealedCode ?? null,
     row.body,
   );
 }
@@ -42,7 +46,7 @@ export function listWindows(db: Database, states: readonly string[]): readonly W
 /** Compare-and-set on a window's state. */
 export function moveWindow(db: Database, input: MoveWindow): WindowRow | undefined {
   const row = db.get(
-    `UPDATE pairing_windows SET state = ?1, body = coalesce(?2, body)
+    `UPDATE pairing_windows SET state = ?1, body = coalesce(?2, body), sealed_code = NULL
      WHERE window_id = ?3 AND state IN (SELECT value FROM json_each(?4)) RETURNING *`,
     input.to,
     input.body ?? null,
@@ -52,14 +56,22 @@ export function moveWindow(db: Database, input: MoveWindow): WindowRow | undefin
   return windowRow(row);
 }
 
+/** One of the places of a window is taken, if one is left. @returns whether it was */
+export function takePlace(db: Database, windowId: string): boolean {
+  return (
+    db.run("UPDATE pairing_windows SET uses_left = uses_left - 1 WHERE window_id = ? AND uses_left > 0", windowId) > 0
+  );
+}
+
 /** Count an attempt before it is judged. */
 export function recordAttempt(db: Database, input: RecordAttempt): AttemptCounts {
   // Older ones count for nothing any more.
   db.run("DELETE FROM pairing_attempts WHERE at < ?", input.dayAgo);
   db.run(
-    "INSERT INTO pairing_attempts (attempt_id, window_id, prefix, at) VALUES (?, ?, ?, ?)",
+    "INSERT INTO pairing_attempts (attempt_id, window_id, secret, prefix, at) VALUES (?, ?, ?, ?, ?)",
     input.attemptId,
     input.windowId,
+    input.secret,
     input.prefix,
     input.at,
   );
@@ -95,10 +107,12 @@ export function recordProof(db: Database, attemptId: string): void {
 
 /** Attempts at a window that have not proved themselves, since two moments. */
 export function countFailures(db: Database, input: CountFailures): { readonly hour: number; readonly day: number } {
-  // A window without a code id is one with a PIN, and so is one that is gone: it is the smaller budget.
+  // Rows of before version 8 do not say what they guessed at. A window without a code id was one with a PIN, and so was one that is gone: it is the smaller budget.
   const count = `SELECT count(*) FROM pairing_attempts a LEFT JOIN pairing_windows w USING (window_id)
-    WHERE a.at >= ? AND a.proved = 0 AND a.window_id <> '' AND w.code_id IS ${input.secret === "pin" ? "NULL" : "NOT NULL"}`;
-  return { hour: db.number(count, input.hourAgo), day: db.number(count, input.dayAgo) };
+    WHERE a.at >= ? AND a.proved = 0 AND a.window_id <> ''
+      AND coalesce(a.secret, CASE WHEN w.code_id IS NULL THEN 'pin' ELSE 'ticket' END) = ?`;
+  const since = (at: number): number => db.number(count, at, input.secret);
+  return { hour: since(input.hourAgo), day: since(input.dayAgo) };
 }
 
 /** Insert a request, or replace it but for its identity. */
@@ -158,6 +172,8 @@ function requireWindow(row: RawRow): WindowRow {
     openedAt: number(row, "opened_at"),
     expiresAt: number(row, "expires_at"),
     failures: number(row, "failures"),
+    usesLeft: number(row, "uses_left"),
+    sealedCode: optionalBlob(row, "sealed_code"),
     body: text(row, "body"),
   };
 }

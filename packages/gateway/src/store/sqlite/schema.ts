@@ -221,6 +221,14 @@ const PROVED = `
 ALTER TABLE pairing_attempts ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
 `;
 
+// Windows that let several devices in and outlive a restart; what an attempt guessed at, which its window's row no longer says; and keys that a revoked device had.
+const WINDOW_USES = `
+ALTER TABLE pairing_windows ADD COLUMN uses_left INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE pairing_windows ADD COLUMN sealed_code BLOB;
+ALTER TABLE pairing_attempts ADD COLUMN secret TEXT;
+CREATE INDEX certificates_spki ON certificates (spki);
+`;
+
 // When an operator asked for another certificate, until one issued since has been used.
 const ROTATION = `
 ALTER TABLE devices ADD COLUMN rotation_requested_at INTEGER;
@@ -275,6 +283,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 5, sql: READING },
   { version: 6, sql: SUMS },
   { version: 7, sql: MESH_NEWS },
+  { version: 8, sql: WINDOW_USES },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -1,19 +1,23 @@
 import type { GatewayPairingInput } from "./port.ts";
+import type { Approver, Code, CodeSecret, PairingRequest } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 type Input<K extends GatewayPairingInput["kind"]> = Extract<GatewayPairingInput, { kind: K }>;
 
 /** An operator opens a window. */
-export function onOpen(turn: Turn, { windowId, code, expiresAt }: Input<"open">): void {
+export function onOpen(turn: Turn, { codes, uses, failures = 0, ...opened }: Input<"open">): void {
+  const { windowId, expiresAt, preapproved, deviceId } = opened;
   const reject = (reason: "exists" | "pin-window-open" | "expired"): void => {
     turn.effects.push({ kind: "rejected", input: "open", id: windowId, reason });
   };
-  if (turn.codes.has(windowId)) return reject("exists");
+  if (turn.windows.has(windowId)) return reject("exists");
   if (turn.now >= expiresAt) return reject("expired");
+  const isPin = ({ kind }: CodeSecret): boolean => kind === "pin";
   // A PIN has no name on the wire, so there can be one at a time.
-  const otherPin = code.kind === "pin" && [...turn.codes.values()].some(({ secret }) => secret.kind === "pin");
-  if (otherPin) return reject("pin-window-open");
-  turn.codes.set(windowId, { windowId, secret: code, expiresAt, failures: 0, status: { kind: "open" } });
+  const otherPin = [...turn.windows.values()].some((window) => window.codes.some(({ secret }) => isPin(secret)));
+  if (otherPin && codes.some(isPin)) return reject("pin-window-open");
+  const own = codes.map((secret): Code => ({ secret, failures, claims: [] }));
+  turn.windows.set(windowId, { windowId, expiresAt, preapproved, deviceId, codes: own, places: uses, requests: [] });
 }
 
 /** An operator lets a device in. Only what is pending can be approved, and only once. */
@@ -24,11 +28,15 @@ export function onApprove(turn: Turn, { requestId, deviceId: offered }: Input<"a
     turn.effects.push({ kind: "rejected", input: "approve", id: requestId, reason });
     return;
   }
-  const deviceId = request.enrolledAs ?? offered;
+  approve(turn, request, request.enrolledAs ?? offered, "operator");
+}
+
+/** Let a pending request's device in, as `deviceId`. */
+export function approve(turn: Turn, request: PairingRequest, deviceId: string, by: Approver): void {
+  const { requestId, csr, spkiSha256, name, windowId } = request;
   const expiresAt = turn.now + turn.config.limits.approvalMs;
-  turn.requests.set(requestId, { ...request, status: { kind: "approved", deviceId }, expiresAt });
-  const { csr, spkiSha256, name, windowId } = request;
-  turn.effects.push({ kind: "issue", requestId, deviceId, name, csr, spkiSha256, windowId });
+  turn.requests.set(requestId, { ...request, status: { kind: "approved", deviceId, by }, expiresAt });
+  turn.effects.push({ kind: "issue", requestId, deviceId, name, csr, spkiSha256, windowId, by });
 }
 
 /** An operator does not. */
@@ -40,7 +48,7 @@ export function onDeny(turn: Turn, { requestId }: Input<"deny">): void {
     return;
   }
   turn.endRequest(request, "denied", { code: "PAIR_DENIED", message: "the operator denied this device" });
-  turn.endCode(request.windowId, "denied");
+  turn.endIfOver(request.windowId, "denied");
 }
 
 /** The certificate is committed: hand it over now, or when the device comes back. */
@@ -61,10 +69,10 @@ export function onIssueFailed(turn: Turn, { requestId }: Input<"issue-failed">):
     code: "PAIR_UNAVAILABLE",
     message: "the gateway could not issue a certificate",
   });
-  const code = turn.codes.get(request.windowId);
-  if (code === undefined) return;
-  if (turn.now >= code.expiresAt) turn.endCode(code.windowId, "expired");
-  else turn.codes.set(code.windowId, { ...code, status: { kind: "open" } });
+  const window = turn.windows.get(request.windowId);
+  if (window === undefined) return;
+  turn.windows.set(window.windowId, { ...window, places: window.places + 1 });
+  turn.endIfOver(window.windowId, "expired");
 }
 
 /** The node has stored its certificate: the code has served. */
@@ -76,7 +84,9 @@ export function onDone(turn: Turn, attemptId: string): void {
   if (request?.status.kind !== "issued") return;
   turn.attempts.delete(attemptId);
   turn.requests.set(request.requestId, { ...request, attemptId: undefined });
-  turn.endCode(request.windowId, "paired");
+  const window = turn.windows.get(request.windowId);
+  const last = window?.places === 0 && window.requests.every((id) => id === request.requestId);
+  if (last) turn.endWindow(request.windowId, "paired");
 }
 
 /** The device has its first session. */
@@ -84,7 +94,7 @@ export function onActivated(turn: Turn, deviceId: string): void {
   for (const request of turn.requests.values()) {
     if (request.status.kind !== "issued" || request.status.issued.deviceId !== deviceId) continue;
     turn.endRequest(request, "active");
-    turn.endCode(request.windowId, "paired");
+    turn.endIfOver(request.windowId, "paired");
   }
 }
 
@@ -102,6 +112,6 @@ export function onGone(turn: Turn, attemptId: string): void {
     const request = turn.requests.get(attempt.requestId);
     if (request !== undefined) turn.requests.set(request.requestId, { ...request, attemptId: undefined });
   } else {
-    turn.releaseCode(attemptId, attempt.windowId);
+    turn.releaseClaim(attemptId, attempt.windowId);
   }
 }

@@ -1,49 +1,69 @@
 import type { PairHello } from "@quaymesh/protocol";
 import { timingSafeEqualBytes, utf8 } from "../../bytes.ts";
+import { OWN_CODE_RETRY_MS } from "../limits.ts";
 import { pairingKeys, pairingShare } from "../transcript.ts";
 import { budgetWaitMs, chargeSource, type SecretKind } from "./budget.ts";
 import type { GatewayPairingInput } from "./port.ts";
-import type { Attempt, Code, CodeSecret } from "./state.ts";
+import type { Attempt, Code, CodeSecret, PairingRequest, PairingWindow } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 type HelloInput = Extract<GatewayPairingInput, { kind: "hello" }>;
 
 /** A node says hello: it gets a share, whatever its code is worth. */
 export function onHello(turn: Turn, input: HelloInput): void {
-  const { attemptId } = input;
-  if (turn.codes.size === 0) {
+  const { attemptId, hello, peer } = input;
+  const usable = usableCode(turn, input);
+  // A code that a node shows itself is looked up by the node's key too, so nobody else can learn by asking whether a window is open for it, and there is nothing to guess: such a
+  // node may knock until an operator has scanned its code, and pays nothing for it.
+  if (hello.own === true && usable === undefined) {
+    turn.failAttempt(attemptId, "PAIR_CLOSED", "no pairing window is open for this node", OWN_CODE_RETRY_MS);
+    return;
+  }
+  if (turn.windows.size === 0) {
     turn.failAttempt(attemptId, "PAIR_CLOSED", "no pairing window is open");
     return;
   }
-  const attempt = { source: input.peer.source, secret: secretKindOf(input.hello) };
+  const attempt = { source: peer.source, secret: secretKindOf(hello) };
   const waitMs = crowdingWaitMs(turn) || budgetWaitMs(turn.budget, turn.config.limits, attempt, turn.now);
   if (waitMs > 0) {
     turn.failAttempt(attemptId, "PAIR_RATE_LIMITED", "too many attempts; try again later", waitMs);
     return;
   }
-  turn.budget = chargeSource(turn.budget, turn.config.limits, input.peer.source, turn.now);
-  const code = usableCode(turn, input);
+  turn.budget = chargeSource(turn.budget, turn.config.limits, peer.source, turn.now);
   // The same work with the same inputs whether or not the code is worth anything.
-  const secret = code === undefined ? input.entropy.decoy : secretBytes(code.secret);
+  const secret = usable === undefined ? input.entropy.decoy : secretBytes(usable.code.secret);
   const { nonce, scalar, requestId } = input.entropy;
-  const channel = { meshId: turn.config.meshId, ...input.peer };
+  const channel = { meshId: turn.config.meshId, ...peer };
   const share = { nonce, yb: pairingShare(secret, channel, scalar) };
-  const { ya, ...hello } = input.hello;
-  const keys = pairingKeys({ channel, hello, ya, share, scalar, peerShare: ya });
+  const { ya, ...said } = hello;
+  const keys = pairingKeys({ channel, hello: said, ya, share, scalar, peerShare: ya });
   if (keys === undefined) {
     turn.failAttempt(attemptId, "PAIR_CODE_INVALID", "the code is not valid");
     return;
   }
-  claim(turn, code, attemptId);
+  if (usable !== undefined) claim(turn, usable, attemptId);
   const deadline = turn.now + turn.config.limits.proofMs;
-  const base = { attemptId, peer: input.peer, hello: input.hello, windowId: code?.windowId, keys, requestId, deadline };
+  const windowId = usable?.window.windowId;
+  const base = { attemptId, peer, hello, windowId, keys, requestId, deviceId: input.deviceId, deadline };
   turn.attempts.set(attemptId, { kind: "proving", ...base });
   turn.effects.push({ kind: "send", attemptId, message: { type: "share", ...share } });
 }
 
-/** What a hello guesses at: a ticket is named, a PIN is not. */
+/** What a hello guesses at: 128 bits are named, a PIN is not. */
 export function secretKindOf({ codeId }: Pick<PairHello, "codeId">): SecretKind {
   return codeId === undefined ? "pin" : "ticket";
+}
+
+/** The code of a window that a hello is about, if it is not burnt. */
+export function codeOf(window: PairingWindow, hello: Pick<PairHello, "codeId" | "own">): Code | undefined {
+  const kind = hello.own === true ? "node" : secretKindOf(hello);
+  return window.codes.find(({ secret }) => secret.kind === kind);
+}
+
+/** The request in a window that a key has proved before. */
+export function requestOf(turn: Turn, window: PairingWindow, spkiSha256: Uint8Array): PairingRequest | undefined {
+  const requests = window.requests.flatMap((id) => turn.requests.get(id) ?? []);
+  return requests.find((request) => timingSafeEqualBytes(request.spkiSha256, spkiSha256));
 }
 
 /** Whether an attempt holds one of the half-open places. */
@@ -63,29 +83,39 @@ export function crowdingWaitMs(turn: Turn): number {
   return open >= halfOpen || countPending(turn) >= pending ? proofMs : 0;
 }
 
-/** The code a hello names, if this node may try it now: an open one, or one that this very key has proved before. */
-function usableCode(turn: Turn, { hello, peer }: HelloInput): Code | undefined {
-  // No way out of the loop before its end: how long it takes must not say which code matched.
-  let found: Code | undefined;
-  for (const code of turn.codes.values()) if (names(code.secret, hello.codeId)) found = code;
+interface UsableCode {
+  readonly window: PairingWindow;
+  readonly code: Code;
+  /** This key has its place already. */
+  readonly back: boolean;
+}
+
+/** The code a hello names, if this node may try it now: one with a place to give, or one that this very key has proved before. */
+function usableCode(turn: Turn, { hello, peer }: HelloInput): UsableCode | undefined {
+  // No way out of the loops before their end: how long it takes must not say which code matched.
+  let found: { readonly window: PairingWindow; readonly code: Code } | undefined;
+  for (const window of turn.windows.values()) {
+    for (const code of window.codes) if (names(code.secret, hello, peer.nodeSpkiSha256)) found = { window, code };
+  }
   if (found === undefined) return undefined;
-  if (found.status.kind === "open") return found;
-  if (found.status.kind === "claimed") return undefined;
-  const request = turn.requests.get(found.status.requestId);
-  const sameKey = request !== undefined && timingSafeEqualBytes(request.spkiSha256, peer.nodeSpkiSha256);
-  return sameKey ? found : undefined;
+  const { window, code } = found;
+  if (requestOf(turn, window, peer.nodeSpkiSha256) !== undefined) return { ...found, back: true };
+  const free = turn.now < window.expiresAt && code.claims.length < window.places;
+  return free ? { ...found, back: false } : undefined;
 }
 
-function claim(turn: Turn, code: Code | undefined, attemptId: string): void {
-  // Compare and set: this turn is the only writer, and an open code is claimed in the same step that found it open.
-  if (code?.status.kind === "open") turn.codes.set(code.windowId, { ...code, status: { kind: "claimed", attemptId } });
+function claim(turn: Turn, { window, code, back }: UsableCode, attemptId: string): void {
+  // Compare and set: this turn is the only writer, and a code is claimed in the same step that found it free.
+  if (!back) turn.putCode(window.windowId, { ...code, claims: [...code.claims, attemptId] });
 }
 
-function names(secret: CodeSecret, codeId: Uint8Array | undefined): boolean {
-  if (secret.kind === "pin") return codeId === undefined;
-  return codeId !== undefined && timingSafeEqualBytes(secret.codeId, codeId);
+function names(secret: CodeSecret, { codeId, own }: PairHello, spkiSha256: Uint8Array): boolean {
+  if (secret.kind === "pin") return codeId === undefined && own !== true;
+  if (codeId === undefined || !timingSafeEqualBytes(secret.codeId, codeId)) return false;
+  if (secret.kind === "ticket") return own !== true;
+  return own === true && timingSafeEqualBytes(secret.spkiSha256, spkiSha256);
 }
 
 function secretBytes(secret: CodeSecret): Uint8Array {
-  return secret.kind === "ticket" ? secret.secret.reveal() : utf8(secret.pin.reveal());
+  return secret.kind === "pin" ? utf8(secret.pin.reveal()) : secret.secret.reveal();
 }

@@ -1,7 +1,8 @@
 /** What goes into the gateway's pairing machine and what it asks for. Times are Unix milliseconds. */
 import type { PairHello, PairIssued, PairProve, PairToNode, Renewed } from "@quaymesh/protocol";
 import type { PairingCode } from "../../errors.ts";
-import type { CodeSecret, PairingPeer, PairingRequest } from "./state.ts";
+import type { SecretKind } from "./budget.ts";
+import type { Approver, CodeSecret, PairingPeer, PairingRequest, WindowSetup } from "./state.ts";
 
 /** Chance for one attempt, all of it fresh. */
 export interface AttemptEntropy {
@@ -24,7 +25,8 @@ export type CsrFinding =
       /** What the key is already. */
       readonly enrolment:
         | { readonly kind: "none" | "revoked" }
-        | { readonly kind: "device"; readonly deviceId: string };
+        /** `frozen`: set aside until an operator has decided. */
+        | { readonly kind: "device"; readonly deviceId: string; readonly frozen: boolean };
     };
 
 /** What the shell found out about a request for a late renewal: first whose key the connection has, then what the CSR says. */
@@ -42,7 +44,7 @@ export type RenewalFinding =
 
 /** What happens. Every input carries the time; deadlines that have passed are applied before it. */
 export type GatewayPairingInput = { readonly now: number } & (
-  | { readonly kind: "open"; readonly windowId: string; readonly code: CodeSecret; readonly expiresAt: number }
+  | ({ readonly kind: "open" } & WindowSetup)
   | { readonly kind: "close"; readonly windowId: string }
   | {
       readonly kind: "hello";
@@ -50,6 +52,8 @@ export type GatewayPairingInput = { readonly now: number } & (
       readonly hello: PairHello;
       readonly peer: PairingPeer;
       readonly entropy: AttemptEntropy;
+      /** A new ULID, for a device that is let in without asking. */
+      readonly deviceId: string;
     }
   | { readonly kind: "prove"; readonly attemptId: string; readonly prove: PairProve }
   /** The `persist` effect is on disk. */
@@ -79,7 +83,7 @@ export type GatewayPairingInput = { readonly now: number } & (
   | { readonly kind: "tick" }
 );
 
-/** Why a window is over. `paired` also when the device was denied: a code serves one device. */
+/** Why a code or a window is over. `paired`: every place was taken. A denied device's place is not given to another. */
 export type CodeEnd = "paired" | "denied" | "burnt" | "expired" | "closed";
 
 /** How a request ended. */
@@ -101,6 +105,8 @@ export type GatewayPairingEffect =
       readonly kind: "persist";
       readonly attemptId: string;
       readonly windowId: string | undefined;
+      /** What was guessed at, for the budgets after a restart. */
+      readonly secret: SecretKind;
       readonly source: string;
       readonly at: number;
     }
@@ -108,8 +114,8 @@ export type GatewayPairingEffect =
   | { readonly kind: "settle"; readonly attemptId: string; readonly outcome: "proved" | "failed" }
   /** Parse and look up; answer `csr-inspected`. */
   | { readonly kind: "inspect-csr"; readonly attemptId: string; readonly csr: Uint8Array }
-  /** Show to the operator, or show anew: a device that came back has new words. */
-  | { readonly kind: "ask"; readonly request: PairingRequest }
+  /** Show to the operator, or show anew: a device that came back has new words. `preapproved`: there is nothing to ask, the approval follows. */
+  | { readonly kind: "ask"; readonly request: PairingRequest; readonly preapproved: boolean }
   /** Issue and commit, idempotent by request and key; answer `issued` or `issue-failed`. */
   | {
       readonly kind: "issue";
@@ -119,6 +125,8 @@ export type GatewayPairingEffect =
       readonly csr: Uint8Array;
       readonly spkiSha256: Uint8Array;
       readonly windowId: string;
+      /** Who approved. */
+      readonly by: Approver;
     }
   /** Look up the key, then parse the CSR; answer `renewal-inspected`. */
   | {
@@ -138,8 +146,10 @@ export type GatewayPairingEffect =
   /** Send the last message and end the stream. */
   | { readonly kind: "finish"; readonly attemptId: string; readonly message: Renewed }
   | { readonly kind: "request-ended"; readonly requestId: string; readonly outcome: RequestEnd }
-  /** Erase the secret. */
+  /** Erase the secret. A code can be burnt while its window goes on with another. */
   | { readonly kind: "code-ended"; readonly windowId: string; readonly reason: CodeEnd; readonly code: CodeSecret }
+  /** Follows those of its codes. */
+  | { readonly kind: "window-ended"; readonly windowId: string; readonly reason: CodeEnd }
   /** An input from the operator changed nothing. */
   | {
       readonly kind: "rejected";

@@ -5,13 +5,15 @@ import type { PairingCode } from "../../errors.ts";
 import { gatewayMac, nodeMac } from "../transcript.ts";
 import { pairingWords } from "../words.ts";
 import { chargeFailure, refundFailure, refundSource } from "./budget.ts";
-import { countPending, secretKindOf } from "./hello.ts";
+import { approve } from "./decide.ts";
+import { codeOf, countPending, requestOf, secretKindOf } from "./hello.ts";
 import type { CsrFinding } from "./port.ts";
-import type { Attempt, Code, PairingRequest } from "./state.ts";
+import type { Attempt, PairingRequest, PairingWindow } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 type Inspecting = Extract<Attempt, { kind: "inspecting" }>;
 type Persisting = Extract<Attempt, { kind: "persisting" }>;
+type Enrolment = Extract<CsrFinding, { kind: "valid" }>["enrolment"];
 
 /**
  * A proof arrives: it goes to disk before anybody looks at it, so that no crash makes a guess free. It counts as one over all codes only where the run has a code's secret in
@@ -20,12 +22,13 @@ type Persisting = Extract<Attempt, { kind: "persisting" }>;
 export function onProve(turn: Turn, attemptId: string, prove: PairProve): void {
   const attempt = turn.attempts.get(attemptId);
   if (attempt?.kind !== "proving") return;
-  const charged = chargeFailure(turn.budget, secretKindOf(attempt.hello), turn.now);
+  const secret = secretKindOf(attempt.hello);
+  const charged = chargeFailure(turn.budget, secret, turn.now);
   if (attempt.windowId !== undefined) turn.budget = charged;
   const deadline = turn.now + turn.config.limits.proofMs;
   turn.attempts.set(attemptId, { ...attempt, kind: "persisting", prove, gone: false, deadline, chargedAt: turn.now });
   const { windowId, peer } = attempt;
-  turn.effects.push({ kind: "persist", attemptId, windowId, source: peer.source, at: turn.now });
+  turn.effects.push({ kind: "persist", attemptId, windowId, secret, source: peer.source, at: turn.now });
 }
 
 /** The guess is on disk: judge it. */
@@ -33,7 +36,7 @@ export function onPersisted(turn: Turn, attemptId: string): void {
   const attempt = turn.attempts.get(attemptId);
   if (attempt?.kind !== "persisting") return;
   const proved = timingSafeEqualBytes(nodeMac(attempt.keys), attempt.prove.mac);
-  if (!proved || attempt.windowId === undefined || attempt.gone || !turn.codes.has(attempt.windowId)) {
+  if (!proved || attempt.windowId === undefined || attempt.gone || !turn.windows.has(attempt.windowId)) {
     judgeWrong(turn, attempt);
     return;
   }
@@ -67,7 +70,7 @@ export function onCsrInspected(turn: Turn, attemptId: string, finding: CsrFindin
   } else if (finding.enrolment.kind === "revoked") {
     refuse(turn, attempt, "DEVICE_REVOKED", "this key belongs to a device that was revoked");
   } else {
-    attach(turn, attempt, finding.enrolment.kind === "device" ? finding.enrolment.deviceId : undefined);
+    attach(turn, attempt, finding.enrolment);
   }
 }
 
@@ -75,58 +78,79 @@ export function onCsrInspected(turn: Turn, attemptId: string, finding: CsrFindin
 function judgeWrong(turn: Turn, attempt: Persisting): void {
   const { attemptId, windowId } = attempt;
   turn.effects.push({ kind: "settle", attemptId, outcome: "failed" });
-  const code = windowId === undefined ? undefined : turn.codes.get(windowId);
-  if (code !== undefined) {
+  const window = turn.window(windowId);
+  const code = window === undefined ? undefined : codeOf(window, attempt.hello);
+  if (window !== undefined && code !== undefined) {
     const failures = code.failures + 1;
-    turn.codes.set(code.windowId, { ...code, failures });
-    if (failures >= turn.config.limits.failuresPerCode) turn.endCode(code.windowId, "burnt");
-    else turn.releaseCode(attemptId, windowId);
+    if (failures >= turn.config.limits.failuresPerCode) turn.burnCode(window.windowId, code);
+    else turn.putCode(window.windowId, { ...code, failures });
   }
+  turn.releaseClaim(attemptId, windowId);
   if (attempt.gone) turn.attempts.delete(attemptId);
   else turn.failAttempt(attemptId, "PAIR_CODE_INVALID", "the code is not valid");
 }
 
 function refuse(turn: Turn, attempt: Inspecting | Persisting, code: PairingCode, message: string): void {
-  turn.releaseCode(attempt.attemptId, attempt.windowId);
+  turn.releaseClaim(attempt.attemptId, attempt.windowId);
   if (attempt.kind === "persisting" && attempt.gone) turn.attempts.delete(attempt.attemptId);
   else turn.failAttempt(attempt.attemptId, code, message);
 }
 
 /** Bind a stream that proved itself to its request: a new one, or the one it had before it was cut off. */
-function attach(turn: Turn, attempt: Inspecting, enrolledAs: string | undefined): void {
-  const code = heldCode(turn, attempt);
-  if (code === undefined) {
+function attach(turn: Turn, attempt: Inspecting, enrolment: Enrolment): void {
+  const window = turn.window(attempt.windowId);
+  const known = window === undefined ? undefined : requestOf(turn, window, attempt.peer.nodeSpkiSha256);
+  if (window === undefined || (known === undefined && !hasPlace(window, attempt))) {
+    turn.releaseClaim(attempt.attemptId, attempt.windowId);
     turn.failAttempt(attempt.attemptId, "PAIR_CODE_INVALID", "the code is not valid");
     return;
   }
-  const known = code.status.kind === "proved" ? turn.requests.get(code.status.requestId) : undefined;
   if (known === undefined && countPending(turn) >= turn.config.limits.pending) {
-    turn.releaseCode(attempt.attemptId, attempt.windowId);
+    turn.releaseClaim(attempt.attemptId, attempt.windowId);
     const { proofMs } = turn.config.limits;
     turn.failAttempt(attempt.attemptId, "PAIR_RATE_LIMITED", "too many devices wait for approval", proofMs);
     return;
   }
-  const request =
-    known === undefined ? newRequest(turn, attempt, code.windowId, enrolledAs) : rejoin(turn, attempt, known);
+  const { attemptId } = attempt;
+  const request = known === undefined ? takePlace(turn, attempt, window, enrolment) : rejoin(turn, attempt, known);
   const { requestId } = request;
   turn.requests.set(requestId, request);
-  turn.codes.set(code.windowId, { ...code, status: { kind: "proved", requestId } });
-  turn.attempts.set(attempt.attemptId, { kind: "waiting", attemptId: attempt.attemptId, requestId });
+  turn.releaseClaim(attemptId, window.windowId);
+  turn.attempts.set(attemptId, { kind: "waiting", attemptId, requestId });
   const { root, meshId: mesh } = turn.config;
   const mac = gatewayMac(attempt.keys, { root, mesh, requestId });
-  const { attemptId } = attempt;
   turn.effects.push({ kind: "send", attemptId, message: { type: "proved", mac, root, mesh, requestId } });
-  if (request.status.kind === "pending") turn.effects.push({ kind: "ask", request });
+  const preapproved = known === undefined ? preapprovedDevice(window, attempt, enrolment) : undefined;
+  if (request.status.kind === "pending") {
+    turn.effects.push({ kind: "ask", request, preapproved: preapproved !== undefined });
+  }
   if (request.status.kind === "issued") turn.effects.push({ kind: "send", attemptId, message: request.status.issued });
+  if (preapproved !== undefined) approve(turn, request, preapproved, "window");
 }
 
-/** The code of an attempt, if it still is its own: claimed by it, or proved by the same key. A window may have closed or changed hands meanwhile. */
-function heldCode(turn: Turn, { attemptId, windowId, peer }: Inspecting): Code | undefined {
-  const code = windowId === undefined ? undefined : turn.codes.get(windowId);
-  if (code?.status.kind === "claimed") return code.status.attemptId === attemptId ? code : undefined;
-  if (code?.status.kind !== "proved") return undefined;
-  const request = turn.requests.get(code.status.requestId);
-  return request !== undefined && timingSafeEqualBytes(request.spkiSha256, peer.nodeSpkiSha256) ? code : undefined;
+/** Whether an attempt that proved the code may have one of the places that are left: the code is still claimed by it. The window may have closed or changed hands meanwhile. */
+function hasPlace(window: PairingWindow, { attemptId, hello }: Inspecting): boolean {
+  return window.places > 0 && codeOf(window, hello)?.claims.includes(attemptId) === true;
+}
+
+/** Compare and set, in the step that found a place free: devices that prove a code at once get no more places than there are. */
+function takePlace(turn: Turn, attempt: Inspecting, window: PairingWindow, enrolment: Enrolment): PairingRequest {
+  const request = newRequest(turn, attempt, window.windowId, deviceOf(enrolment));
+  const requests = [...window.requests, request.requestId];
+  turn.windows.set(window.windowId, { ...window, places: window.places - 1, requests });
+  return request;
+}
+
+/** The device to let in without asking, where the operator said so beforehand. Never one that waits for an operator's decision, or that is to be another. */
+function preapprovedDevice(window: PairingWindow, attempt: Inspecting, enrolment: Enrolment): string | undefined {
+  if (!window.preapproved) return undefined;
+  if (enrolment.kind !== "device") return enrolment.kind === "none" ? (window.deviceId ?? attempt.deviceId) : undefined;
+  const { deviceId, frozen } = enrolment;
+  return frozen || (window.deviceId ?? deviceId) !== deviceId ? undefined : deviceId;
+}
+
+function deviceOf(enrolment: Enrolment): string | undefined {
+  return enrolment.kind === "device" ? enrolment.deviceId : undefined;
 }
 
 function newRequest(turn: Turn, attempt: Inspecting, windowId: string, enrolledAs: string | undefined): PairingRequest {

@@ -8,24 +8,49 @@ import type { PairingWords } from "../words.ts";
 import type { Budget, FailedAt } from "./budget.ts";
 import { restoreBudget } from "./budget.ts";
 
-/** What opens a window: the secret of a ticket, or a PIN. */
+/** What opens a window: the secret of a ticket, a PIN, or the secret that a node shows itself, which serves the node with that key alone. */
 export type CodeSecret =
   | { readonly kind: "ticket"; readonly codeId: Uint8Array; readonly secret: Secret<Uint8Array> }
-  | { readonly kind: "pin"; readonly pin: Secret<string> };
+  | { readonly kind: "pin"; readonly pin: Secret<string> }
+  | {
+      readonly kind: "node";
+      readonly codeId: Uint8Array;
+      readonly secret: Secret<Uint8Array>;
+      readonly spkiSha256: Uint8Array;
+    };
 
-/** Who has a code. `proved`: a device has proved that it knows it, and only that device may come back with it. */
-type CodeStatus =
-  | { readonly kind: "open" }
-  | { readonly kind: "claimed"; readonly attemptId: string }
-  | { readonly kind: "proved"; readonly requestId: string };
+/** What a window is opened with. Times are Unix milliseconds. */
+export interface WindowSetup {
+  readonly windowId: string;
+  /** One to three, no two of a kind: each opens the window, and a device that proved one takes its place. */
+  readonly codes: readonly CodeSecret[];
+  readonly expiresAt: number;
+  /** Devices it lets in. */
+  readonly uses: number;
+  /** Nobody is asked: the operator has approved whoever proves the code. */
+  readonly preapproved: boolean;
+  /** The device that is to be paired again, where it is to be a certain one. */
+  readonly deviceId?: string | undefined;
+  /** Wrong proofs so far, of each code: a window that outlives its gateway gives no new guesses. */
+  readonly failures?: number;
+}
+
+/** A code of a window. */
+export interface Code {
+  readonly secret: CodeSecret;
+  readonly failures: number;
+  /** Attempts with it from hello to judgement: never more than the window has places. */
+  readonly claims: readonly string[];
+}
 
 /** A pairing window. */
-export interface Code {
-  readonly windowId: string;
-  readonly secret: CodeSecret;
-  readonly expiresAt: number;
-  readonly failures: number;
-  readonly status: CodeStatus;
+export interface PairingWindow extends Omit<WindowSetup, "codes" | "failures" | "uses"> {
+  /** Those that are not burnt. */
+  readonly codes: readonly Code[];
+  /** Places nobody has yet. One is taken by a proof, in the step that finds it right, and comes back only where nothing could be issued. */
+  readonly places: number;
+  /** The requests in the others, until their devices have had their first session; only their devices may come back with the code. */
+  readonly requests: readonly string[];
 }
 
 /** A node on a pairing stream, as the shell sees it. */
@@ -46,6 +71,8 @@ interface AttemptBase {
   readonly keys: PairingKeys;
   /** The id a request of this attempt will have. */
   readonly requestId: string;
+  /** The id its device will have where nobody is asked. */
+  readonly deviceId: string;
   readonly deadline: number;
 }
 
@@ -78,10 +105,13 @@ export type Attempt =
   /** Proof answered; what remains is the request's. */
   | { readonly kind: "waiting"; readonly attemptId: string; readonly requestId: string };
 
+/** Who let a device in: an operator who was asked, or the window, by what its operator said beforehand. */
+export type Approver = "operator" | "window";
+
 /** How far a request has come. */
 export type RequestStatus =
   | { readonly kind: "pending" }
-  | { readonly kind: "approved"; readonly deviceId: string }
+  | { readonly kind: "approved"; readonly deviceId: string; readonly by: Approver }
   | { readonly kind: "issued"; readonly issued: PairIssued };
 
 /** A device that proved a code and asks to be let in. */
@@ -114,7 +144,7 @@ export interface GatewayPairingConfig {
 export interface GatewayPairing {
   readonly config: GatewayPairingConfig;
   /** By window id. */
-  readonly codes: ReadonlyMap<string, Code>;
+  readonly windows: ReadonlyMap<string, PairingWindow>;
   readonly attempts: ReadonlyMap<string, Attempt>;
   readonly requests: ReadonlyMap<string, PairingRequest>;
   readonly budget: Budget;
@@ -132,7 +162,7 @@ export function createGatewayPairing(options: {
 }): GatewayPairing {
   return {
     config: { meshId: options.meshId, root: options.root, limits: { ...PAIRING_LIMITS, ...options.limits } },
-    codes: new Map(),
+    windows: new Map(),
     attempts: new Map(),
     requests: new Map(),
     budget: restoreBudget(options.failedAt ?? {}),

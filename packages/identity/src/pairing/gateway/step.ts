@@ -4,8 +4,8 @@ import { onHello } from "./hello.ts";
 import type { GatewayPairingEffect, GatewayPairingInput } from "./port.ts";
 import { onCsrInspected, onPersisted, onPersistFailed, onProve } from "./prove.ts";
 import { onRenew, onRenewalFailed, onRenewalInspected, onRenewalIssued } from "./renew.ts";
-import type { GatewayPairing } from "./state.ts";
-import { Turn } from "./turn.ts";
+import type { GatewayPairing, PairingWindow } from "./state.ts";
+import { isClaimed, Turn } from "./turn.ts";
 
 /** A state and what is to be done. */
 export interface GatewayPairingStep {
@@ -24,7 +24,7 @@ export function stepGateway(state: GatewayPairing, input: GatewayPairingInput): 
 /** When the shell must give a `tick` at the latest; `undefined` while nothing runs out. */
 export function gatewayPairingDeadline(state: GatewayPairing): number | undefined {
   const deadlines = [
-    ...[...state.codes.values()].filter(({ status }) => status.kind === "open").map(({ expiresAt }) => expiresAt),
+    ...[...state.windows.values()].filter(isQuiet).map(({ expiresAt }) => expiresAt),
     ...[...state.attempts.values()].flatMap((attempt) => (attempt.kind === "waiting" ? [] : [attempt.deadline])),
     ...[...state.requests.values()].map(({ expiresAt }) => expiresAt),
   ];
@@ -33,7 +33,7 @@ export function gatewayPairingDeadline(state: GatewayPairing): number | undefine
 
 /** Whether the pairing endpoint has anything to do: it may be stopped when not. */
 export function isPairingOpen(state: GatewayPairing): boolean {
-  return state.codes.size > 0 || state.attempts.size > 0;
+  return state.windows.size > 0 || state.attempts.size > 0;
 }
 
 function apply(turn: Turn, input: GatewayPairingInput): void {
@@ -41,7 +41,7 @@ function apply(turn: Turn, input: GatewayPairingInput): void {
     case "open":
       return onOpen(turn, input);
     case "close":
-      return turn.endCode(input.windowId, "closed");
+      return turn.endWindow(input.windowId, "closed");
     case "hello":
       return onHello(turn, input);
     case "prove":
@@ -81,11 +81,11 @@ function apply(turn: Turn, input: GatewayPairingInput): void {
   }
 }
 
-/** Apply every deadline that has passed. A code that is claimed or proved outlives its own: what began in time may end. */
+/** Apply every deadline that has passed. A window that somebody is in outlives its own: what began in time may end. */
 function expire(turn: Turn): void {
   for (const attempt of turn.attempts.values()) {
     if (attempt.kind === "waiting" || turn.now < attempt.deadline) continue;
-    turn.releaseCode(attempt.attemptId, attempt.windowId);
+    turn.releaseClaim(attempt.attemptId, attempt.windowId);
     if (attempt.kind === "proving")
       turn.failAttempt(attempt.attemptId, "PAIR_TIMEOUT", "the proof did not come in time");
     else turn.failAttempt(attempt.attemptId, "PAIR_UNAVAILABLE", "the gateway is too slow");
@@ -97,9 +97,12 @@ function expire(turn: Turn): void {
         ? "nobody approved this device in time"
         : "the certificate was not taken in time";
     turn.endRequest(request, "expired", { code: "PAIR_APPROVAL_TIMEOUT", message });
-    turn.endCode(request.windowId, "expired");
+    turn.endIfOver(request.windowId, "expired");
   }
-  for (const code of turn.codes.values()) {
-    if (code.status.kind === "open" && turn.now >= code.expiresAt) turn.endCode(code.windowId, "expired");
-  }
+  for (const { windowId } of turn.windows.values()) turn.endIfOver(windowId, "expired");
+}
+
+/** Nobody is in it: nothing but its own time ends it. */
+function isQuiet(window: PairingWindow): boolean {
+  return window.requests.length === 0 && !isClaimed(window);
 }

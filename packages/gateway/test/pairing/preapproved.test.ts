@@ -1,0 +1,145 @@
+import { KeyPair, parseTicket } from "@quaymesh/identity";
+import { describe, expect, test } from "vitest";
+import type { OpenedWindow } from "../../src/pairing/service.ts";
+import { Follower, TestNode, ticketOf } from "./node.ts";
+import { addressOf, openRoom, type PairingRoom } from "./room.ts";
+
+const link = (window: OpenedWindow): string => window.link?.reveal() ?? "";
+
+/** A node that comes with a window's ticket, wherever the endpoint is by now. */
+async function come(room: PairingRoom, window: OpenedWindow, keyPair?: KeyPair): Promise<TestNode> {
+  const options = keyPair === undefined ? {} : { keyPair };
+  return await TestNode.dial(addressOf(room), ticketOf(link(window)).code, options);
+}
+
+describe("a pre-approved window", () => {
+  test("lets its devices in with nobody watching, writes down that nobody was asked, and ends with the last", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ preapproved: true, uses: 2, labels: ["gpu"], purpose: "farm", ttlMs: 86_400_000 });
+    expect(await room.desk.windows()).toMatchObject([
+      { windowId: window.windowId, codes: ["ticket"], preapproved: true, uses: 2, usesLeft: 2, labels: ["gpu"] },
+    ]);
+    const follower = new Follower(room.desk.watch(window.windowId));
+    for (const at of [1, 2]) {
+      await using node = await come(room, window);
+      const { deviceId } = await node.until("paired");
+      expect(await room.store.pairing.window(window.windowId)).toMatchObject({ usesLeft: 2 - at });
+      expect(await room.store.devices.get(deviceId)).toMatchObject({ labels: ["gpu"], purpose: "farm" });
+      room.online(deviceId);
+    }
+    await follower.done;
+    expect(follower.states).toContain("used");
+    expect(follower.updates.filter(({ state }) => state === "issued")).toMatchObject([
+      { request: { preapproved: true } },
+      { request: { preapproved: true } },
+    ]);
+    expect(await room.desk.requests()).toMatchObject([{ preapproved: true }, { preapproved: true }]);
+    expect(await room.desk.windows()).toEqual([]);
+    await expect.poll(() => room.store.pairing.window(window.windowId)).toMatchObject({ sealedCode: undefined });
+  });
+
+  test("outlives a restart with the uses that are left, and nothing else does", async () => {
+    await using room = await openRoom();
+    const lasting = await room.open({ preapproved: true, uses: 2 });
+    const watched = await room.open();
+    await using first = await come(room, lasting);
+    room.online((await first.until("paired")).deviceId);
+    await room.restart();
+    expect(await room.desk.windows()).toMatchObject([{ windowId: lasting.windowId, uses: 2, usesLeft: 1 }]);
+    await using second = await come(room, lasting);
+    const { deviceId } = await second.until("paired");
+    expect(await room.store.devices.list()).toHaveLength(2);
+    room.online(deviceId);
+    await expect.poll(() => room.store.pairing.window(lasting.windowId)).toMatchObject({ state: "used", usesLeft: 0 });
+    expect(await room.store.pairing.window(watched.windowId)).toMatchObject({ state: "closed" });
+    await room.restart();
+    expect(room.desk.isOpen).toBe(false);
+  });
+
+  test("that another issuing key sealed, or that has run out, is not taken up", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ preapproved: true });
+    const row = await room.store.pairing.window(window.windowId);
+    if (row === undefined) throw new Error("no row");
+    const secret = parseTicket(link(window), { now: Date.now() }).secret.reveal();
+    expect(Buffer.from(row.sealedCode ?? []).includes(Buffer.from(secret))).toBe(false);
+    await room.store.pairing.putWindow({
+      ...row,
+      sealedCode: row.sealedCode?.map((byte, at) => (at > 40 ? byte ^ 1 : byte)),
+    });
+    await room.restart();
+    expect(room.desk.isOpen).toBe(false);
+    expect(await room.store.pairing.window(window.windowId)).toMatchObject({ state: "closed" });
+    await room.store.pairing.putWindow({ ...row, expiresAt: Date.now() - 1 });
+    await room.restart();
+    expect(await room.store.pairing.window(window.windowId)).toMatchObject({ state: "expired" });
+  });
+
+  test("lets in no more than it has uses when many come at once", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const window = await room.open({ preapproved: true, uses: 2 });
+    const nodes = await Promise.all([1, 2, 3, 4, 5].map(() => come(room, window)));
+    const answers = await Promise.allSettled(nodes.map((node) => node.until("paired")));
+    expect(answers.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+    expect(await room.store.devices.list()).toHaveLength(2);
+    for (const node of nodes) await node[Symbol.asyncDispose]();
+  });
+
+  test("does not let a revoked device back in, with the key it had last or with one before", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const keys = [await KeyPair.generate(), await KeyPair.generate()];
+    const first = await room.open({ preapproved: true, name: "laptop" });
+    await using paired = await come(room, first, keys[0]);
+    const { deviceId } = await paired.until("paired");
+    const again = await room.open({ preapproved: true, device: deviceId });
+    await using repaired = await come(room, again, keys[1]);
+    expect((await repaired.until("paired")).deviceId).toBe(deviceId);
+    await room.store.devices.revoke({ deviceId, receiptId: "r", reason: "lost", now: Date.now() });
+    const window = await room.open({ preapproved: true, uses: 5 });
+    for (const key of keys) {
+      await using node = await come(room, window, key);
+      await expect(node.until("paired")).rejects.toThrow("DEVICE_REVOKED");
+    }
+    await expect(room.open({ preapproved: true, device: deviceId })).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
+    expect(await room.store.devices.get(deviceId)).toMatchObject({ revoked: true });
+    expect(await room.store.pairing.window(window.windowId)).toMatchObject({ usesLeft: 5 });
+    // With a key of its own making it is another device, and takes a use as any other.
+    await using fresh = await come(room, window);
+    expect((await fresh.until("paired")).deviceId).not.toBe(deviceId);
+  });
+
+  test("has no PIN, one name at most, and no use beyond its bounds", async () => {
+    await using room = await openRoom();
+    for (const wrong of [
+      { preapproved: true, code: "pin" },
+      { preapproved: true, code: "both" },
+      { uses: 2 },
+      { preapproved: true, uses: 2, name: "build-box" },
+      { preapproved: true, uses: 0 },
+      { preapproved: true, uses: 1001 },
+      { preapproved: true, ttlMs: 604_800_001 },
+      { code: "node", nodeCode: "QUAYNODE:AAAA" },
+    ] as const) {
+      await expect(room.open(wrong)).rejects.toMatchObject({ code: "WINDOW_INVALID" });
+    }
+  });
+});
+
+describe("a window with both codes", () => {
+  test("opens to either, and another beside it has a ticket alone", async () => {
+    await using room = await openRoom();
+    const window = await room.open({ code: "both" });
+    const beside = await room.open({ code: "both" });
+    expect([window.link, window.pin, beside.link].every((code) => code !== undefined)).toBe(true);
+    expect(beside.pin).toBeUndefined();
+    expect(await room.desk.windows()).toMatchObject([{ codes: ["ticket"] }, { codes: ["ticket", "pin"] }]);
+    const follower = new Follower(room.desk.watch(window.windowId));
+    const pin = window.pin;
+    if (pin === undefined) throw new Error("no PIN");
+    await using node = await TestNode.dial(addressOf(room), { kind: "pin", pin });
+    await room.desk.approve((await follower.until("pending")).request?.requestId ?? "");
+    await node.until("paired");
+    await using late = await TestNode.dial(addressOf(room), ticketOf(link(window)).code);
+    await expect(late.until("show-words")).rejects.toThrow("PAIR_CODE_INVALID");
+  });
+});

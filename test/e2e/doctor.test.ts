@@ -170,10 +170,15 @@ test("whoever is kept out hears the word that the gateway logs for the same atte
     expect({ what, verdict: details?.["verdict"] }).toEqual({ what, verdict });
     heard.push({ what, verdict, attempt: String(details?.["attempt"]) });
   }
+  const examined = await quaymesh(["gateway", "doctor", "--state", gateway.state, "--json"]);
+  const { findings } = JSON.parse(examined.stdout) as { readonly findings: readonly Finding[] };
+  expect(findings.filter(({ verdict }) => verdict === "failed")).toEqual([]);
+  const recent = findings.find(({ check }) => check === "refusals")?.details?.["recent"] as readonly Line[];
   const { stderr } = await gateway.running.end();
   for (const { what, verdict, attempt } of heard) {
     const lines = linesOf(stderr).filter((line) => line["attempt"] === attempt);
     expect({ what, verdicts: lines.map((line) => line["verdict"]) }).toEqual({ what, verdicts: [verdict] });
+    expect(recent).toContainEqual(expect.objectContaining({ attempt, verdict }));
   }
 });
 

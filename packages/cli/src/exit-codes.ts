@@ -94,7 +94,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     exit: EXIT_WARNING,
     meaning: "a doctor found something to look at, nothing that hinders",
-    codes: ["PATH_MTU_SMALL"],
+    codes: ["PATH_MTU_SMALL", "UDP_BUFFERS_SMALL", "OPEN_FILES_LOW"],
   },
   {
     exit: 10,
@@ -214,7 +214,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   { exit: 37, meaning: "QUIC does not run on this machine", codes: ["BINDING_UNAVAILABLE", "TRANSPORT_UNAVAILABLE"] },
   {
     exit: 38,
-    meaning: "the mesh's root: its key is not here or another one, or the step does not follow",
+    meaning: "the root's key is not here or another one, or the step does not follow",
     codes: ["ROOT_KEY_OFFLINE", "ROOT_KEY_WRONG", "ROTATION_STATE", "DEVICES_BEHIND"],
   },
   {

@@ -7,6 +7,7 @@ import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
+import { gatewayDoctorCommand } from "./commands/gateway-doctor.ts";
 import { gatewayMoveCommand } from "./commands/gateway-move.ts";
 import { gatewayRootExportCommand } from "./commands/gateway-root-export.ts";
 import { gatewayRootRenewCommand } from "./commands/gateway-root-renew.ts";
@@ -40,6 +41,7 @@ export function buildProgram(context: Context): Command {
         gatewayRunCommand(context),
         gatewayStatusCommand(context),
         gatewayStatsCommand(context),
+        gatewayDoctorCommand(context),
         gatewayResealCommand(context),
         makeGroup("root", "the mesh's root, which every device trusts", [
           gatewayRootShowCommand(context),

@@ -24,14 +24,14 @@ describe("an examination on a terminal of 80 columns", () => {
     const lines = FINDINGS.flatMap((finding) => findingLines(terminal, finding));
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
     expect(lines).toEqual([
-      "✓ state       /home/me/.local/state/quaymesh/node: private, 8 entries",
-      expect.stringMatching(/^✓ certificate good for 29 d, and so on .*…$/u),
-      "✗ udp         gateway.example:7420 gives no answer: lost or dropped on the way",
-      "              between the two machines (GATEWAY_UNREACHABLE)",
-      "              > Let UDP to port 7420 pass every firewall between the two, such",
-      "                as:",
-      "              > sudo ufw allow 7420/udp",
-      "- mtu         needs: udp",
+      "✓ state        /home/me/.local/state/quaymesh/node: private, 8 entries",
+      expect.stringMatching(/^✓ certificate  good for 29 d, and so on .*…$/u),
+      "✗ udp          gateway.example:7420 gives no answer: lost or dropped on the way",
+      "               between the two machines (GATEWAY_UNREACHABLE)",
+      "               > Let UDP to port 7420 pass every firewall between the two, such",
+      "                 as:",
+      "               > sudo ufw allow 7420/udp",
+      "- mtu          needs: udp",
     ]);
   });
 

@@ -27,7 +27,7 @@ describe("help", () => {
         .sort()
         .join(", "),
     ).toBe(
-      "device list, device revoke, device rotate, device show, device unfreeze, events tail, gateway reseal, gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, " +
+      "device list, device revoke, device rotate, device show, device unfreeze, events tail, gateway doctor, gateway move, gateway reseal, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, " +
         "pair, pair approve, pair deny, pair list, task cancel, task list, task run, task show",
     );
   });

@@ -30,6 +30,11 @@ export interface CoreParts {
   readonly registry: SessionRegistry;
   readonly listener: Listener;
   readonly refusals: RefusalLog;
+  /** What handshakes show now. */
+  readonly shown: () => Credentials;
+  /** Have handshakes from now on show these. */
+  readonly show: (credentials: Credentials) => void;
+  readonly maxConnections: number;
   readonly endpoint: MeshEndpoint;
   /** Aborts when the core closes. */
   readonly closed: AbortController;
@@ -45,6 +50,9 @@ const DEFAULT_LIMITS: GatewayLimits = {
   maxUnfinishedTasks: 100_000,
   maxBatchesInFlight: 4,
 };
+
+/** What transports hold where nobody says otherwise: `ListenLimits.maxConnections`. */
+const DEFAULT_MAX_CONNECTIONS = 256;
 
 /**
  * A node needs a handful of long streams, one for each attempt and a short one now and then; a device that opens thousands a second keeps the others waiting. More wait their turn, and
@@ -92,15 +100,19 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       meshId,
       pairingAddresses: options.pairingAddresses ?? (() => []),
     };
+    let shown = options.credentials;
+    const show = (next: Credentials): void => {
+      listener.setCredentials(next);
+      shown = next;
+    };
     const endpoint = new MeshEndpoint(listener, { ...context, ...limits });
     endpoint.start();
     const closed = new AbortController();
     const { signal } = closed;
     if (options.leafRenewal !== undefined) {
-      const { renewAt, next } = options.leafRenewal;
+      const { renewAt, next: issue } = options.leafRenewal;
       const first = { credentials: options.credentials, renewAt };
-      const use = (shown: Credentials): void => listener.setCredentials(shown);
-      keepLeaf({ first, next, use, clock, logger, signal });
+      keepLeaf({ first, next: issue, use: show, clock, logger, signal });
     }
     summarizeRefusals(() => registry.stats(), { logger, clock, signal });
     const dueClock = runDueClock({
@@ -112,7 +124,21 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       cancel: (taskId, token, reason) => void dispatcher.cancel(taskId, token, reason),
       idle: () => dispatcher.idle,
     });
-    return { ...context, limits, hub, dispatcher, listener, refusals, endpoint, closed, dueClock, unwatch };
+    return {
+      ...context,
+      limits,
+      hub,
+      dispatcher,
+      listener,
+      refusals,
+      shown: () => shown,
+      show,
+      maxConnections: options.transportLimits?.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+      endpoint,
+      closed,
+      dueClock,
+      unwatch,
+    };
   } catch (error) {
     unwatch();
     await dispatcher.close();

@@ -20,6 +20,7 @@ import type { Logger } from "./logger.ts";
 import { tellEveryone } from "./mesh/sessions.ts";
 import { endOldSessions, endStrangers } from "./mesh/strangers.ts";
 import type { MeshNewsDesk } from "./mesh/news.ts";
+import type { Refusal } from "./observe/refusal-log.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
 import type { TaskService } from "./tasks/service.ts";
@@ -97,6 +98,17 @@ export interface GatewayStats {
   readonly offsets: { readonly earliest: number; readonly latest: number };
   readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
   readonly store: StoreStats;
+}
+
+/** What only the running core knows of itself, for a doctor. */
+export interface CoreDiagnosis {
+  /** The gateway's clock, Unix milliseconds. */
+  readonly now: number;
+  readonly listening: readonly BoundAddress[];
+  readonly maxConnections: number;
+  /** The chain that handshakes show, PEM. */
+  readonly chainPem: string;
+  readonly refused: readonly Refusal[];
 }
 
 /** A gateway without its operator API, pairing endpoint and process: those are the daemon's. */
@@ -198,9 +210,9 @@ export class GatewayCore implements AsyncDisposable {
 
   /** The roots of the mesh changed: handshakes from now on are held to these anchors and shown these credentials, and sessions of devices whose chain ends elsewhere are ended. */
   identify(shown: { readonly credentials: Credentials; readonly anchorsPem: string }): void {
-    const { listener, registry, clock, closed } = this.#parts;
+    const { listener, show, registry, clock, closed } = this.#parts;
     listener.setTrustAnchors(shown.anchorsPem);
-    listener.setCredentials(shown.credentials);
+    show(shown.credentials);
     endStrangers(registry, shown.anchorsPem, { clock, signal: closed.signal });
   }
 
@@ -212,6 +224,14 @@ export class GatewayCore implements AsyncDisposable {
   /** Tell every node that is online what it has not heard yet of its mesh. */
   tellNews(): void {
     tellEveryone(this.#parts.registry);
+  }
+
+  /** What only it knows of itself. */
+  diagnosis(): CoreDiagnosis {
+    const { clock, listener, maxConnections, shown, refusals } = this.#parts;
+    const { chainPem } = shown();
+    const listening = listener.addresses;
+    return { now: clock.now(), listening, maxConnections, chainPem, refused: refusals.recent() };
   }
 
   /** Whether new work and connections are taken. */

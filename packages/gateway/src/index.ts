@@ -11,6 +11,8 @@ export type { CertificateRow, TaskRow } from "./store/rows.ts";
 export type { SqliteStoreOptions } from "./store/sqlite/options.ts";
 export { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 export { advertisedAddresses, formatAddress } from "./daemon/addresses.ts";
+export { examineGateway } from "./doctor/gateway-doctor.ts";
+export type { ExamineGatewayOptions } from "./doctor/gateway-doctor.ts";
 export { Gateway } from "./daemon/gateway.ts";
 export type { SealingSource } from "./daemon/open-authority.ts";
 export { resealGateway } from "./daemon/reseal.ts";

@@ -6,7 +6,7 @@ import { fit, printable } from "../ui/format.ts";
 import type { Terminal, Tone } from "../ui/terminal.ts";
 
 /** Widest name of a check, and the mark before it. */
-const NAME_COLUMNS = 12;
+const NAME_COLUMNS = 13;
 const INDENT = 2 + NAME_COLUMNS;
 
 const MARKS: Readonly<Record<FindingVerdict, readonly [mark: string, tone: Tone]>> = {

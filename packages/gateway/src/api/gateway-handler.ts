@@ -1,6 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { GatewayService } from "@quaymesh/api";
 import type { GatewayStats, GatewayStatus } from "../core.ts";
+import type { DaemonDiagnosis } from "../daemon/diagnosis.ts";
+import { diagnosisMessage } from "./encode-diagnosis.ts";
 import { timestamp } from "./encode.ts";
 
 /** What the daemon knows beyond its core. */
@@ -18,6 +20,7 @@ export interface DaemonStatus extends GatewayStatus {
 export interface DaemonControl {
   status(): Promise<DaemonStatus>;
   stats(): Promise<GatewayStats>;
+  diagnosis(): DaemonDiagnosis;
   /** Begin to stop, and return at once: the caller's own connection is among what stops. */
   requestStop(): void;
 }
@@ -46,6 +49,9 @@ export function gatewayHandler(daemon: DaemonControl): ServiceImpl<typeof Gatewa
     },
     async getStats() {
       return statsMessage(await daemon.stats());
+    },
+    getDiagnosis() {
+      return diagnosisMessage(daemon.diagnosis());
     },
     shutdown() {
       daemon.requestStop();

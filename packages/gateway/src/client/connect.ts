@@ -1,6 +1,7 @@
 import { createClient } from "@connectrpc/connect";
 import { GatewayService } from "@quaymesh/api";
 import { defaultStateDirectory, stateLayout } from "../daemon/state-directory.ts";
+import { gatewayDiagnosis } from "./decode-diagnosis.ts";
 import { gatewayStats } from "./decode-stats.ts";
 import { gatewayStatus } from "./decode.ts";
 import { Devices } from "./devices.ts";
@@ -10,6 +11,7 @@ import { Pairing } from "./pairing.ts";
 import type { CallOptions } from "./task-handle.ts";
 import { Tasks } from "./tasks.ts";
 import type { EventRecord, GatewayStats, GatewayStatus } from "./types.ts";
+import type { GatewayDiagnosis } from "./types-diagnosis.ts";
 import { openWire, type Wire } from "./wire.ts";
 
 /** Options of {@link connect}. */
@@ -47,6 +49,12 @@ export class GatewayClient implements AsyncDisposable {
   stats(options?: CallOptions): Promise<GatewayStats> {
     const client = createClient(GatewayService, this.#wire.transport);
     return this.#wire.call(async () => gatewayStats(await client.getStats({}, options)), options?.signal);
+  }
+
+  /** What only the running gateway knows of itself. @throws {ClientError} */
+  diagnosis(options?: CallOptions): Promise<GatewayDiagnosis> {
+    const client = createClient(GatewayService, this.#wire.transport);
+    return this.#wire.call(async () => gatewayDiagnosis(await client.getDiagnosis({}, options)), options?.signal);
   }
 
   /**

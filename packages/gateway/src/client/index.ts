@@ -1,3 +1,4 @@
+export type { GatewayDiagnosis, RefusedAttemptInfo } from "./types-diagnosis.ts";
 export { defaultStateDirectory } from "../daemon/state-directory.ts";
 export { MAX_TASK_INPUT_BYTES } from "../tasks/service.ts";
 export { connect, GatewayClient } from "./connect.ts";

@@ -15,6 +15,7 @@ import type { MeshService } from "../mesh/service.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { advertisedAddresses, assertSocketsDiffer, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
+import { diagnose } from "./diagnosis.ts";
 import { openAuthority, type SealingSource } from "./open-authority.ts";
 import { openCore } from "./open-core.ts";
 import { openMesh, openNews } from "./open-mesh.ts";
@@ -163,7 +164,8 @@ export class Gateway implements AsyncDisposable {
   async #serve(): Promise<void> {
     const { core, mesh, pairing, layout, adminSocket, logger } = this.#parts;
     const stats = () => core.stats();
-    const daemon = { status: () => this.#status(), stats, requestStop: () => this.#stopSoon() };
+    const diagnosis = () => diagnose(this.#parts);
+    const daemon = { status: () => this.#status(), stats, diagnosis, requestStop: () => this.#stopSoon() };
     const listener = operatorApi(
       { daemon, mesh, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
       { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },

@@ -15,7 +15,7 @@ export type PairingDoor = "window" | "always";
 /** The pairing endpoint, as pairing uses it. */
 export type EndpointPort = Pick<
   PairingEndpoint,
-  "addresses" | "expectedAddresses" | "spkiSha256" | "demand" | "release" | "renew" | "send" | "end" | "drop"
+  "addresses" | "expectedAddresses" | "health" | "spkiSha256" | "demand" | "release" | "renew" | "send" | "end" | "drop"
 > &
   AsyncDisposable;
 

@@ -92,6 +92,11 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     return bound.length === 0 ? [] : this.#parts.ticketAddresses(bound).map(formatAddress);
   }
 
+  /** How the endpoint's process is. */
+  get endpointHealth(): EndpointPort["health"] {
+    return this.#endpoint.health;
+  }
+
   get isOpen(): boolean {
     return this.#state.windows.size > 0;
   }

@@ -34,6 +34,16 @@ export interface PairingEndpointOptions {
   readonly peers: PeerListener;
 }
 
+/** How the pairing endpoint's process is. */
+export interface EndpointHealth {
+  /** Whether somebody needs it now. */
+  readonly wanted: boolean;
+  readonly pid: number | undefined;
+  /** How often it ended unasked, or did not start. */
+  readonly faults: number;
+  readonly lastFault: string | undefined;
+}
+
 const MAX_RESTART_DOUBLINGS = 5;
 /** Timers end at 2^31 ms: longer waits are taken in pieces. */
 const LEAF_CHECK_MS = 3_600_000;
@@ -54,6 +64,8 @@ export class PairingEndpoint implements AsyncDisposable {
   #generation = 0;
   #cancelReplacement: () => void = () => undefined;
   #spkiSha256: Uint8Array = new Uint8Array();
+  #faults = 0;
+  #lastFault: string | undefined;
 
   constructor(options: PairingEndpointOptions) {
     this.#options = options;
@@ -81,6 +93,11 @@ export class PairingEndpoint implements AsyncDisposable {
   /** The process's id, while one runs. */
   get pid(): number | undefined {
     return this.#run?.pid;
+  }
+
+  /** How its process is, for whoever asks. */
+  get health(): EndpointHealth {
+    return { wanted: this.#wanted, pid: this.pid, faults: this.#faults, lastFault: this.#lastFault };
   }
 
   /**
@@ -204,8 +221,14 @@ export class PairingEndpoint implements AsyncDisposable {
     this.#run = undefined;
     this.#leaving = run.stop();
     this.#failures = run.wasSound ? 0 : this.#failures + 1;
+    this.#faulted(why);
     this.#options.logger.warn({ pid: run.pid, why }, "the pairing endpoint's process ended; starting another");
     this.#restartSoon();
+  }
+
+  #faulted(why: string): void {
+    this.#faults += 1;
+    this.#lastFault = why;
   }
 
   #restartSoon(): void {
@@ -216,6 +239,7 @@ export class PairingEndpoint implements AsyncDisposable {
       this.#start().catch((cause: unknown) => {
         this.#failures += 1;
         const code = cause instanceof GatewayError ? cause.code : undefined;
+        this.#faulted(cause instanceof Error ? cause.message : String(cause));
         logger.error({ err: cause, code }, "the pairing endpoint's process does not start");
         this.#restartSoon();
       });

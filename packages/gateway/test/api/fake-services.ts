@@ -7,6 +7,7 @@ import { AdminSocket } from "../../src/api/admin-socket.ts";
 import { operatorApi, type OperatorApiParts } from "../../src/api/operator-api.ts";
 import type { Caller } from "../../src/api/permissions.ts";
 import type { DeviceView } from "../../src/devices/service.ts";
+import type { DaemonDiagnosis } from "../../src/daemon/diagnosis.ts";
 import type { GatewayStats } from "../../src/core.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
@@ -142,7 +143,29 @@ export const stats: GatewayStats = {
   store: { units: 35, queued: 36, state: "ok" },
 };
 
-function unused(): never {
+/** A diagnosis of which no two facts are equal. */
+export const diagnosis: DaemonDiagnosis = {
+  now: 1_700_000_000_000,
+  pid: 41,
+  listening: ["127.0.0.1:7420"],
+  maxConnections: 256,
+  certificates: [{ name: "leaf", notBefore: 1_700_000_000_001, notAfter: 1_700_000_000_002 }],
+  pairing: { wanted: true, pid: undefined, faults: 3, lastFault: "it exited", addresses: ["127.0.0.1:7421"] },
+  refused: [
+    {
+      at: 1_700_000_000_003,
+      verdict: "revoked",
+      reason: "revoked",
+      remote: "192.0.2.7:40000",
+      attempt: "a1",
+      device: DEVICE_ID,
+      detail: undefined,
+    },
+  ],
+};
+
+/** Whatever a test does not expect to be asked. */
+export function unused(): never {
   throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
 }
 
@@ -196,6 +219,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
           pairingOpen: false,
         }),
       stats: () => Promise.resolve(stats),
+      diagnosis: () => diagnosis,
       requestStop: () => {
         seen.stopRequests += 1;
       },

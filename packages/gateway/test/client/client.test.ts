@@ -7,7 +7,17 @@ import { describe, expect, expectTypeOf, test } from "vitest";
 import { connectError } from "../../src/api/errors.ts";
 import { connect, MAX_TASK_INPUT_BYTES, type GatewayClient } from "../../src/client/index.ts";
 import { GatewayError } from "../../src/errors.ts";
-import { aborted, DEVICE_ID, event, serveFakes, task, TASK_ID, type ServedApi } from "../api/fake-services.ts";
+import {
+  aborted,
+  DEVICE_ID,
+  event,
+  serveFakes,
+  task,
+  TASK_ID,
+  type ServedApi,
+  unused,
+  diagnosis,
+} from "../api/fake-services.ts";
 
 /** A schema that takes what `is` accepts. */
 function schema<T>(is: (value: unknown) => value is T, message: string): StandardSchemaV1<T> {
@@ -61,10 +71,22 @@ describe("connecting", () => {
     await rm(directory, { recursive: true });
   });
 
+  test("hands over what only the running gateway knows, as plain data", async () => {
+    await using api = await serveFakes();
+    await using gateway = await connect({ socket: api.path });
+    const { now, ...same } = diagnosis;
+    expect(await gateway.diagnosis()).toEqual({ ...same, time: now });
+  });
+
   test("rethrows the caller's reason when it is aborted", async () => {
     await using api = await serveFakes({
       parts: () => ({
-        daemon: { status: () => aborted(undefined), stats: () => aborted(undefined), requestStop() {} },
+        daemon: {
+          status: () => aborted(undefined),
+          stats: () => aborted(undefined),
+          diagnosis: unused,
+          requestStop() {},
+        },
       }),
     });
     const reason = new Error("changed my mind");

@@ -306,6 +306,202 @@ export declare type SessionStats = Message<"quaymesh.v1.SessionStats"> & {
 export declare const SessionStatsSchema: GenMessage<SessionStats>;
 
 /**
+ * @generated from message quaymesh.v1.GetDiagnosisRequest
+ */
+export declare type GetDiagnosisRequest = Message<"quaymesh.v1.GetDiagnosisRequest"> & {
+};
+
+/**
+ * Describes the message quaymesh.v1.GetDiagnosisRequest.
+ * Use `create(GetDiagnosisRequestSchema)` to create a new message.
+ */
+export declare const GetDiagnosisRequestSchema: GenMessage<GetDiagnosisRequest>;
+
+/**
+ * @generated from message quaymesh.v1.GetDiagnosisResponse
+ */
+export declare type GetDiagnosisResponse = Message<"quaymesh.v1.GetDiagnosisResponse"> & {
+  /**
+   * The gateway's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 pid = 2;
+   */
+  pid: number;
+
+  /**
+   * Addresses the mesh endpoint is bound to, host:port.
+   *
+   * @generated from field: repeated string listening = 3;
+   */
+  listening: string[];
+
+  /**
+   * @generated from field: uint32 max_connections = 4;
+   */
+  maxConnections: number;
+
+  /**
+   * The certificates it shows: leaf, intermediate, root.
+   *
+   * @generated from field: repeated quaymesh.v1.CertificateLife certificates = 5;
+   */
+  certificates: CertificateLife[];
+
+  /**
+   * @generated from field: quaymesh.v1.PairingHealth pairing = 6;
+   */
+  pairing?: PairingHealth | undefined;
+
+  /**
+   * Attempts to connect that were refused lately, newest first; a few of each verdict are kept.
+   *
+   * @generated from field: repeated quaymesh.v1.RefusedAttempt refused = 7;
+   */
+  refused: RefusedAttempt[];
+};
+
+/**
+ * Describes the message quaymesh.v1.GetDiagnosisResponse.
+ * Use `create(GetDiagnosisResponseSchema)` to create a new message.
+ */
+export declare const GetDiagnosisResponseSchema: GenMessage<GetDiagnosisResponse>;
+
+/**
+ * @generated from message quaymesh.v1.CertificateLife
+ */
+export declare type CertificateLife = Message<"quaymesh.v1.CertificateLife"> & {
+  /**
+   * "leaf", "intermediate" or "root".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp not_before = 2;
+   */
+  notBefore?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp not_after = 3;
+   */
+  notAfter?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message quaymesh.v1.CertificateLife.
+ * Use `create(CertificateLifeSchema)` to create a new message.
+ */
+export declare const CertificateLifeSchema: GenMessage<CertificateLife>;
+
+/**
+ * Of the pairing endpoint's process.
+ *
+ * @generated from message quaymesh.v1.PairingHealth
+ */
+export declare type PairingHealth = Message<"quaymesh.v1.PairingHealth"> & {
+  /**
+   * Whether somebody needs it now: a window is open, or it is to be open always.
+   *
+   * @generated from field: bool wanted = 1;
+   */
+  wanted: boolean;
+
+  /**
+   * 0: none runs.
+   *
+   * @generated from field: uint32 pid = 2;
+   */
+  pid: number;
+
+  /**
+   * How often it ended unasked, or did not start.
+   *
+   * @generated from field: uint32 faults = 3;
+   */
+  faults: number;
+
+  /**
+   * Why the last time; empty: never.
+   *
+   * @generated from field: string last_fault = 4;
+   */
+  lastFault: string;
+
+  /**
+   * @generated from field: repeated string addresses = 5;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message quaymesh.v1.PairingHealth.
+ * Use `create(PairingHealthSchema)` to create a new message.
+ */
+export declare const PairingHealthSchema: GenMessage<PairingHealth>;
+
+/**
+ * @generated from message quaymesh.v1.RefusedAttempt
+ */
+export declare type RefusedAttempt = Message<"quaymesh.v1.RefusedAttempt"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The word that the node says for the same attempt.
+   *
+   * @generated from field: string verdict = 2;
+   */
+  verdict: string;
+
+  /**
+   * What it is counted as.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * host:port
+   *
+   * @generated from field: string remote = 4;
+   */
+  remote: string;
+
+  /**
+   * Names the attempt at the node too; empty: it has no name.
+   *
+   * @generated from field: string attempt = 5;
+   */
+  attempt: string;
+
+  /**
+   * Empty: not known.
+   *
+   * @generated from field: string device_id = 6;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: string detail = 7;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.RefusedAttempt.
+ * Use `create(RefusedAttemptSchema)` to create a new message.
+ */
+export declare const RefusedAttemptSchema: GenMessage<RefusedAttempt>;
+
+/**
  * @generated from message quaymesh.v1.ShutdownRequest
  */
 export declare type ShutdownRequest = Message<"quaymesh.v1.ShutdownRequest"> & {
@@ -352,6 +548,16 @@ export declare const GatewayService: GenService<{
     methodKind: "unary";
     input: typeof GetStatsRequestSchema;
     output: typeof GetStatsResponseSchema;
+  },
+  /**
+   * What a doctor looks at: what only the running process knows of itself.
+   *
+   * @generated from rpc quaymesh.v1.GatewayService.GetDiagnosis
+   */
+  getDiagnosis: {
+    methodKind: "unary";
+    input: typeof GetDiagnosisRequestSchema;
+    output: typeof GetDiagnosisResponseSchema;
   },
   /**
    * Drain sessions and stop, as SIGTERM does.

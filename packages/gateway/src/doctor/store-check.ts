@@ -1,0 +1,92 @@
+import { stat } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+import { ok, skipped, wrong, type Check, type CheckResult } from "@quaymesh/protocol";
+import { GATEWAY_ERRORS, GatewayError } from "../errors.ts";
+import type { Database } from "../store/sqlite/database.ts";
+import { readGeneration } from "../store/sqlite/generation.ts";
+import { openForReading } from "../store/sqlite/open.ts";
+import type { GatewayDoctorContext } from "./context.ts";
+
+/** Reading through more takes minutes, beside a gateway that has work to do. */
+const MAX_READ_BYTES = 1 << 30;
+/** Clocks that are kept agree by far better. */
+const TOLERATED_MS = 60_000;
+
+/** The database is sound and no older than what was seen of it. Read beside a gateway that runs, too. */
+export const storeCheck: Check<GatewayDoctorContext> = {
+  name: "store",
+  needs: ["state"],
+  async run(context) {
+    const { layout, running } = context;
+    if (running !== undefined && running.stats.store.state !== "ok") {
+      const seen = `the store is ${running.stats.store.state}`;
+      return wrong("failed", seen, { code: "STORE_FULL", fix: GATEWAY_ERRORS.STORE_FULL.hint });
+    }
+    const found = await stat(layout.database).catch(() => undefined);
+    if (found === undefined) return ok("there is none yet: the first start makes it");
+    let db: Database | undefined;
+    try {
+      db = openForReading(await quietly(layout.database));
+      const read = found.size <= MAX_READ_BYTES;
+      const fault = read ? damageOf(db) : undefined;
+      if (fault !== undefined) return damaged(fault);
+      const generation = Number(db.get("SELECT value FROM meta WHERE key = 'generation'")?.["value"] ?? 0);
+      const seen = await readGeneration(layout.generation);
+      if (generation < seen) return rolledBack(generation, seen);
+      const newest = db.number("SELECT received FROM events ORDER BY position DESC LIMIT 1");
+      if (newest > 0) context.newestEventAt = newest;
+      const size = found.size < 1e6 ? `${Math.ceil(found.size / 1e3)} kB` : `${(found.size / 1e6).toFixed(1)} MB`;
+      return ok(read ? `${size}, read through: sound` : `${size}: too large to be read through here`, {
+        bytes: found.size,
+      });
+    } catch (cause) {
+      if (!(cause instanceof GatewayError)) return damaged(cause instanceof Error ? cause.message : String(cause));
+      return wrong("failed", cause.message, { code: cause.code, fix: GATEWAY_ERRORS[cause.code].hint });
+    } finally {
+      db?.close();
+    }
+  },
+};
+
+/** The clock has not gone back behind what was recorded by it. */
+export const clockCheck: Check<GatewayDoctorContext> = {
+  name: "clock",
+  needs: ["store"],
+  run({ newestEventAt, clock }) {
+    if (newestEventAt === undefined)
+      return skipped("no event to compare it with; nodes compare theirs:  quaymesh node doctor");
+    const now = clock.now();
+    const clocks = { clock: iso(now), newestEvent: iso(newestEventAt) };
+    if (newestEventAt <= now + TOLERATED_MS) return ok(`${clocks.clock}, after the newest event`, clocks);
+    const seen = `this clock says ${clocks.clock}, and the newest event came at ${clocks.newestEvent}`;
+    const fix = "It went back: set it, and have it kept by NTP:  timedatectl set-ntp true";
+    return wrong("failed", seen, { code: "CLOCK_SKEW", fix, details: clocks });
+  },
+};
+
+/** Where no log stands beside the file nobody writes, and it can be read as it is: reading it otherwise would leave a log there, and another user's maybe. */
+async function quietly(path: string): Promise<string> {
+  const hasLog = await stat(`${path}-wal`).then(
+    () => true,
+    () => false,
+  );
+  return hasLog ? path : `${pathToFileURL(path).href}?immutable=1`;
+}
+
+function damageOf(db: Database): string | undefined {
+  const first = Object.values(db.get("PRAGMA quick_check(1)") ?? {})[0];
+  return first === "ok" ? undefined : String(first);
+}
+
+const damaged = (what: string): CheckResult =>
+  wrong("failed", `the database is damaged: ${what}`, {
+    code: "STORE_CORRUPT",
+    fix: GATEWAY_ERRORS.STORE_CORRUPT.hint,
+  });
+
+function rolledBack(generation: number, seen: number): CheckResult {
+  const what = `the database is an older copy: generation ${generation}, and ${seen} was seen`;
+  return wrong("failed", what, { code: "STORE_ROLLED_BACK", fix: GATEWAY_ERRORS.STORE_ROLLED_BACK.hint });
+}
+
+const iso = (at: number): string => new Date(at).toISOString();

@@ -26,7 +26,8 @@ export const CONTROLS = {
   },
   "truncate-before-ack": {
     about: "the node drops from its outbox what it has sent",
-    rules: ["lost", "renumbered", "surprise"],
+    // Read, though it was not in the log yet when its node was told that it is.
+    rules: ["lost", "renumbered", "surprise", "read-wrong"],
   },
   "record-before-write": {
     about: "publish resolves before the event is with the operating system",

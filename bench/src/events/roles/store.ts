@@ -1,0 +1,105 @@
+import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { openSqliteStore, type Store } from "@quaymesh/gateway";
+import type { Answers, Role } from "../calls.ts";
+import { FLOOD_KIND, monotonicMs } from "../payload.ts";
+import { makeStore } from "../store-with-device.ts";
+
+/** As publishers send them. */
+const BATCH = 100;
+/** As a gateway lets one node have under way. */
+const AT_ONCE = 16;
+const DATA = randomBytes(200);
+
+/** The store of a gateway without a gateway, and SQLite without a store. */
+export async function serveStore({ directory }: Extract<Role, { kind: "store" }>) {
+  const answers: Answers = {
+    raw: async ({ ms }) => ({ rate: rawRate(join(directory, "raw.sqlite"), ms) }),
+    grow: ({ ms, logEvents }) => grow(join(directory, "grown"), ms, logEvents),
+  };
+  return { answers, stop: async () => {} };
+}
+
+/** The rows that a gateway stores, in transactions of a batch, with what is then left to pay for: the rows, their index and the fsync. */
+function rawRate(path: string, ms: number): number {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+      DROP TABLE IF EXISTS events;
+      CREATE TABLE events (position INTEGER PRIMARY KEY, outbox INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
+        time INTEGER NOT NULL, received INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+      CREATE UNIQUE INDEX events_seq ON events (outbox, seq);`);
+    const insert = db.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    const now = Date.now();
+    const began = monotonicMs();
+    let row = 0;
+    while (monotonicMs() - began < ms) {
+      db.exec("BEGIN IMMEDIATE");
+      for (const end = row + BATCH; row < end; row++) insert.run(row + 1, 1, row + 1, FLOOD_KIND, now, now, row, DATA);
+      db.exec("COMMIT");
+    }
+    return row / ((monotonicMs() - began) / 1000);
+  } finally {
+    db.close();
+  }
+}
+
+async function grow(
+  directory: string,
+  ms: number,
+  logEvents: number,
+): Promise<{ readonly empty: number; readonly full: number }> {
+  await rm(directory, { recursive: true, force: true });
+  const { path, deviceId, outboxEpoch } = await makeStore(directory);
+  let next = 1;
+  const measured = async (): Promise<number> => {
+    await using store = await openSqliteStore({ path });
+    const run = await appendFor(store, { deviceId, outboxEpoch, first: next, ms });
+    next += run.events;
+    return run.events / run.seconds;
+  };
+  // What is compiled on the way is not the empty log's fault.
+  await measured();
+  const empty = await measured();
+  fill(path, logEvents);
+  next += logEvents;
+  return { empty, full: await measured() };
+}
+
+async function appendFor(
+  store: Store,
+  from: { readonly deviceId: string; readonly outboxEpoch: Uint8Array; readonly first: number; readonly ms: number },
+): Promise<{ readonly events: number; readonly seconds: number }> {
+  const { deviceId, outboxEpoch, ms } = from;
+  const began = monotonicMs();
+  let { first } = from;
+  const lanes = Array.from({ length: AT_ONCE }, async () => {
+    while (monotonicMs() - began < ms) {
+      const now = Date.now();
+      const events = Array.from({ length: BATCH }, () => ({ kind: FLOOD_KIND, time: now, data: DATA }));
+      const mine = first;
+      first += BATCH;
+      await store.events.append({ deviceId, outboxEpoch, first: mine, events, now });
+    }
+  });
+  await Promise.all(lanes);
+  return { events: first - from.first, seconds: (monotonicMs() - began) / 1000 };
+}
+
+/** Events as if they had been appended, but for their sums: nobody reads them here. */
+function fill(path: string, count: number): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec("PRAGMA synchronous = OFF; BEGIN");
+    db.exec(`INSERT INTO events (position, outbox, seq, kind, time, received, sum, data)
+      WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${String(count)})
+      SELECT (SELECT latest FROM log) + i, outbox, acked_seq + i, '${FLOOD_KIND}', 1796100000000 + i, 1796100000000 + i, 0, randomblob(200)
+      FROM n, (SELECT outbox, acked_seq FROM outboxes ORDER BY acked_seq DESC LIMIT 1)`);
+    db.exec(`UPDATE outboxes SET acked_seq = acked_seq + ${String(count)} WHERE acked_seq > 0`);
+    db.exec(`UPDATE log SET latest = latest + ${String(count)}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)`);
+  } finally {
+    db.close();
+  }
+}

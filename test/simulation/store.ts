@@ -174,6 +174,8 @@ export function openSimStore(options: SimStoreOptions): Store {
       seek: (input) => r("events.seek", input),
       compact: (input) => w("events.compact", input),
       retain: (input) => w("events.retain", input),
+      pruneHistory: (input) => w("events.prune-history", input),
+      quarantined: (input) => r("events.quarantined", input),
       usage: () => r("events.usage", undefined),
     },
     subscriptions: {

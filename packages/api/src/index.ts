@@ -3,9 +3,14 @@
  */
 export { ErrorReasonSchema } from "../gen/quaymesh/v1/error_pb.js";
 export { EventSchema, EventService, SubscribeResponseSchema } from "../gen/quaymesh/v1/event_pb.js";
-export type { Event, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
+export type { Event, QuarantinedEvent, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
 export { GatewayService, GetStatusResponseSchema } from "../gen/quaymesh/v1/gateway_pb.js";
-export type { GetDiagnosisResponse, GetStatsResponse, GetStatusResponse } from "../gen/quaymesh/v1/gateway_pb.js";
+export type {
+  GetDiagnosisResponse,
+  GetStatsResponse,
+  GetStatusResponse,
+  LogStats,
+} from "../gen/quaymesh/v1/gateway_pb.js";
 export {
   DeviceSchema,
   DeviceService,

@@ -65,6 +65,21 @@ export function seconds(min: number, max: number): (text: string) => number {
   };
 }
 
+const SIZES: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** Bytes from `500MB`, `10GB`, `2T` or `4096`, powers of ten, from `min` bytes. */
+export function bytes(min: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,12}(?:\.\d{1,3})?)([kmgt]?)b?$/iu.exec(text);
+    const value =
+      match === null ? Number.NaN : Math.round(Number(match[1]) * (SIZES[(match[2] ?? "").toLowerCase()] ?? 1));
+    if (!(value >= min && value <= Number.MAX_SAFE_INTEGER)) {
+      throw new InvalidArgumentError(`Give a size such as 500MB or 10GB, from ${min} bytes.`);
+    }
+    return value;
+  };
+}
+
 /** A list from `a,b,c`; repeats of the option add up. */
 export function list(text: string, before: readonly string[] = []): readonly string[] {
   const items = text.split(",").map((item) => item.trim());

@@ -5,6 +5,7 @@ import { deviceRevokeCommand } from "./commands/device-revoke.ts";
 import { deviceRotateCommand } from "./commands/device-rotate.ts";
 import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
+import { eventsQuarantineCommand } from "./commands/events-quarantine.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
 import { gatewayDoctorCommand } from "./commands/gateway-doctor.ts";
@@ -79,7 +80,7 @@ export function buildProgram(context: Context): Command {
         taskCancelCommand(context),
       ]),
     )
-    .addCommand(makeGroup("events", "the event log", [eventsTailCommand(context)]))
+    .addCommand(makeGroup("events", "the event log", [eventsTailCommand(context), eventsQuarantineCommand(context)]))
     .helpCommand(false)
     .addHelpText("after", `\n${FIRST_STEPS}`);
   prepare(program, context);

@@ -28,6 +28,20 @@ const stats = (over: Partial<GatewayStats["transport"]> = {}): GatewayStats => (
   lastOffset: 48_112,
   tasks: { waiting: 1, placed: 2, retrying: 3 },
   store: { state: "ok", queued: 0 },
+  log: {
+    bytes: 9_876_543_210,
+    oldestAt: 1_690_000_000_000,
+    fileBytes: 12_345_678_901,
+    freeBytes: 1_234_567_890,
+    maxAgeMs: 30 * 86_400_000,
+    maxBytes: 10_000_000_000,
+    maxEvents: 0,
+    dropped: 123_456_789,
+    heldBy: ["operator/nightly-export", "device:01J00000000000000000000000/x"],
+    lapsed: 1,
+    clockBehindMs: 3_600_000,
+  },
+  ingest: { throttledRate: 17, throttledQuota: 3, waiting: 2 },
 });
 
 const print = (rows: ReturnType<typeof statsRows>): string[] =>

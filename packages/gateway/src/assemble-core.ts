@@ -2,7 +2,9 @@ import type { Credentials, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
 import { Rotations } from "./devices/rotation.ts";
+import { IngestGate } from "./events/ingest-gate.ts";
 import { LogHub } from "./events/log-hub.ts";
+import { LogKeeper } from "./events/log-keeper.ts";
 import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { NO_NEWS } from "./mesh/news.ts";
@@ -24,6 +26,8 @@ export interface CoreParts {
   readonly logger: Logger;
   readonly limits: GatewayLimits;
   readonly log: LogHub;
+  readonly ingest: IngestGate;
+  readonly keeper: LogKeeper;
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
   readonly rotations: Rotations;
@@ -94,6 +98,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       issuer: options.issuer,
       registry,
       log,
+      ingest: new IngestGate({ store, clock, logger }, options.ingest),
       dispatch: dispatcher,
       clock,
       logger,
@@ -124,9 +129,11 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       cancel: (taskId, token, reason) => void dispatcher.cancel(taskId, token, reason),
       idle: () => dispatcher.idle,
     });
+    const keeper = await LogKeeper.open({ store, policy: options.retention ?? {}, clock, logger });
     return {
       ...context,
       limits,
+      keeper,
       hub,
       dispatcher,
       listener,

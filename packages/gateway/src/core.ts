@@ -14,6 +14,8 @@ import { createDeviceService } from "./devices/device-service.ts";
 import type { DeviceService } from "./devices/service.ts";
 import { GatewayError } from "./errors.ts";
 import { createEventService } from "./events/event-service.ts";
+import type { IngestLimits, IngestStats } from "./events/ingest-gate.ts";
+import type { RetentionPolicy, RetentionStats } from "./events/log-keeper.ts";
 import type { EventService } from "./events/service.ts";
 import type { LeafCredentials } from "./leaf-clock.ts";
 import type { Logger } from "./logger.ts";
@@ -23,6 +25,7 @@ import type { MeshNewsDesk } from "./mesh/news.ts";
 import type { Refusal } from "./observe/refusal-log.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
+import type { LogUsage } from "./store/port-events.ts";
 import type { TaskService } from "./tasks/service.ts";
 import { createTaskService } from "./tasks/task-service.ts";
 import type { CertificateIssuer, GatewayTrust } from "./trust.ts";
@@ -50,6 +53,10 @@ export interface GatewayCoreOptions {
   readonly pairingAddresses?: () => readonly string[];
   readonly limits?: Partial<GatewayLimits>;
   readonly transportLimits?: Partial<ListenLimits>;
+  /** How long events are kept. Default: for ever. */
+  readonly retention?: RetentionPolicy;
+  /** How fast one device may publish, and how much of the log it may hold. */
+  readonly ingest?: Partial<IngestLimits>;
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** For the start alone; a core that is open is closed by {@link GatewayCore.drain} or {@link GatewayCore.close}. */
@@ -98,6 +105,9 @@ export interface GatewayStats {
   readonly offsets: { readonly earliest: number; readonly latest: number };
   readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
   readonly store: StoreStats;
+  /** What the log holds, and how it is kept within its bounds. */
+  readonly log: LogUsage & RetentionStats;
+  readonly ingest: IngestStats;
 }
 
 /** What only the running core knows of itself, for a doctor. */
@@ -189,12 +199,13 @@ export class GatewayCore implements AsyncDisposable {
 
   /** Everything that is counted. */
   async stats(): Promise<GatewayStats> {
-    const { store, registry, listener, dispatcher } = this.#parts;
-    const [devices, revocationEpoch, { earliest, latest }] = await Promise.all([
+    const { store, registry, listener, dispatcher, keeper, ingest } = this.#parts;
+    const [devices, revocationEpoch, usage] = await Promise.all([
       store.devices.list(),
       store.devices.revocationEpoch(),
-      store.events.bounds(),
+      store.events.usage(),
     ]);
+    const { earliest, latest } = usage;
     const offsets = { earliest: earliest > latest ? 0 : earliest, latest };
     return {
       startedAt: this.#startedAt,
@@ -205,6 +216,8 @@ export class GatewayCore implements AsyncDisposable {
       offsets,
       tasks: dispatcher.counts,
       store: store.stats(),
+      log: { ...usage, ...keeper.stats },
+      ingest: ingest.stats,
     };
   }
 
@@ -261,7 +274,7 @@ export class GatewayCore implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { endpoint, dispatcher, registry, closed, dueClock, unwatch } = this.#parts;
+    const { endpoint, dispatcher, registry, closed, dueClock, keeper, unwatch } = this.#parts;
     this.#draining = true;
     closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
     registry.close();
@@ -269,6 +282,7 @@ export class GatewayCore implements AsyncDisposable {
     await endpoint.close();
     await dispatcher.close();
     await dueClock;
+    await keeper[Symbol.asyncDispose]();
     unwatch();
   }
 }

@@ -5,6 +5,7 @@ import { systemClock, type Clock } from "./clock.ts";
 import { NodeError } from "./errors.ts";
 import { checkKind, encodeBody } from "./events/body.ts";
 import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
+import { ThrottleNotice } from "./events/throttle-notice.ts";
 import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
 import { keepWelcome } from "./link/keep-welcome.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
@@ -61,6 +62,7 @@ export class Node implements AsyncDisposable {
   readonly #keeper: IdentityKeeper;
   #pump: PublishPump | undefined;
   #durableAtHello = 0;
+  readonly #throttle: ThrottleNotice;
   /** Of the session that is online. */
   #demand = new RenewalDemand();
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
@@ -110,6 +112,8 @@ export class Node implements AsyncDisposable {
       serve: (session) => this.#serve(session),
     });
     this.#status = new StatusWriter(parts.layout.status);
+    const onChange = (): void => void this.#status.write(this.state, this.unacknowledged, this.#throttle.state);
+    this.#throttle = new ThrottleNotice({ log: this.#log, now: () => clock.now(), onChange });
   }
 
   /**
@@ -316,6 +320,7 @@ export class Node implements AsyncDisposable {
       const pump = new PublishPump(session, {
         outbox,
         clock,
+        onThrottle: this.#throttle.heard,
         onQuarantine: (seq) => {
           const message = `the gateway holds another event as number ${seq} of this outbox: ours was set aside there`;
           this.#log.line({ level: "error", event: "event.quarantined", message, details: { seq } });
@@ -350,7 +355,7 @@ export class Node implements AsyncDisposable {
     try {
       for await (const state of this.#link.state.watch({ signal, isLast: ({ kind }) => kind === "stopped" })) {
         this.#log.state(state);
-        await this.#status.write(state, this.unacknowledged);
+        await this.#status.write(state, this.unacknowledged, this.#throttle.state);
       }
     } catch {
       // Run is over; the last state is written by whoever ended it.

@@ -9,9 +9,10 @@ import { shareSockets } from "../inherited.ts";
 import { datagramOption, openTransport, validationOption, traceOption, type TransportFlags } from "../quic.ts";
 import { withGatewayHints } from "../gateway-hints.ts";
 import { addSealingOptions, sealingSource, type SealingFlags } from "../sealing.ts";
+import { addRetentionOptions, retentionOf, type RetentionFlags } from "../retention-options.ts";
 import type { Terminal } from "../ui/terminal.ts";
 
-interface Options extends CommonOptions, TransportFlags, SealingFlags {
+interface Options extends CommonOptions, TransportFlags, SealingFlags, RetentionFlags {
   readonly listen?: readonly ListenSpec[];
   readonly pairingListen?: readonly ListenSpec[];
   readonly advertise?: readonly string[];
@@ -81,7 +82,7 @@ export function gatewayRunCommand(context: Context): Command {
     )
     .addOption(new Option("--log <level>", "what to log on stderr").choices(LOG_LEVELS).default("warn"))
     .action((options: Options) => run(context, options));
-  return addSealingOptions(command);
+  return addSealingOptions(addRetentionOptions(command));
 }
 
 // commander hands an earlier value as the second argument, which is not a default port.
@@ -123,6 +124,7 @@ async function run(context: Context, options: Options): Promise<void> {
         ...(options.metrics && { metrics: options.metrics }),
         ...(options.advertise && { advertise: options.advertise }),
         ...(options.maxConnections !== undefined && { transportLimits: { maxConnections: options.maxConnections } }),
+        ...retentionOf(options),
         ...source,
         logger,
         signal,

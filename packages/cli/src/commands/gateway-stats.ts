@@ -4,7 +4,7 @@ import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { connectOperator } from "../operator.ts";
 import { printFacts } from "../ui/facts.ts";
-import { count, size, span } from "../ui/format.ts";
+import { count, fit, printable, size, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 
 /** `quaymesh gateway stats` */
@@ -28,7 +28,7 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
   await using gateway = await connectOperator(context, options);
   const stats = await gateway.stats({ signal: context.signal });
   if (options.json) {
-    terminal.json(withTimes(stats, ["startedAt"]));
+    terminal.json({ ...withTimes(stats, ["startedAt"]), log: withTimes(stats.log, ["oldestAt"]) });
     return;
   }
   printFacts(terminal, statsRows(stats, context.now()), LABEL_COLUMNS);
@@ -58,6 +58,7 @@ export function statsRows(stats: GatewayStats, now: number): readonly Row[] {
       `${count(tasks.waiting)} waiting, ${count(tasks.placed)} with a node, ${count(tasks.retrying)} to be retried`,
     ],
     ["events", events(stats)],
+    ...logRows(stats, now),
     ["store", `${store.state}, ${count(store.queued)} writes queued`],
     ["revocations", `epoch ${stats.revocationEpoch}`],
     ...reasonRows("refused", transport.refused),
@@ -73,6 +74,40 @@ const traffic = (datagrams: number, bytes: number): string => `${count(datagrams
 
 const events = ({ firstOffset, lastOffset }: GatewayStats): string =>
   lastOffset === 0 ? "none" : `${count(firstOffset)} to ${count(lastOffset)} in the log`;
+
+/** What the log takes and may take, and whatever keeps it from what it should be. */
+function logRows({ log, ingest }: GatewayStats, now: number): readonly Row[] {
+  const bounds = [
+    ...(log.maxAgeMs > 0 ? [span(log.maxAgeMs)] : []),
+    ...(log.maxBytes > 0 ? [size(log.maxBytes)] : []),
+    ...(log.maxEvents > 0 ? [`${count(log.maxEvents)} events`] : []),
+  ];
+  const oldest = log.oldestAt === undefined ? "" : `, back to ${span(now - log.oldestAt)} ago`;
+  const rows: Row[] = [
+    ["kept", `${size(log.bytes)}${oldest}; bounds ${bounds.length === 0 ? "none" : bounds.join(", ")}`],
+    ["on disk", `${size(log.fileBytes)}, ${size(log.freeBytes)} of it free; ${count(log.dropped)} events dropped`],
+  ];
+  if (log.heldBy.length > 0 || log.lapsed > 0) {
+    const first = printable(log.heldBy[0] ?? "nobody");
+    rows.push([
+      "held by",
+      `${fit(first, HELD_COLUMNS)}, ${count(log.heldBy.length)} in all; ${count(log.lapsed)} lapsed`,
+    ]);
+  }
+  if (log.clockBehindMs > CLOCK_WORTH_TELLING_MS)
+    rows.push(["retention", `goes by a clock ${span(log.clockBehindMs)} behind, until it has caught up`]);
+  if (ingest.throttledRate + ingest.throttledQuota + ingest.waiting > 0) {
+    const { throttledRate, throttledQuota, waiting } = ingest;
+    rows.push([
+      "batches",
+      `${count(waiting)} waiting; put off: ${count(throttledRate)} by rate, ${count(throttledQuota)} by quota`,
+    ]);
+  }
+  return rows;
+}
+
+const HELD_COLUMNS = 32;
+const CLOCK_WORTH_TELLING_MS = 60_000;
 
 /** So many reasons on a line fit 80 columns. */
 const REASONS_PER_LINE = 3;

@@ -40,8 +40,24 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     ["certificate", certificateText(identity.notAfter - context.now())],
     ["node", nodeText(status, context.now())],
     ["undelivered", reported === undefined ? "-" : `${count(reported.unacknowledged)} events`],
+    ...throttledRows(status, context.now()),
   ];
   printFacts(terminal, rows, 13);
+}
+
+const THROTTLED: Readonly<Record<string, string>> = {
+  rate: "the gateway takes this device's events more slowly than they come",
+  quota: "this device holds as much of the gateway's log as it may",
+  store: "the gateway has no room for events",
+};
+
+/** Only while the gateway takes nothing: what waits is safe here. */
+function throttledRows({ isRunning, reported }: NodeStatus, now: number): readonly (readonly [string, string])[] {
+  const throttled = reported?.throttled;
+  if (!isRunning || throttled === undefined) return [];
+  const why = THROTTLED[throttled.reason] ?? `the gateway says: ${printable(throttled.reason)}`;
+  const next = throttled.until > now ? `, again in ${span(throttled.until - now)}` : "";
+  return [["held back", `${why}${next}`]];
 }
 
 /** The status without what is long and of no use to a program: certificates are in the state directory. */

@@ -94,5 +94,28 @@ function statsMessage(stats: GatewayStats) {
     tasksRetrying: tasks.retrying,
     storeState: store.state,
     storeQueued: store.queued,
+    log: logMessage(stats.log),
+    ingest: {
+      throttledRate: BigInt(stats.ingest.throttledRate),
+      throttledQuota: BigInt(stats.ingest.throttledQuota),
+      waiting: stats.ingest.waiting,
+    },
+  };
+}
+
+function logMessage(log: GatewayStats["log"]) {
+  const { policy } = log;
+  return {
+    bytes: BigInt(log.bytes),
+    ...(log.oldestAt !== undefined && { oldest: timestamp(log.oldestAt) }),
+    fileBytes: BigInt(log.fileBytes),
+    freeBytes: BigInt(log.freeBytes),
+    maxAgeMs: BigInt(policy.maxAgeMs ?? 0),
+    maxBytes: BigInt(policy.maxBytes ?? 0),
+    maxEvents: BigInt(policy.maxEvents ?? 0),
+    dropped: BigInt(log.dropped),
+    heldBy: log.heldBy.map(({ owner, name }) => `${owner}/${name}`),
+    lapsed: BigInt(log.lapsed),
+    clockBehindMs: BigInt(Math.round(log.clockBehindMs)),
   };
 }

@@ -5,12 +5,12 @@ import { gatewayDiagnosis } from "./decode-diagnosis.ts";
 import { gatewayStats } from "./decode-stats.ts";
 import { gatewayStatus } from "./decode.ts";
 import { Devices } from "./devices.ts";
-import { subscribe, type EventsOptions } from "./events.ts";
+import { quarantined, subscribe, type EventsOptions, type QuarantinedOptions } from "./events.ts";
 import { Mesh } from "./mesh.ts";
 import { Pairing } from "./pairing.ts";
 import type { CallOptions } from "./task-handle.ts";
 import { Tasks } from "./tasks.ts";
-import type { EventRecord, GatewayStats, GatewayStatus } from "./types.ts";
+import type { EventRecord, GatewayStats, GatewayStatus, QuarantinedEvent } from "./types.ts";
 import type { GatewayDiagnosis } from "./types-diagnosis.ts";
 import { openWire, type Wire } from "./wire.ts";
 
@@ -63,6 +63,11 @@ export class GatewayClient implements AsyncDisposable {
    */
   events(options: EventsOptions = {}): AsyncGenerator<EventRecord, void, undefined> {
     return subscribe(this.#wire, options);
+  }
+
+  /** Events that were set aside because others had been stored under their sequences; newest first. @throws {ClientError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS` */
+  quarantined(options: QuarantinedOptions = {}): Promise<readonly QuarantinedEvent[]> {
+    return quarantined(this.#wire, options);
   }
 
   /** Drain sessions and stop the gateway. Resolves when it has begun. @throws {ClientError} */

@@ -1,4 +1,4 @@
-import type { GetStatsResponse } from "@quaymesh/api";
+import type { GetStatsResponse, LogStats } from "@quaymesh/api";
 import { timeOf } from "./decode.ts";
 import type { GatewayStats } from "./types.ts";
 
@@ -34,5 +34,27 @@ export function gatewayStats(stats: GetStatsResponse): GatewayStats {
     lastOffset: Number(stats.lastOffset),
     tasks: { waiting: stats.tasksWaiting, placed: stats.tasksPlaced, retrying: stats.tasksRetrying },
     store: { state: stats.storeState, queued: stats.storeQueued },
+    log: logStats(stats.log),
+    ingest: {
+      throttledRate: Number(stats.ingest?.throttledRate ?? 0),
+      throttledQuota: Number(stats.ingest?.throttledQuota ?? 0),
+      waiting: stats.ingest?.waiting ?? 0,
+    },
+  };
+}
+
+function logStats(log: LogStats | undefined): GatewayStats["log"] {
+  return {
+    bytes: Number(log?.bytes ?? 0),
+    oldestAt: timeOf(log?.oldest),
+    fileBytes: Number(log?.fileBytes ?? 0),
+    freeBytes: Number(log?.freeBytes ?? 0),
+    maxAgeMs: Number(log?.maxAgeMs ?? 0),
+    maxBytes: Number(log?.maxBytes ?? 0),
+    maxEvents: Number(log?.maxEvents ?? 0),
+    dropped: Number(log?.dropped ?? 0),
+    heldBy: log?.heldBy ?? [],
+    lapsed: Number(log?.lapsed ?? 0),
+    clockBehindMs: Number(log?.clockBehindMs ?? 0),
   };
 }

@@ -2,7 +2,15 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { DeviceState, TaskState } from "@quaymesh/api";
-import type { Device, Event, GetStatusResponse, RevocationReceipt, Task, WatchTaskResponse } from "@quaymesh/api";
+import type {
+  Device,
+  Event,
+  GetStatusResponse,
+  QuarantinedEvent as QuarantinedMessage,
+  RevocationReceipt,
+  Task,
+  WatchTaskResponse,
+} from "@quaymesh/api";
 import { decodeValue } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
@@ -10,6 +18,7 @@ import type {
   DeviceStateName,
   EventRecord,
   GatewayStatus,
+  QuarantinedEvent,
   Receipt,
   TaskInfo,
   TaskStateName,
@@ -146,6 +155,22 @@ export function eventRecord(event: Event, logId: string): EventRecord {
     data: readable(event.data),
     bytes: event.data,
     logId,
+  };
+}
+
+/** An event set aside, as plain data. */
+export function quarantinedEvent(event: QuarantinedMessage): QuarantinedEvent {
+  return {
+    id: Number(event.id),
+    offset: event.offset === 0n ? undefined : Number(event.offset),
+    deviceId: event.deviceId,
+    outboxEpoch: event.outboxEpoch,
+    seq: Number(event.seq),
+    kind: event.kind,
+    time: timeOf(event.time),
+    received: timeOf(event.received),
+    data: readable(event.data),
+    bytes: event.data,
   };
 }
 

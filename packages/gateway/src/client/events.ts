@@ -1,8 +1,8 @@
 import { createClient } from "@connectrpc/connect";
 import { EventService, type SubscribeResponse } from "@quaymesh/api";
-import { eventRecord } from "./decode.ts";
+import { eventRecord, quarantinedEvent } from "./decode.ts";
 import type { CallOptions } from "./task-handle.ts";
-import type { EventRecord } from "./types.ts";
+import type { EventRecord, QuarantinedEvent } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** Options of `GatewayClient.events`. */
@@ -21,6 +21,26 @@ export interface EventsOptions extends CallOptions {
   readonly tail?: boolean;
   /** Called whenever nothing up to `offset` is left to send: the cursor may move there even if the filter hid the last events. */
   readonly onCaughtUp?: (position: { readonly offset: number; readonly logId: string }) => void;
+}
+
+/** Options of `GatewayClient.quarantined`. */
+export interface QuarantinedOptions extends CallOptions {
+  /** An id, a unique prefix of one, or a unique name. */
+  readonly device?: string;
+  /** Default 100, at most 1000. */
+  readonly limit?: number;
+  /** Only what has a lower id: the next page. */
+  readonly beforeId?: number;
+}
+
+/** What was set aside, newest first. */
+export function quarantined(wire: Wire, options: QuarantinedOptions): Promise<readonly QuarantinedEvent[]> {
+  const { device = "", limit = 0, beforeId = 0, ...call } = options;
+  const client = createClient(EventService, wire.transport);
+  return wire.call(async () => {
+    const answer = await client.listQuarantined({ device, limit, beforeId: BigInt(beforeId) }, call);
+    return answer.events.map(quarantinedEvent);
+  }, options.signal);
 }
 
 /** Events replayed and then live, until left or aborted. */

@@ -6,7 +6,7 @@ export type { ConnectOptions } from "./connect.ts";
 export type { Devices } from "./devices.ts";
 export { ClientError } from "./errors.ts";
 export type { ClientErrorCode } from "./errors.ts";
-export type { EventsOptions } from "./events.ts";
+export type { EventsOptions, QuarantinedOptions } from "./events.ts";
 export type { Mesh } from "./mesh.ts";
 export type { ExportedRootKey, GatewayMoveInfo, MeshRootInfo, RootInfo } from "./mesh-types.ts";
 export type { OpenWindowOptions, Pairing } from "./pairing.ts";
@@ -22,6 +22,7 @@ export type {
   EventRecord,
   GatewayStats,
   GatewayStatus,
+  QuarantinedEvent,
   Receipt,
   RevocationPreview,
   RotationResult,

@@ -45,6 +45,28 @@ export interface GatewayStats {
   readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
   /** `state` is `ok`, or `full` while the disk takes no writes. */
   readonly store: { readonly state: string; readonly queued: number };
+  readonly log: {
+    /** Data, and 96 bytes for each event. */
+    readonly bytes: number;
+    /** When the oldest event came. */
+    readonly oldestAt: number | undefined;
+    /** The database file, and what of it is free for reuse. */
+    readonly fileBytes: number;
+    readonly freeBytes: number;
+    /** Bounds; 0 is none. */
+    readonly maxAgeMs: number;
+    readonly maxBytes: number;
+    readonly maxEvents: number;
+    readonly dropped: number;
+    /** Durable subscriptions that keep what the bounds would let go, owner/name. */
+    readonly heldBy: readonly string[];
+    /** Durable subscriptions that lapsed, because they held more than they may. */
+    readonly lapsed: number;
+    /** How far retention is behind the wall clock, which jumped, or while the gateway was off. */
+    readonly clockBehindMs: number;
+  };
+  /** Batches turned away because their device was too fast or held too much of the log, and those that wait for their turn now. */
+  readonly ingest: { readonly throttledRate: number; readonly throttledQuota: number; readonly waiting: number };
 }
 
 /** A task as the gateway has it now. */
@@ -172,6 +194,13 @@ export interface EventRecord {
   readonly bytes: Uint8Array;
   /** Names the log `offset` belongs to. */
   readonly logId: string;
+}
+
+/** An event that was set aside: under its sequence another one was stored before. */
+export interface QuarantinedEvent extends Omit<EventRecord, "offset" | "logId"> {
+  readonly id: number;
+  /** Where the event that was first is in the log; undefined once it is no longer kept. */
+  readonly offset: number | undefined;
 }
 
 /** The gateway itself. */

@@ -49,6 +49,8 @@ export async function openCore(options: GatewayOptions, parts: CoreParts): Promi
       clock,
       logger,
       ...(options.limits && { limits: options.limits }),
+      ...(options.retention && { retention: options.retention }),
+      ...(options.ingest && { ingest: options.ingest }),
       ...(options.transportLimits && { transportLimits: options.transportLimits }),
       ...(options.signal && { signal: options.signal }),
     });

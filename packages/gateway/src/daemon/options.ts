@@ -2,6 +2,8 @@ import type { SealingKey, Secret } from "@quaymesh/identity";
 import type { InheritedSocket, ListenLimits, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { GatewayLimits } from "../core.ts";
+import type { IngestLimits } from "../events/ingest-gate.ts";
+import type { RetentionPolicy } from "../events/log-keeper.ts";
 import type { Logger } from "../logger.ts";
 import type { PairingDoor } from "../pairing/desk-parts.ts";
 import type { PairingLimits } from "../pairing/limits.ts";
@@ -44,6 +46,10 @@ export interface GatewayOptions {
   readonly adminSocket?: InheritedSocket;
   readonly limits?: Partial<GatewayLimits>;
   readonly transportLimits?: Partial<ListenLimits>;
+  /** How long events, and what has ended, are kept. Default: for ever. */
+  readonly retention?: RetentionPolicy;
+  /** How fast one device may publish, and how much of the log it may hold. */
+  readonly ingest?: Partial<IngestLimits>;
   readonly clock?: Clock;
   /** pino's loggers fit. Default: silent. */
   readonly logger?: Logger;

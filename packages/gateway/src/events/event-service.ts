@@ -22,6 +22,7 @@ export function createEventService(options: EventServiceOptions): EventService {
   const { store } = options;
   return {
     logId: store.meta.logId,
+    quarantined: (input) => store.events.quarantined(input),
     bounds: () => store.events.bounds(),
     batches: (subscribe = {}) => batches(options, subscribe),
     subscribe: (subscribe = {}) => single(batches(options, subscribe)),

@@ -17,7 +17,8 @@ import {
   type TaskEvent,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
-import type { AppendEvent, AppendResult } from "../store/port-events.ts";
+import type { AppendEvent } from "../store/port-events.ts";
+import type { Admission } from "./ingest-gate.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
 import { failWhileReading } from "../sessions/stream-failure.ts";
@@ -103,14 +104,18 @@ class IngestStream {
   }
 
   async #commit(first: number, events: readonly AppendEvent[], duplicatesThrough: number): Promise<void> {
-    const { store, clock } = this.#session.context;
-    let result: AppendResult;
+    const { ingest, clock } = this.#session.context;
+    let result: Admission;
     try {
       const { deviceId } = this.#session;
-      result = await store.events.append({ deviceId, outboxEpoch: this.#epoch, first, events, now: clock.now() });
+      result = await ingest.append({ deviceId, outboxEpoch: this.#epoch, first, events, now: clock.now() });
     } catch (error) {
       if (!isPassing(error)) throw error;
-      this.#step({ kind: "refused", retryAfterMs: THROTTLE_MS });
+      result = { kind: "throttled", reason: "store", retryAfterMs: THROTTLE_MS };
+    }
+    if (result.kind === "throttled") {
+      const { reason, retryAfterMs } = result;
+      this.#step({ kind: "refused", retryAfterMs, reason });
       return;
     }
     if (result.kind === "expected") {

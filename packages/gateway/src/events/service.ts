@@ -1,4 +1,4 @@
-import type { LogFilter } from "../store/port-events.ts";
+import type { LogFilter, QuarantinedRow, ReadQuarantine } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
 
 /** Where a subscription starts and what it takes. */
@@ -31,5 +31,7 @@ export interface EventService {
   batches(options?: SubscribeOptions): AsyncIterable<LogBatch>;
   /** The same, one event at a time. */
   subscribe(options?: SubscribeOptions): AsyncIterable<EventRow>;
+  /** What was set aside because another event was stored under its sequence; newest first. */
+  quarantined(input: ReadQuarantine): Promise<readonly QuarantinedRow[]>;
   bounds(): Promise<{ readonly earliest: number; readonly latest: number }>;
 }

@@ -33,6 +33,25 @@ const GAUGES: readonly Single[] = [
   { name: "revocation_epoch", help: "Revocations so far", read: (s) => s.revocationEpoch },
   { name: "event_log_first_offset", help: "Oldest event the log holds", read: (s) => s.offsets.earliest },
   { name: "event_log_last_offset", help: "Newest event of the log", read: (s) => s.offsets.latest },
+  { name: "event_log_bytes", help: "What the events of the log count for", read: (s) => s.log.bytes },
+  { name: "event_log_file_bytes", help: "The database file", read: (s) => s.log.fileBytes },
+  { name: "event_log_free_bytes", help: "What of the database file is free for reuse", read: (s) => s.log.freeBytes },
+  {
+    name: "event_log_oldest_timestamp_seconds",
+    help: "When the oldest event came, Unix time; 0 in an empty log",
+    read: (s) => (s.log.oldestAt ?? 0) / 1000,
+  },
+  {
+    name: "event_log_held",
+    help: "Durable subscriptions that keep what the bounds of the log would let go",
+    read: (s) => s.log.heldBy.length,
+  },
+  {
+    name: "retention_clock_behind_seconds",
+    help: "How far retention is behind the wall clock",
+    read: (s) => s.log.clockBehindMs / 1000,
+  },
+  { name: "ingest_waiting_batches", help: "Batches that wait for their turn", read: (s) => s.ingest.waiting },
   { name: "store_queued_writes", help: "Writes that wait for their commit", read: (s) => s.store.queued },
   { name: "store_ok", help: "1 while the store takes writes", read: (s) => (s.store.state === "ok" ? 1 : 0) },
   { name: "start_time_seconds", help: "Start of the gateway, Unix time", read: (s) => s.startedAt / 1000 },
@@ -57,6 +76,8 @@ const COUNTERS: readonly Single[] = [
     read: (s) => s.sessions.superseded,
   },
   { name: "sessions_revoked_total", help: "Sessions cut by a revocation", read: (s) => s.sessions.revoked },
+  { name: "events_dropped_total", help: "Events that retention dropped", read: (s) => s.log.dropped },
+  { name: "subscriptions_lapsed_total", help: "Durable subscriptions that lapsed", read: (s) => s.log.lapsed },
   { name: "store_writes_total", help: "Writes answered by the store", read: (s) => s.store.units },
 ];
 
@@ -66,6 +87,8 @@ const zeros = (reasons: readonly string[]): Record<string, number> =>
 
 const REFUSED: ReadByLabel = (s) => ({ ...zeros([...LISTENER_REFUSALS, "opening"]), ...s.sessions.refused });
 const CUT: ReadByLabel = (s) => ({ ...zeros([...LISTENER_CUTS, ...SESSION_CUTS]), ...s.sessions.cut });
+
+const THROTTLED: ReadByLabel = ({ ingest }) => ({ rate: ingest.throttledRate, quota: ingest.throttledQuota });
 
 /** The registry of one gateway, filled when it is scraped: counting costs nothing between scrapes. */
 export class GatewayMetrics {
@@ -85,6 +108,12 @@ export class GatewayMetrics {
       "connections_cut_total",
       "Connections and streams that were let in and ended by a limit",
       CUT,
+      "reason",
+    );
+    this.#counter(
+      "ingest_throttled_total",
+      "Batches of events that their device was told to send later",
+      THROTTLED,
       "reason",
     );
     const tasks = new Gauge({ ...this.#about("tasks", "Unfinished tasks, by where they are"), labelNames: ["place"] });

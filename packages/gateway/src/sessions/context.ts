@@ -4,6 +4,7 @@ import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
 import type { Rotations } from "../devices/rotation.ts";
+import type { IngestGate } from "../events/ingest-gate.ts";
 import type { MeshNewsDesk } from "../mesh/news.ts";
 import type { LogHub } from "../events/log-hub.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -16,6 +17,7 @@ export interface SessionContext {
   readonly issuer: CertificateIssuer;
   readonly registry: SessionRegistry;
   readonly log: LogHub;
+  readonly ingest: IngestGate;
   readonly dispatch: DispatchPort;
   readonly rotations: Rotations;
   readonly news: MeshNewsDesk;

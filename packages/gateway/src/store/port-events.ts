@@ -80,8 +80,15 @@ export interface EventStore {
    * comes again is not stored again. Goes no further than `SubscriptionStore.floor` allows, asked in the same transaction.
    */
   retain(input: RetainInput): Promise<RetainResult>;
-  /** What the log holds, and what holds it back; costs the same however long it is. */
+  /**
+   * Drop a piece of what ended before a moment: tasks with all that belongs to them, pairing windows, attempts and requests, what lies in quarantine. @returns how many rows of
+   * these went; 0 when there is nothing left to do
+   */
+  pruneHistory(input: PruneHistory): Promise<number>;
+  /** What the log holds; costs the same however long it is. */
   usage(): Promise<LogUsage>;
+  /** What came under a sequence that was stored before with another body; newest first. */
+  quarantined(input: ReadQuarantine): Promise<readonly QuarantinedRow[]>;
 }
 
 /** See {@link EventStore.retain}. */
@@ -110,6 +117,37 @@ export interface RetainResult {
   readonly lapsed: readonly SubscriptionRow[];
 }
 
+/** See {@link EventStore.pruneHistory}. */
+export interface PruneHistory {
+  readonly before: number;
+  /** The wall clock: what budgets of today count stays. */
+  readonly now: number;
+  /** Most rows of each kind. */
+  readonly limit: number;
+}
+
+/** See {@link EventStore.quarantined}. */
+export interface ReadQuarantine {
+  readonly deviceId?: string;
+  readonly limit: number;
+  /** Only what has a lower id: the next page. */
+  readonly beforeId?: number;
+}
+
+/** An event set aside: another one is in the log under its sequence. */
+export interface QuarantinedRow {
+  readonly id: number;
+  readonly deviceId: string;
+  readonly outboxEpoch: Uint8Array;
+  readonly seq: number;
+  readonly kind: string;
+  readonly time: number;
+  readonly received: number;
+  readonly data: Uint8Array;
+  /** Where the one that was first is in the log; undefined once it is no longer kept. */
+  readonly offset: number | undefined;
+}
+
 /** See {@link EventStore.usage}. */
 export interface LogUsage extends LogBounds {
   /** What its events count for; the file may be larger by what is free in it. */
@@ -136,12 +174,14 @@ export interface AppendInput {
   /** Sequence of the first event, 1 or more. */
   readonly first: number;
   readonly events: readonly AppendEvent[];
+  /** A device that holds this much of the log already adds nothing to it. Default: no bound. */
+  readonly maxHeldBytes?: number;
   readonly now: number;
 }
 
 /**
  * `stored`: everything up to `ackedSeq` is committed. Each of `conflicts` is a sequence that was stored before with another body: what came now is in quarantine.
- * `expected`: a gap, nothing was stored, send from `seq`.
+ * `expected`: a gap, nothing was stored, send from `seq`. `over-quota`: nothing was stored.
  */
 export type AppendResult =
   | {
@@ -154,7 +194,8 @@ export type AppendResult =
       /** Tasks whose row, log or output changed, as they are now. */
       readonly tasks: readonly TaskRow[];
     }
-  | { readonly kind: "expected"; readonly seq: number };
+  | { readonly kind: "expected"; readonly seq: number }
+  | { readonly kind: "over-quota"; readonly heldBytes: number };
 
 /** See {@link EventStore.record}. */
 export interface RecordInput {

@@ -141,6 +141,20 @@ export const stats: GatewayStats = {
   offsets: { earliest: 30, latest: 31 },
   tasks: { waiting: 32, placed: 33, retrying: 34 },
   store: { units: 35, queued: 36, state: "ok" },
+  log: {
+    earliest: 30,
+    latest: 31,
+    bytes: 37,
+    oldestAt: 1_700_000_000_001,
+    fileBytes: 38,
+    freeBytes: 39,
+    policy: { maxAgeMs: 40, maxBytes: 41, maxEvents: 42 },
+    dropped: 43,
+    heldBy: [{ owner: "operator", name: "backup" }],
+    lapsed: 44,
+    clockBehindMs: 45,
+  },
+  ingest: { throttledRate: 46, throttledQuota: 47, waiting: 48 },
 };
 
 /** A diagnosis of which no two facts are equal. */
@@ -244,6 +258,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
       addCertificate: unused,
     },
     events: {
+      quarantined: unused,
       logId: "log-1",
       async *batches(options) {
         try {

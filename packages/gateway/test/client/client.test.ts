@@ -244,6 +244,7 @@ describe("events", () => {
             yield { logId: "log-1", events: [event(1, Uint8Array.of(0xff)), event(2, new Uint8Array())], caughtUp: 9 };
           },
           subscribe: () => ({ [Symbol.asyncIterator]: () => ({ next: () => aborted(undefined) }) }),
+          quarantined: () => Promise.resolve([]),
           bounds: () => Promise.resolve({ earliest: 1, latest: 2 }),
         },
       }),

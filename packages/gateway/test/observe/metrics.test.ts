@@ -82,6 +82,17 @@ test("every counter and gauge is exposed under its own name, with a help text an
     quaymesh_store_writes_total: 35,
     quaymesh_store_queued_writes: 36,
     quaymesh_store_ok: 1,
+    quaymesh_event_log_bytes: 37,
+    quaymesh_event_log_file_bytes: 38,
+    quaymesh_event_log_free_bytes: 39,
+    quaymesh_event_log_oldest_timestamp_seconds: 1_700_000_000.001,
+    quaymesh_event_log_held: 1,
+    quaymesh_events_dropped_total: 43,
+    quaymesh_subscriptions_lapsed_total: 44,
+    quaymesh_retention_clock_behind_seconds: 0.045,
+    'quaymesh_ingest_throttled_total{reason="rate"}': 46,
+    'quaymesh_ingest_throttled_total{reason="quota"}': 47,
+    quaymesh_ingest_waiting_batches: 48,
     quaymesh_start_time_seconds: 1_700_000_000,
   };
   expect(Object.fromEntries([...samples].filter(([name]) => name in expected))).toEqual(expected);

@@ -3,6 +3,8 @@ import type { Clock } from "../../src/clock.ts";
 /** A clock that stands still until it is turned. */
 export class FakeClock implements Clock {
   #now: number;
+  /** By how much the wall clock is wrong. */
+  #jumpedMs = 0;
   #timers = new Map<number, { readonly at: number; readonly run: () => void }>();
   #nextTimer = 1;
 
@@ -11,11 +13,16 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#jumpedMs;
   }
 
   monotonicMs(): number {
     return this.#now - 1_700_000_000_000;
+  }
+
+  /** The wall clock is set; no time passes. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
   }
 
   after(delayMs: number, run: () => void): () => void {

@@ -1,5 +1,5 @@
 import { createMemoryNetwork, type MemoryNetwork } from "@quaymesh/protocol/memory";
-import { GatewayCore, type GatewayLimits } from "../../src/core.ts";
+import { GatewayCore, type GatewayCoreOptions, type GatewayLimits } from "../../src/core.ts";
 import type { Clock } from "../../src/clock.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Logger } from "../../src/logger.ts";
@@ -25,6 +25,8 @@ export interface TestGatewayOptions {
   /** Stand between the core and its store. */
   readonly wrapStore?: (store: Store) => Store;
   readonly maxBytes?: number;
+  readonly retention?: GatewayCoreOptions["retention"];
+  readonly ingest?: GatewayCoreOptions["ingest"];
   /** Goes to the core's start. */
   readonly signal?: AbortSignal;
   /** Bytes of a stream that may wait for its reader; default the network's own. */
@@ -53,6 +55,8 @@ export async function testGateway(options: TestGatewayOptions = {}) {
       clock: options.clock ?? systemClock,
       logger: collect(lines),
       ...(options.limits !== undefined && { limits: options.limits }),
+      ...(options.retention !== undefined && { retention: options.retention }),
+      ...(options.ingest !== undefined && { ingest: options.ingest }),
       ...(options.signal !== undefined && { signal: options.signal }),
     });
   const gateway = {

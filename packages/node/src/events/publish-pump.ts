@@ -5,6 +5,7 @@ import {
   stepPublisher,
   WIRE_VERSION,
   type Publisher,
+  type PublishReply,
   type PublisherEffect,
   type PublisherInput,
   type PublisherLimits,
@@ -29,6 +30,14 @@ export interface PublishPumpOptions {
   readonly limits?: PublisherLimits;
   /** The gateway holds another event under this sequence. */
   readonly onQuarantine: (seq: number) => void;
+  /** The gateway takes nothing for so long. `reason` as docs/wire.md, "Publishing", has it; `undefined`: it takes events again. */
+  readonly onThrottle?: (pause: Throttle | undefined) => void;
+}
+
+/** Why the gateway takes no events, and for how long. */
+export interface Throttle {
+  readonly reason: string;
+  readonly retryAfterMs: number;
 }
 
 /** Moves an outbox to the gateway over one `events.publish` stream: the shell of protocol's publisher machine. */
@@ -162,6 +171,7 @@ export class PublishPump {
     try {
       for await (const reply of stream.messages(parsePublishReply)) {
         if (reply.type === "ready") this.#checkPast(reply.ackedSeq);
+        this.#noteThrottle(reply);
         this.#feed({ kind: "reply", reply, now: this.#options.clock.monotonic() });
       }
     } catch (cause) {
@@ -178,6 +188,13 @@ export class PublishPump {
   #checkPast(ackedSeq: number): void {
     const { sentThrough } = this.#options.outbox;
     if (ackedSeq > sentThrough) throw outboxBehind(ackedSeq, sentThrough);
+  }
+
+  #noteThrottle(reply: PublishReply): void {
+    if (reply.type === "throttle") {
+      const { retryAfterMs, reason = "store" } = reply;
+      this.#options.onThrottle?.({ reason, retryAfterMs });
+    } else if (reply.type === "ack") this.#options.onThrottle?.(undefined);
   }
 
   async #watchOutbox(signal: AbortSignal): Promise<void> {

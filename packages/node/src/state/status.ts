@@ -4,6 +4,7 @@ import { loadIdentity, type NodeIdentity } from "./identity-file.ts";
 import { layoutOf } from "./layout.ts";
 import { lockState } from "./lock.ts";
 import { NodeError } from "../errors.ts";
+import type { ThrottledState } from "../events/throttle-notice.ts";
 import type { NodeState } from "../link/state.ts";
 
 /** What a node last said of itself. Times are Unix milliseconds. */
@@ -17,6 +18,8 @@ export interface ReportedState {
   readonly address?: string;
   readonly sessionEpoch?: number;
   readonly error?: { readonly code: string; readonly message: string };
+  /** The gateway took no events then. */
+  readonly throttled?: ThrottledState;
 }
 
 /** What is known of the node of a state directory, from outside its process. */
@@ -38,8 +41,9 @@ export class StatusWriter {
   }
 
   /** Never rejects. */
-  write(state: NodeState, unacknowledged: number): Promise<void> {
-    const text = JSON.stringify(reportOf(state, unacknowledged));
+  write(state: NodeState, unacknowledged: number, throttled?: ThrottledState): Promise<void> {
+    const report = reportOf(state, unacknowledged);
+    const text = JSON.stringify({ ...report, ...(throttled !== undefined && { throttled }) });
     this.#writing = this.#writing.then(async () => {
       try {
         await writeFile(`${this.#path}.tmp`, text, { mode: 0o600 });
@@ -115,6 +119,16 @@ function isReport(value: unknown): value is ReportedState {
   return (
     typeof kind === "string" &&
     KINDS.has(kind) &&
-    ["at", "pid", "unacknowledged"].every((name) => typeof fields.get(name) === "number")
+    ["at", "pid", "unacknowledged"].every((name) => typeof fields.get(name) === "number") &&
+    isThrottled(fields.get("throttled"))
+  );
+}
+
+function isThrottled(value: unknown): boolean {
+  if (value === undefined) return true;
+  if (typeof value !== "object" || value === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  return (
+    typeof fields.get("reason") === "string" && ["since", "until"].every((name) => typeof fields.get(name) === "number")
   );
 }

@@ -42,8 +42,8 @@ export type IngestInput =
   | { readonly kind: "batch"; readonly first: number; readonly count: number }
   /** The store has committed everything up to and with `through`. */
   | { readonly kind: "committed"; readonly through: number }
-  /** The store could not commit (disk full, say): nothing after `committed` is kept. */
-  | { readonly kind: "refused"; readonly retryAfterMs: number }
+  /** The store could not commit (disk full, say), or the device is over its limits: nothing after `committed` is kept. */
+  | { readonly kind: "refused"; readonly retryAfterMs: number; readonly reason?: string }
   /** Bodies were compared: `conflicts` are the sequences that differ, `through` the last of the batch's duplicates. */
   | { readonly kind: "compared"; readonly through: number; readonly conflicts: readonly number[] };
 
@@ -82,11 +82,11 @@ export function stepIngest(state: Ingest, input: IngestInput): IngestStep {
       const committed = { committed: input.through, received: Math.max(state.received, input.through) };
       return { state: committed, effects: [{ kind: "reply", reply: { type: "ack", seq: input.through } }] };
     }
-    case "refused":
-      return {
-        state: { ...state, received: state.committed },
-        effects: [{ kind: "reply", reply: { type: "throttle", retryAfterMs: input.retryAfterMs } }],
-      };
+    case "refused": {
+      const { retryAfterMs, reason } = input;
+      const reply = { type: "throttle", retryAfterMs, ...(reason !== undefined && { reason }) } as const;
+      return { state: { ...state, received: state.committed }, effects: [{ kind: "reply", reply }] };
+    }
     case "compared": {
       const replies = input.conflicts.map((seq): IngestEffect => ({ kind: "reply", reply: { type: "conflict", seq } }));
       // The node may be sending again because an acknowledgement was lost: say again how far we are.

@@ -154,12 +154,19 @@ function onReply(state: Publisher, reply: PublishReply, now: number): PublisherS
       return { state, effects: [{ kind: "quarantine", seq: reply.seq }] };
     case "throttle":
       // What is under way was not stored: it goes again after the pause.
-      return proceed(rewind(state, { ...link, pausedUntil: now + reply.retryAfterMs }, state.acked), now);
+      return proceed(rewind(state, { ...link, pausedUntil: now + pauseMs(reply.retryAfterMs) }, state.acked), now);
     case "end":
       return stay({ ...state, link: { kind: "down" } });
     default:
       return reply satisfies never;
   }
+}
+
+/** Whatever is asked for, events are not held back for longer than this without another try. */
+const MAX_PAUSE_MS = 3_600_000;
+
+function pauseMs(askedMs: number): number {
+  return Math.min(askedMs, MAX_PAUSE_MS);
 }
 
 function onReady(state: Publisher, ackedSeq: number, now: number): PublisherStep {

@@ -35,8 +35,8 @@ export const publishAck = message("ack", { seq: uint() });
 export const expectedSeq = message("expected", { seq: position() });
 /** Gateway to node: `seq` is stored with another body; it is quarantined and the node must not resend it. */
 export const seqConflict = message("conflict", { seq: position() });
-/** Gateway to node: stop for a while. */
-export const throttle = message("throttle", { retryAfterMs: uint() });
+/** Gateway to node: stop for a while. `reason`: `rate` or `quota`, the device's own limits, or `store`, the gateway's; there may be more. */
+export const throttle = message("throttle", { retryAfterMs: uint(), reason: Type.Optional(text(32)) });
 
 const filter = map(
   Type.Object({

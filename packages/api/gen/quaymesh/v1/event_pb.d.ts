@@ -157,6 +157,114 @@ export declare type SubscribeResponse = Message<"quaymesh.v1.SubscribeResponse">
 export declare const SubscribeResponseSchema: GenMessage<SubscribeResponse>;
 
 /**
+ * @generated from message quaymesh.v1.ListQuarantinedRequest
+ */
+export declare type ListQuarantinedRequest = Message<"quaymesh.v1.ListQuarantinedRequest"> & {
+  /**
+   * Id, prefix or name of a device; empty is all.
+   *
+   * @generated from field: string device = 1;
+   */
+  device: string;
+
+  /**
+   * 0 is 100; at most 1000.
+   *
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * Only what has a lower id: the next page. 0 begins with the newest.
+   *
+   * @generated from field: uint64 before_id = 3;
+   */
+  beforeId: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.ListQuarantinedRequest.
+ * Use `create(ListQuarantinedRequestSchema)` to create a new message.
+ */
+export declare const ListQuarantinedRequestSchema: GenMessage<ListQuarantinedRequest>;
+
+/**
+ * @generated from message quaymesh.v1.ListQuarantinedResponse
+ */
+export declare type ListQuarantinedResponse = Message<"quaymesh.v1.ListQuarantinedResponse"> & {
+  /**
+   * @generated from field: repeated quaymesh.v1.QuarantinedEvent events = 1;
+   */
+  events: QuarantinedEvent[];
+};
+
+/**
+ * Describes the message quaymesh.v1.ListQuarantinedResponse.
+ * Use `create(ListQuarantinedResponseSchema)` to create a new message.
+ */
+export declare const ListQuarantinedResponseSchema: GenMessage<ListQuarantinedResponse>;
+
+/**
+ * @generated from message quaymesh.v1.QuarantinedEvent
+ */
+export declare type QuarantinedEvent = Message<"quaymesh.v1.QuarantinedEvent"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: bytes outbox_epoch = 3;
+   */
+  outboxEpoch: Uint8Array;
+
+  /**
+   * @generated from field: uint64 seq = 4;
+   */
+  seq: bigint;
+
+  /**
+   * @generated from field: string kind = 5;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 6;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp received = 7;
+   */
+  received?: Timestamp | undefined;
+
+  /**
+   * One CBOR value.
+   *
+   * @generated from field: bytes data = 8;
+   */
+  data: Uint8Array;
+
+  /**
+   * Where the event that was first is in the log; 0 once it is no longer kept.
+   *
+   * @generated from field: uint64 offset = 9;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.QuarantinedEvent.
+ * Use `create(QuarantinedEventSchema)` to create a new message.
+ */
+export declare const QuarantinedEventSchema: GenMessage<QuarantinedEvent>;
+
+/**
  * The event log.
  *
  * @generated from service quaymesh.v1.EventService
@@ -171,6 +279,16 @@ export declare const EventService: GenService<{
     methodKind: "server_streaming";
     input: typeof SubscribeRequestSchema;
     output: typeof SubscribeResponseSchema;
+  },
+  /**
+   * Events that were set aside: under their sequences others were stored before. Newest first.
+   *
+   * @generated from rpc quaymesh.v1.EventService.ListQuarantined
+   */
+  listQuarantined: {
+    methodKind: "unary";
+    input: typeof ListQuarantinedRequestSchema;
+    output: typeof ListQuarantinedResponseSchema;
   },
 }>;
 

@@ -192,6 +192,16 @@ export declare type GetStatsResponse = Message<"quaymesh.v1.GetStatsResponse"> &
    * @generated from field: uint32 store_queued = 11;
    */
   storeQueued: number;
+
+  /**
+   * @generated from field: quaymesh.v1.LogStats log = 12;
+   */
+  log?: LogStats | undefined;
+
+  /**
+   * @generated from field: quaymesh.v1.IngestStats ingest = 13;
+   */
+  ingest?: IngestStats | undefined;
 };
 
 /**
@@ -199,6 +209,118 @@ export declare type GetStatsResponse = Message<"quaymesh.v1.GetStatsResponse"> &
  * Use `create(GetStatsResponseSchema)` to create a new message.
  */
 export declare const GetStatsResponseSchema: GenMessage<GetStatsResponse>;
+
+/**
+ * What the event log holds, and how it is kept within its bounds.
+ *
+ * @generated from message quaymesh.v1.LogStats
+ */
+export declare type LogStats = Message<"quaymesh.v1.LogStats"> & {
+  /**
+   * Data, and 96 bytes for each event.
+   *
+   * @generated from field: uint64 bytes = 1;
+   */
+  bytes: bigint;
+
+  /**
+   * When the oldest event came; absent where there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest = 2;
+   */
+  oldest?: Timestamp | undefined;
+
+  /**
+   * The database file, and what of it is free for reuse.
+   *
+   * @generated from field: uint64 file_bytes = 3;
+   */
+  fileBytes: bigint;
+
+  /**
+   * @generated from field: uint64 free_bytes = 4;
+   */
+  freeBytes: bigint;
+
+  /**
+   * Bounds; 0 is none.
+   *
+   * @generated from field: uint64 max_age_ms = 5;
+   */
+  maxAgeMs: bigint;
+
+  /**
+   * @generated from field: uint64 max_bytes = 6;
+   */
+  maxBytes: bigint;
+
+  /**
+   * @generated from field: uint64 max_events = 7;
+   */
+  maxEvents: bigint;
+
+  /**
+   * Dropped since the start.
+   *
+   * @generated from field: uint64 dropped = 8;
+   */
+  dropped: bigint;
+
+  /**
+   * Durable subscriptions that keep what the bounds would let go, owner/name.
+   *
+   * @generated from field: repeated string held_by = 9;
+   */
+  heldBy: string[];
+
+  /**
+   * Durable subscriptions that lapsed since the start, because they held more than they may.
+   *
+   * @generated from field: uint64 lapsed = 10;
+   */
+  lapsed: bigint;
+
+  /**
+   * How far retention is behind the wall clock, which jumped, or while the gateway was off.
+   *
+   * @generated from field: uint64 clock_behind_ms = 11;
+   */
+  clockBehindMs: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.LogStats.
+ * Use `create(LogStatsSchema)` to create a new message.
+ */
+export declare const LogStatsSchema: GenMessage<LogStats>;
+
+/**
+ * Batches of events turned away since the start, and those that wait for their turn now.
+ *
+ * @generated from message quaymesh.v1.IngestStats
+ */
+export declare type IngestStats = Message<"quaymesh.v1.IngestStats"> & {
+  /**
+   * @generated from field: uint64 throttled_rate = 1;
+   */
+  throttledRate: bigint;
+
+  /**
+   * @generated from field: uint64 throttled_quota = 2;
+   */
+  throttledQuota: bigint;
+
+  /**
+   * @generated from field: uint32 waiting = 3;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message quaymesh.v1.IngestStats.
+ * Use `create(IngestStatsSchema)` to create a new message.
+ */
+export declare const IngestStatsSchema: GenMessage<IngestStats>;
 
 /**
  * Counted since the gateway started, but for connections and half_open, which are as of now.

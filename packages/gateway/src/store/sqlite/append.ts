@@ -21,13 +21,18 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   const outbox = findOutbox(db, input.deviceId, input.outboxEpoch);
   if (outbox === undefined) throw new GatewayError("STORE_FAILED", "the outbox epoch was not registered by a session");
   if (input.first > outbox.ackedSeq + 1) return { kind: "expected", seq: outbox.ackedSeq + 1 };
+  const { events, maxHeldBytes } = input;
+  if (maxHeldBytes !== undefined && input.first + events.length - 1 > outbox.ackedSeq) {
+    const heldBytes = db.number("SELECT sum(held_bytes) FROM outboxes WHERE device_id = ?", input.deviceId);
+    if (heldBytes >= maxHeldBytes) return { kind: "over-quota", heldBytes };
+  }
 
   const conflicts: number[] = [];
   const touched = new Set<string>();
   const tail = new LogTail(db, { ...outbox, sum: outboxSum(input.deviceId, input.outboxEpoch) });
   let { ackedSeq } = outbox;
   let inserted = 0;
-  for (const [index, event] of input.events.entries()) {
+  for (const [index, event] of events.entries()) {
     const seq = input.first + index;
     if (seq <= ackedSeq) {
       if (isConflict(db, outbox, seq, event, input.now)) conflicts.push(seq);

@@ -274,6 +274,12 @@ ALTER TABLE devices ADD COLUMN root_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN move_version INTEGER NOT NULL DEFAULT 0;
 `;
 
+// Finding what may go must not look at what may not.
+const ENDED = `
+CREATE INDEX tasks_ended ON tasks (state_since) WHERE active = 0;
+CREATE INDEX quarantine_received ON quarantine (received);
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
@@ -284,6 +290,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 6, sql: SUMS },
   { version: 7, sql: MESH_NEWS },
   { version: 8, sql: WINDOW_USES },
+  { version: 9, sql: ENDED },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

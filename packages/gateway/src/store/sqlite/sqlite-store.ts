@@ -172,6 +172,8 @@ function eventStore(writer: WorkerClient, reader: WorkerClient): EventStore {
     seek: (input) => reader.call("events.seek", input),
     compact: (input) => writer.call("events.compact", input),
     retain: (input) => writer.call("events.retain", input),
+    pruneHistory: (input) => writer.call("events.prune-history", input),
+    quarantined: (input) => reader.call("events.quarantined", input),
     usage: () => reader.call("events.usage", undefined),
   };
 }

@@ -4,6 +4,7 @@ import type { Database } from "./database.ts";
 import { findDevice } from "./device-rows.ts";
 import * as devices from "./devices.ts";
 import * as events from "./events.ts";
+import * as history from "./history.ts";
 import * as marks from "./log-marks.ts";
 import * as meta from "./meta.ts";
 import * as pairing from "./pairing.ts";
@@ -43,6 +44,7 @@ export const WRITES = {
   "events.record": recordEvent,
   "events.compact": (db: Database, input: { readonly upTo: number }) => retention.dropUpTo(db, input.upTo),
   "events.retain": retention.retain,
+  "events.prune-history": history.pruneHistory,
   "subscriptions.open": subscriptions.openSubscription,
   "subscriptions.acknowledge": subscriptions.acknowledge,
   "subscriptions.remove": subscriptions.removeSubscription,
@@ -83,6 +85,7 @@ export const READS = {
   "subscriptions.list": subscriptions.listSubscriptions,
   "policies.current": (db: Database, _input: undefined) => policies.currentPolicy(db),
   "policies.history": policies.policyHistory,
+  "events.quarantined": history.readQuarantine,
   "events.usage": (db: Database, _input: undefined) => retention.logUsage(db),
   "tasks.get": findTask,
   "tasks.find": tasks.findTasks,

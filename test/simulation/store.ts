@@ -176,6 +176,7 @@ export function openSimStore(options: SimStoreOptions): Store {
       retain: (input) => w("events.retain", input),
       pruneHistory: (input) => w("events.prune-history", input),
       quarantined: (input) => r("events.quarantined", input),
+      verify: (input) => r("events.verify", input),
       usage: () => r("events.usage", undefined),
     },
     subscriptions: {

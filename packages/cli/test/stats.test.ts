@@ -40,6 +40,8 @@ const stats = (over: Partial<GatewayStats["transport"]> = {}): GatewayStats => (
     heldBy: ["operator/nightly-export", "device:01J00000000000000000000000/x"],
     lapsed: 1,
     clockBehindMs: 3_600_000,
+    checkedTo: 48_000,
+    damaged: 2,
   },
   ingest: { throttledRate: 17, throttledQuota: 3, waiting: 2 },
 });

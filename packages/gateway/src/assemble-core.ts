@@ -5,6 +5,7 @@ import { Rotations } from "./devices/rotation.ts";
 import { IngestGate } from "./events/ingest-gate.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { LogKeeper } from "./events/log-keeper.ts";
+import { LogScrub } from "./events/log-scrub.ts";
 import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { NO_NEWS } from "./mesh/news.ts";
@@ -28,6 +29,7 @@ export interface CoreParts {
   readonly log: LogHub;
   readonly ingest: IngestGate;
   readonly keeper: LogKeeper;
+  readonly scrub: LogScrub;
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
   readonly rotations: Rotations;
@@ -130,10 +132,12 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       idle: () => dispatcher.idle,
     });
     const keeper = await LogKeeper.open({ store, policy: options.retention ?? {}, clock, logger });
+    const scrub = LogScrub.start({ store, clock, logger });
     return {
       ...context,
       limits,
       keeper,
+      scrub,
       hub,
       dispatcher,
       listener,

@@ -16,6 +16,7 @@ import { GatewayError } from "./errors.ts";
 import { createEventService } from "./events/event-service.ts";
 import type { IngestLimits, IngestStats } from "./events/ingest-gate.ts";
 import type { RetentionPolicy, RetentionStats } from "./events/log-keeper.ts";
+import type { ScrubStats } from "./events/log-scrub.ts";
 import type { EventService } from "./events/service.ts";
 import type { LeafCredentials } from "./leaf-clock.ts";
 import type { Logger } from "./logger.ts";
@@ -106,7 +107,7 @@ export interface GatewayStats {
   readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
   readonly store: StoreStats;
   /** What the log holds, and how it is kept within its bounds. */
-  readonly log: LogUsage & RetentionStats;
+  readonly log: LogUsage & RetentionStats & ScrubStats;
   readonly ingest: IngestStats;
 }
 
@@ -199,7 +200,7 @@ export class GatewayCore implements AsyncDisposable {
 
   /** Everything that is counted. */
   async stats(): Promise<GatewayStats> {
-    const { store, registry, listener, dispatcher, keeper, ingest } = this.#parts;
+    const { store, registry, listener, dispatcher, keeper, scrub, ingest } = this.#parts;
     const [devices, revocationEpoch, usage] = await Promise.all([
       store.devices.list(),
       store.devices.revocationEpoch(),
@@ -216,7 +217,7 @@ export class GatewayCore implements AsyncDisposable {
       offsets,
       tasks: dispatcher.counts,
       store: store.stats(),
-      log: { ...usage, ...keeper.stats },
+      log: { ...usage, ...keeper.stats, ...scrub.stats },
       ingest: ingest.stats,
     };
   }
@@ -274,7 +275,7 @@ export class GatewayCore implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { endpoint, dispatcher, registry, closed, dueClock, keeper, unwatch } = this.#parts;
+    const { endpoint, dispatcher, registry, closed, dueClock, keeper, scrub, unwatch } = this.#parts;
     this.#draining = true;
     closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
     registry.close();
@@ -283,6 +284,7 @@ export class GatewayCore implements AsyncDisposable {
     await dispatcher.close();
     await dueClock;
     await keeper[Symbol.asyncDispose]();
+    await scrub[Symbol.asyncDispose]();
     unwatch();
   }
 }

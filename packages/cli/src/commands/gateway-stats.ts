@@ -87,6 +87,8 @@ function logRows({ log, ingest }: GatewayStats, now: number): readonly Row[] {
     ["kept", `${size(log.bytes)}${oldest}; bounds ${bounds.length === 0 ? "none" : bounds.join(", ")}`],
     ["on disk", `${size(log.fileBytes)}, ${size(log.freeBytes)} of it free; ${count(log.dropped)} events dropped`],
   ];
+  if (log.damaged > 0)
+    rows.push(["DAMAGED", `${count(log.damaged)} events are not what was stored: see the gateway's log`]);
   if (log.heldBy.length > 0 || log.lapsed > 0) {
     const first = printable(log.heldBy[0] ?? "nobody");
     rows.push([

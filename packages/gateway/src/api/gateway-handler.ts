@@ -117,5 +117,7 @@ function logMessage(log: GatewayStats["log"]) {
     heldBy: log.heldBy.map(({ owner, name }) => `${owner}/${name}`),
     lapsed: BigInt(log.lapsed),
     clockBehindMs: BigInt(Math.round(log.clockBehindMs)),
+    checkedTo: BigInt(log.checkedTo),
+    damaged: BigInt(log.damaged),
   };
 }

@@ -56,5 +56,7 @@ function logStats(log: LogStats | undefined): GatewayStats["log"] {
     heldBy: log?.heldBy ?? [],
     lapsed: Number(log?.lapsed ?? 0),
     clockBehindMs: Number(log?.clockBehindMs ?? 0),
+    checkedTo: Number(log?.checkedTo ?? 0),
+    damaged: Number(log?.damaged ?? 0),
   };
 }

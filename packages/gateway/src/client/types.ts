@@ -64,6 +64,9 @@ export interface GatewayStats {
     readonly lapsed: number;
     /** How far retention is behind the wall clock, which jumped, or while the gateway was off. */
     readonly clockBehindMs: number;
+    /** The look for damage: how far it is, and how many events are not what was stored. */
+    readonly checkedTo: number;
+    readonly damaged: number;
   };
   /** Batches turned away because their device was too fast or held too much of the log, and those that wait for their turn now. */
   readonly ingest: { readonly throttledRate: number; readonly throttledQuota: number; readonly waiting: number };

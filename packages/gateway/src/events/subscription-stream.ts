@@ -11,10 +11,11 @@ import {
   type SubscriptionInput,
   type SubscriptionMessage,
 } from "@quaymesh/protocol";
+import { GatewayError } from "../errors.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { OwnedTasks } from "../sessions/owned.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
-import type { LogFilter } from "../store/port-events.ts";
+import type { EventPage, LogFilter, ReadEvents } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
 
 /** A device with this label reads the events of all; every other reads its own. docs/wire.md, "Subscribing". */
@@ -128,16 +129,32 @@ class SubscriptionStream {
   }
 
   async #read(effect: Extract<SubscriptionEffect, { kind: "read" }>): Promise<void> {
-    const { store, clock } = this.#session.context;
+    const { clock } = this.#session.context;
     const { after, maxEvents, maxBytes } = effect;
     // What a reader is told beside events costs it no credit; one that does not read gets no more of it.
     await this.#sends;
-    const page = await store.events.read({ after, limit: maxEvents, maxBytes, filter: this.#filter });
+    const page = await this.#page({ after, limit: maxEvents, maxBytes, filter: this.#filter });
+    if (page === undefined) return;
     if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
     const { events } = page;
     if (events.length > 0) await this.#send({ type: "events", events: events.map(loggedEvent) });
     const bytes = events.reduce((sum, { data }) => sum + data.length, 0);
     this.feed({ kind: "sent", events: events.length, bytes, through: page.scannedTo, now: clock.monotonicMs() });
+  }
+
+  /** @returns undefined where the next event is damaged: the subscription has ended then, and its reader knows where */
+  async #page(wanted: ReadEvents): Promise<EventPage | undefined> {
+    try {
+      return await this.#session.context.store.events.read(wanted);
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.code === "EVENT_DAMAGED")) throw error;
+      const { code, message, metadata } = error;
+      this.close();
+      await this.#queue(
+        async () => await this.#messages.fail({ code, message, details: { offset: Number(metadata["offset"]) } }),
+      );
+      return undefined;
+    }
   }
 
   #send(message: SubscriptionMessage): Promise<void> {

@@ -51,6 +51,7 @@ const GAUGES: readonly Single[] = [
     help: "How far retention is behind the wall clock",
     read: (s) => s.log.clockBehindMs / 1000,
   },
+  { name: "event_log_damaged_events", help: "Events that are not what was stored", read: (s) => s.log.damaged },
   { name: "ingest_waiting_batches", help: "Batches that wait for their turn", read: (s) => s.ingest.waiting },
   { name: "store_queued_writes", help: "Writes that wait for their commit", read: (s) => s.store.queued },
   { name: "store_ok", help: "1 while the store takes writes", read: (s) => (s.store.state === "ok" ? 1 : 0) },

@@ -85,6 +85,8 @@ export interface EventStore {
    * these went; 0 when there is nothing left to do
    */
   pruneHistory(input: PruneHistory): Promise<number>;
+  /** Hold the events after an offset, `limit` of them at most, against their sums. */
+  verify(input: { readonly after: number; readonly limit: number }): Promise<Verified>;
   /** What the log holds; costs the same however long it is. */
   usage(): Promise<LogUsage>;
   /** What came under a sequence that was stored before with another body; newest first. */
@@ -146,6 +148,13 @@ export interface QuarantinedRow {
   readonly data: Uint8Array;
   /** Where the one that was first is in the log; undefined once it is no longer kept. */
   readonly offset: number | undefined;
+}
+
+/** See {@link EventStore.verify}. Everything up to `through` is as it was stored, but for `damaged`, which is the last looked at. */
+export interface Verified {
+  readonly through: number;
+  readonly damaged: number | undefined;
+  readonly latest: number;
 }
 
 /** See {@link EventStore.usage}. */

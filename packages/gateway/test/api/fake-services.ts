@@ -153,6 +153,8 @@ export const stats: GatewayStats = {
     heldBy: [{ owner: "operator", name: "backup" }],
     lapsed: 44,
     clockBehindMs: 45,
+    checkedTo: 49,
+    damaged: 50,
   },
   ingest: { throttledRate: 46, throttledQuota: 47, waiting: 48 },
 };

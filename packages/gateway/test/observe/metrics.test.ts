@@ -93,6 +93,7 @@ test("every counter and gauge is exposed under its own name, with a help text an
     'quaymesh_ingest_throttled_total{reason="rate"}': 46,
     'quaymesh_ingest_throttled_total{reason="quota"}': 47,
     quaymesh_ingest_waiting_batches: 48,
+    quaymesh_event_log_damaged_events: 50,
     quaymesh_start_time_seconds: 1_700_000_000,
   };
   expect(Object.fromEntries([...samples].filter(([name]) => name in expected))).toEqual(expected);

@@ -286,6 +286,18 @@ export declare type LogStats = Message<"quaymesh.v1.LogStats"> & {
    * @generated from field: uint64 clock_behind_ms = 11;
    */
   clockBehindMs: bigint;
+
+  /**
+   * The look for damage: how far it is, and how many events are not what was stored.
+   *
+   * @generated from field: uint64 checked_to = 12;
+   */
+  checkedTo: bigint;
+
+  /**
+   * @generated from field: uint64 damaged = 13;
+   */
+  damaged: bigint;
 };
 
 /**

@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { eventCost, eventSum, outboxSum } from "./event-sum.ts";
+import { rowSum } from "./row-sum.ts";
 
 /** A row as node:sqlite gives it, before it is parsed. */
 export type RawRow = Readonly<Record<string, unknown>>;
@@ -68,9 +69,10 @@ export class Database {
   }
 }
 
-/** What the steps of the schema call. SQLite hands over what its columns hold, and those are STRICT. */
+/** What the steps of the schema and the guards call. SQLite hands over what its columns hold, and those are STRICT. */
 function defineFunctions(db: DatabaseSync): void {
   db.function("event_cost", { deterministic: true }, (bytes) => eventCost(Number(bytes)));
+  db.function("row_sum", { deterministic: true, varargs: true }, (...values) => rowSum(values));
   db.function("event_sum", { deterministic: true, varargs: true }, (...values) => {
     const [device, epoch, offset, seq, kind, time, received, data] = values;
     if (!(epoch instanceof Uint8Array && data instanceof Uint8Array)) throw new TypeError("event_sum takes blobs");

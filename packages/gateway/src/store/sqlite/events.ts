@@ -1,5 +1,5 @@
 /** The units that read the event log. */
-import type { EventPage, LogBounds, LogFilter, ReadEvents } from "../port-events.ts";
+import type { EventPage, LogBounds, LogFilter, ReadEvents, Verified } from "../port-events.ts";
 import type { EventRow } from "../rows.ts";
 import { blob, number, text } from "./columns.ts";
 import type { Database, RawRow } from "./database.ts";
@@ -39,6 +39,17 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
     if (scannedBytes > MAX_SCAN_BYTES) break;
   }
   return { events, scannedTo: Math.max(scannedTo, input.after), earliest, latest };
+}
+
+/** Hold a stretch of the log against its sums. */
+export function verifyEvents(db: Database, input: { readonly after: number; readonly limit: number }): Verified {
+  const { earliest, latest } = logBounds(db);
+  let through = Math.max(input.after, earliest - 1);
+  for (const event of checkedEvents(db, through, Math.min(latest, through + input.limit))) {
+    through += 1;
+    if (event === "damaged") return { through, damaged: through, latest };
+  }
+  return { through, damaged: undefined, latest };
 }
 
 /** The events after `after` up to and with `through`, each as it was stored; `damaged` ends them where the next one is not. */

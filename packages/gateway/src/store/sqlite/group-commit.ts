@@ -2,6 +2,7 @@
  * Group commit: everything that waits goes into one transaction, so that one fsync serves all of it. Each unit runs in a savepoint of its own; one that fails takes back its own
  * changes and nobody else's. Replies exist only after COMMIT returned.
  */
+import type { CommitMark } from "./commit-mark.ts";
 import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import type { UnitName } from "./units.ts";
@@ -15,12 +16,15 @@ function unitOf(name: UnitName): AnyUnit {
   return { ...WRITES, ...READS }[name] as AnyUnit;
 }
 
-/** Run `jobs` as one transaction. Never throws: every job has its reply. */
-export function commitGroup(db: Database, jobs: readonly Job[]): readonly Reply[] {
+/** Run `jobs` as one transaction. Never throws: every job has its reply. @param mark counts what was committed */
+export function commitGroup(db: Database, jobs: readonly Job[], mark?: CommitMark): readonly Reply[] {
   try {
     db.exec("BEGIN IMMEDIATE");
+    mark?.begun();
     const replies = jobs.map((job) => runInSavepoint(db, job));
+    const counted = mark?.committing() === true;
     db.exec("COMMIT");
+    if (counted) mark?.committed();
     return replies;
   } catch (error) {
     rollBack(db);

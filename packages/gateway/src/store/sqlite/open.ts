@@ -1,10 +1,15 @@
 /** Opening the database file: whose it is, whether it is sound, which schema it has. */
 import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
+import { checkLength } from "./file-length.ts";
 import { GatewayError } from "../../errors.ts";
+import { checkMark, CommitMark } from "./commit-mark.ts";
 import { Database } from "./database.ts";
 import { storeError } from "./errors.ts";
+import { checkGuards, keepGuards } from "./integrity.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
+
+const LATEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
 
 /** What {@link openForWriting} takes; plain data, it crosses a thread. */
 export interface OpenFile {
@@ -16,8 +21,9 @@ export interface OpenFile {
 }
 
 /** An open database, and the lock that keeps a second gateway away from it. */
-interface OpenDatabase extends Disposable {
+export interface OpenDatabase extends Disposable {
   readonly db: Database;
+  readonly mark: CommitMark;
   readonly logId: string;
   readonly generation: number;
 }
@@ -33,21 +39,24 @@ export function openForWriting(file: OpenFile): OpenDatabase {
     const fresh = !existsSync(file.path);
     if (fresh && file.seenGeneration > 0) throw rolledBack(0, file.seenGeneration);
     makePrivate(file.path);
+    if (!fresh) checkLength(file.path);
     db = new Database(file.path);
-    checkSound(db);
     if (!fresh) checkOurs(db);
+    if (!fresh) checkSound(db, file);
     // Retention can then give space back to the disk. In a file that has tables it changes nothing: there, free pages are reused and the file never shrinks.
     db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
     if (file.maxBytes > 0) limitSize(db, file.maxBytes);
-    migrate(db);
-    const facts = claim(db, file.seenGeneration);
+    const facts = prepare(db, file.seenGeneration);
     const opened = db;
+    const mark = CommitMark.open(db, file.path, facts.generation);
     return {
       db: opened,
+      mark,
       ...facts,
       [Symbol.dispose]() {
         opened.close();
+        mark[Symbol.dispose]();
         lock.close();
       },
     };
@@ -90,16 +99,24 @@ function makePrivate(path: string): void {
   closeSync(openSync(path, "a", 0o600));
 }
 
-function checkSound(db: Database): void {
-  const rows = db.all("PRAGMA quick_check(1)");
-  const verdict = rows[0]?.["quick_check"];
-  if (verdict !== "ok") throw new GatewayError("STORE_CORRUPT", `the database is damaged: ${String(verdict)}`);
+/** Before anything is written, and in a time that does not grow with the log: what is in the log is held against its sums when it is read. */
+function checkSound(db: Database, file: OpenFile): void {
+  const current = db.number("PRAGMA user_version");
+  if (current > LATEST_VERSION) throw newer(current);
+  if (current === 0) return;
+  checkGuards(db);
+  const generation = storedGeneration(db);
+  if (generation < file.seenGeneration) throw rolledBack(generation, file.seenGeneration);
+  checkMark(db, file.path, generation);
 }
 
 function checkOurs(db: Database): void {
   const id = db.number("PRAGMA application_id");
   const tables = db.number("SELECT count(*) FROM sqlite_schema");
   // A crash between creating the file and the first migration leaves an empty database: that one may be filled.
+  if (tables > 0 && db.number("PRAGMA user_version") === 0) {
+    throw new GatewayError("STORE_CORRUPT", "the database has tables and no version");
+  }
   if (id !== APPLICATION_ID && tables > 0) {
     throw new GatewayError("STORE_CORRUPT", "the file is a database of something else");
   }
@@ -110,38 +127,53 @@ function limitSize(db: Database, maxBytes: number): void {
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / pageBytes))}`);
 }
 
-function migrate(db: Database): void {
-  const latest = MIGRATIONS.at(-1)?.version ?? 0;
-  const current = db.number("PRAGMA user_version");
-  if (current > latest) {
-    throw new GatewayError("STORE_NEWER", `the database has schema ${current}, this version knows ${latest}`);
-  }
-  for (const step of MIGRATIONS) {
-    if (step.version <= current) continue;
-    db.exec("BEGIN IMMEDIATE");
-    try {
-      db.exec(step.sql);
-      db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${step.version}`);
-      db.exec("COMMIT");
-    } catch (error) {
-      db.exec("ROLLBACK");
-      throw error;
-    }
+interface Claim {
+  readonly logId: string;
+  readonly generation: number;
+}
+
+/** In one transaction: a crash at any point must not leave rows that their guards do not know. */
+function prepare(db: Database, seenGeneration: number): Claim {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    migrate(db);
+    const facts = claim(db, seenGeneration);
+    keepGuards(db);
+    db.exec("COMMIT");
+    return facts;
+  } catch (error) {
+    if (db.inTransaction) db.exec("ROLLBACK");
+    throw error;
   }
 }
 
-function claim(db: Database, seenGeneration: number): { readonly logId: string; readonly generation: number } {
-  const stored = Number(db.get("SELECT value FROM meta WHERE key = 'generation'")?.["value"] ?? 0);
+function migrate(db: Database): void {
+  const current = db.number("PRAGMA user_version");
+  for (const step of MIGRATIONS) {
+    if (step.version <= current) continue;
+    db.exec(step.sql);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${step.version}`);
+  }
+}
+
+function claim(db: Database, seenGeneration: number): Claim {
+  const stored = storedGeneration(db);
   if (stored < seenGeneration) throw rolledBack(stored, seenGeneration);
   const generation = stored + 1;
-  db.exec("BEGIN IMMEDIATE");
   db.run("INSERT INTO meta VALUES ('log-id', ?) ON CONFLICT DO NOTHING", randomUUID());
   db.run(
     "INSERT INTO meta VALUES ('generation', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     String(generation),
   );
-  db.exec("COMMIT");
   return { logId: String(db.get("SELECT value FROM meta WHERE key = 'log-id'")?.["value"]), generation };
+}
+
+function storedGeneration(db: Database): number {
+  return Number(db.get("SELECT value FROM meta WHERE key = 'generation'")?.["value"] ?? 0);
+}
+
+function newer(current: number): GatewayError {
+  return new GatewayError("STORE_NEWER", `the database has schema ${current}, this version knows ${LATEST_VERSION}`);
 }
 
 function rolledBack(stored: number, seen: number): GatewayError {

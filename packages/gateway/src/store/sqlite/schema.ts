@@ -1,5 +1,6 @@
 /** The SQLite schema as forward-only steps. A step that has been released is never edited: a new one is added. */
 
+import { ENDED, INTEGRITY, SUMS } from "./schema-log.ts";
 import { READING } from "./schema-reading.ts";
 
 /** One step: SQL that takes the schema from the version before to its own. */
@@ -241,43 +242,10 @@ ALTER TABLE devices ADD COLUMN join_previous BLOB;
 ALTER TABLE devices ADD COLUMN frozen_at INTEGER;
 `;
 
-// A sum over each event, before its data so that it is found without them; what the log and each outbox hold, so that nobody has to count it. The functions are event-sum.ts's.
-const SUMS = `
-CREATE TABLE events_summed (
-  position INTEGER PRIMARY KEY,
-  outbox INTEGER NOT NULL REFERENCES outboxes (outbox),
-  seq INTEGER NOT NULL,
-  kind TEXT NOT NULL,
-  time INTEGER NOT NULL,
-  received INTEGER NOT NULL,
-  sum INTEGER NOT NULL,
-  data BLOB NOT NULL
-) STRICT;
-INSERT INTO events_summed
-  SELECT e.position, e.outbox, e.seq, e.kind, e.time, e.received,
-    event_sum(o.device_id, o.epoch, e.position, e.seq, e.kind, e.time, e.received, e.data), e.data
-  FROM events e JOIN outboxes o ON o.outbox = e.outbox ORDER BY e.position;
-DROP TABLE events;
-ALTER TABLE events_summed RENAME TO events;
-CREATE UNIQUE INDEX events_seq ON events (outbox, seq);
-
-ALTER TABLE log ADD COLUMN held_bytes INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE outboxes ADD COLUMN held_bytes INTEGER NOT NULL DEFAULT 0;
-UPDATE log SET held_bytes = (SELECT coalesce(sum(event_cost(length(data))), 0) FROM events);
-UPDATE outboxes SET held_bytes =
-  (SELECT coalesce(sum(event_cost(length(data))), 0) FROM events e WHERE e.outbox = outboxes.outbox);
-`;
-
 // What devices have said they know of their mesh: its newest root, and where its gateway moves.
 const MESH_NEWS = `
 ALTER TABLE devices ADD COLUMN root_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN move_version INTEGER NOT NULL DEFAULT 0;
-`;
-
-// Finding what may go must not look at what may not.
-const ENDED = `
-CREATE INDEX tasks_ended ON tasks (state_since) WHERE active = 0;
-CREATE INDEX quarantine_received ON quarantine (received);
 `;
 
 /** Every step, in order. */
@@ -291,6 +259,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 7, sql: MESH_NEWS },
   { version: 8, sql: WINDOW_USES },
   { version: 9, sql: ENDED },
+  { version: 10, sql: INTEGRITY },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

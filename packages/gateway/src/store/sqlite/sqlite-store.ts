@@ -174,6 +174,7 @@ function eventStore(writer: WorkerClient, reader: WorkerClient): EventStore {
     retain: (input) => writer.call("events.retain", input),
     pruneHistory: (input) => writer.call("events.prune-history", input),
     quarantined: (input) => reader.call("events.quarantined", input),
+    verify: (input) => reader.call("events.verify", input),
     usage: () => reader.call("events.usage", undefined),
   };
 }

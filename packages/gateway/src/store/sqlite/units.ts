@@ -86,6 +86,7 @@ export const READS = {
   "policies.current": (db: Database, _input: undefined) => policies.currentPolicy(db),
   "policies.history": policies.policyHistory,
   "events.quarantined": history.readQuarantine,
+  "events.verify": events.verifyEvents,
   "events.usage": (db: Database, _input: undefined) => retention.logUsage(db),
   "tasks.get": findTask,
   "tasks.find": tasks.findTasks,

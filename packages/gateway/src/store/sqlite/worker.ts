@@ -3,7 +3,7 @@ import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
-import { openForReading, openForWriting } from "./open.ts";
+import { openForReading, openForWriting, type OpenDatabase } from "./open.ts";
 import type { FromWorker, Job, ToWorker, WorkerRole } from "./wire.ts";
 
 /** Units in one transaction: bounds how long the first of a group waits for the last. */
@@ -14,7 +14,7 @@ function serve(port: MessagePort, role: WorkerRole): void {
     case "write": {
       const open = openForWriting(role.file);
       send(port, { kind: "opened", logId: open.logId, generation: open.generation });
-      serveWrites(port, open.db, () => open[Symbol.dispose]());
+      serveWrites(port, open, () => open[Symbol.dispose]());
       return;
     }
     case "read": {
@@ -27,7 +27,7 @@ function serve(port: MessagePort, role: WorkerRole): void {
   }
 }
 
-function serveWrites(port: MessagePort, db: Database, close: () => void): void {
+function serveWrites(port: MessagePort, { db, mark }: OpenDatabase, close: () => void): void {
   let queue: Job[] = [];
   let scheduled = false;
   const flush = () => {
@@ -35,7 +35,7 @@ function serveWrites(port: MessagePort, db: Database, close: () => void): void {
     while (queue.length > 0) {
       const group = queue.slice(0, MAX_GROUP);
       queue = queue.slice(MAX_GROUP);
-      send(port, { kind: "replies", replies: commitGroup(db, group) });
+      send(port, { kind: "replies", replies: commitGroup(db, group, mark) });
     }
   };
   port.on("message", (message: ToWorker) => {

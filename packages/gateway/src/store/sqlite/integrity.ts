@@ -1,0 +1,106 @@
+/**
+ * What whom the gateway trusts depends on is guarded as a whole: for each table the number of its rows and the sum of their sums, kept up by triggers in the transaction of every change, and held
+ * against the rows at each start. SQLite notices damage to its structure alone: a flipped bit within a cell, which may un-revoke a device or move a watermark, is found by this.
+ *
+ * The triggers are this connection's own, made for the columns the tables have: a step of the schema that adds a column needs no thought of them.
+ */
+import { GatewayError } from "../../errors.ts";
+import { number, text } from "./columns.ts";
+import type { Database } from "./database.ts";
+
+/** Few rows or bounded ones, so that a start looks at all of them: devices and what belongs to each, not the log and not the tasks. */
+const GUARDED = [
+  "meta",
+  "devices",
+  "certificates",
+  "receipts",
+  "outboxes",
+  "log",
+  "subscriptions",
+  "policies",
+  "pairing_windows",
+  "pairing_requests",
+] as const;
+
+/** Whoever has flipped a bit here has changed what the rest of the file means. */
+const SCHEMA = "schema";
+
+/** Sums are kept in 32 bits: SQLite's integers and ours both hold what is added to them. */
+const MASK = 4_294_967_295;
+
+/** A table's guard: what `integrity` holds, and what the rows come to. */
+interface Guard {
+  readonly rows: number;
+  readonly sum: number;
+}
+
+/**
+ * Hold every guarded table against its guard. Before the schema moves on: the columns are those that the last change was made under.
+ * @throws {GatewayError} `STORE_CORRUPT` naming the table
+ */
+export function checkGuards(db: Database): void {
+  const exists = db.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'integrity'") !== undefined;
+  // Made by a version that did not guard: the first look is the beginning.
+  if (!exists) return;
+  const stored = new Map(
+    db
+      .all("SELECT name, rows, sum FROM integrity")
+      .map((row): readonly [string, Guard] => [
+        text(row, "name"),
+        { rows: number(row, "rows"), sum: number(row, "sum") },
+      ]),
+  );
+  for (const [name, found] of guardsOf(db)) {
+    const kept = stored.get(name);
+    if (kept?.rows === found.rows && kept.sum === found.sum) continue;
+    throw new GatewayError("STORE_CORRUPT", `the database is damaged: ${name} is not what was written`, {
+      metadata: { table: name },
+    });
+  }
+}
+
+/**
+ * Guard the tables as they are now, and with every change from now on. In the caller's transaction. Whoever changes a database other than through `openForWriting` has to call {@link checkGuards}
+ * before, and this first in the transaction of the change: else the next start takes the change for damage.
+ */
+export function keepGuards(db: Database): void {
+  for (const [name, { rows, sum }] of guardsOf(db)) {
+    const sql =
+      "INSERT INTO integrity VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET rows = ?2, sum = ?3 WHERE rows <> ?2 OR sum <> ?3";
+    db.run(sql, name, rows, sum);
+  }
+  for (const table of GUARDED) db.exec(triggersOf(table, columnsOf(db, table)));
+}
+
+/** Every guard as the rows are. Reading them all is also what makes SQLite look at the pages they are on. */
+function guardsOf(db: Database): readonly (readonly [name: string, guard: Guard])[] {
+  const tables = GUARDED.filter((table) => columnsOf(db, table).length > 0);
+  return [
+    [SCHEMA, guardOf(db, "sqlite_schema", ["type", "name", "tbl_name", "sql"])],
+    ...tables.map((table): readonly [string, Guard] => [table, guardOf(db, table, columnsOf(db, table))]),
+  ];
+}
+
+function guardOf(db: Database, table: string, columns: readonly string[]): Guard {
+  const row = db.get(
+    `SELECT count(*) AS rows, coalesce(sum(row_sum(${columns.join(", ")})), 0) & ${MASK} AS sum FROM ${table}`,
+  );
+  return row === undefined ? { rows: 0, sum: 0 } : { rows: number(row, "rows"), sum: number(row, "sum") };
+}
+
+function columnsOf(db: Database, table: string): readonly string[] {
+  return db.all("SELECT name FROM pragma_table_info(?) ORDER BY cid", table).map((row) => text(row, "name"));
+}
+
+function triggersOf(table: string, columns: readonly string[]): string {
+  const sumOf = (which: "NEW" | "OLD") => `row_sum(${columns.map((column) => `${which}.${column}`).join(", ")})`;
+  const guard = (event: string, rows: number, change: string) =>
+    `CREATE TEMP TRIGGER guard_${table}_${event} AFTER ${event} ON main.${table} BEGIN
+       UPDATE integrity SET rows = rows + ${rows}, sum = (sum + ${change}) & ${MASK} WHERE name = '${table}';
+     END;`;
+  return [
+    guard("insert", 1, sumOf("NEW")),
+    guard("delete", -1, `-${sumOf("OLD")}`),
+    guard("update", 0, `${sumOf("NEW")} - ${sumOf("OLD")}`),
+  ].join("\n");
+}

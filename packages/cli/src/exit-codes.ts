@@ -110,7 +110,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     exit: 13,
     meaning: "this is not the gateway that was paired with",
-    codes: ["GATEWAY_PIN_MISMATCH", "GATEWAY_UNTRUSTED", "CHAIN_INVALID", "PEER_REFUSED"],
+    codes: ["GATEWAY_PIN_MISMATCH", "POSSIBLE_INTERCEPTION", "GATEWAY_UNTRUSTED", "CHAIN_INVALID", "PEER_REFUSED"],
   },
   { exit: 14, meaning: "the operator refused the pairing", codes: ["PAIR_DENIED"] },
   {

@@ -14,7 +14,8 @@ import { defaultNodeState, requireState } from "../src/state.ts";
 import { taskInput, taskPlace } from "../src/task-input.ts";
 import { loadDefinitions } from "../src/task-module.ts";
 import { fromJson, toJson, withTimes } from "../src/ui/json.ts";
-import { readLine } from "../src/ui/secret.ts";
+import { readLine, readSecret } from "../src/ui/secret.ts";
+import { fakeTerminal } from "./support.ts";
 
 let directory = "";
 beforeAll(async () => {
@@ -41,6 +42,20 @@ describe("addresses", () => {
     "%j is none",
     (text) => expect(() => parseAddress(text)).toThrow("Give HOST:PORT"),
   );
+});
+
+describe("a secret at a terminal", () => {
+  test("can be asked for twice: the second question is heard too, and neither answer is shown", async () => {
+    const { terminal, stdin, stderr } = fakeTerminal({ isTTY: true, keyboard: true });
+    const context = { terminal, signal: new AbortController().signal, inherited: () => [], now: Date.now };
+    for (const typed of ["1111 1111", "4821 7093"]) {
+      const answer = readSecret(context, "PIN: ");
+      for (const keys of [typed, "\r"]) stdin.write(keys);
+      expect(await answer).toBe(typed);
+    }
+    expect(stderr.text).toContain("PIN: █████████");
+    expect(stderr.text).not.toContain("4821");
+  });
 });
 
 describe("task input", () => {

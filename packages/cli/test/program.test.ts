@@ -27,8 +27,8 @@ describe("help", () => {
         .sort()
         .join(", "),
     ).toBe(
-      "device list, device revoke, device rotate, device show, device unfreeze, events tail, gateway doctor, gateway move, gateway reseal, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, " +
-        "pair, pair approve, pair deny, pair list, task cancel, task list, task run, task show",
+      "device list, device revoke, device rotate, device show, device unfreeze, events quarantine, events tail, gateway doctor, gateway move, gateway reseal, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, " +
+        "pair, pair approve, pair cancel, pair deny, pair list, task cancel, task list, task run, task show",
     );
   });
 
@@ -62,9 +62,16 @@ describe("a wrong command line ends with 2, says so on stderr and leaves stdout 
     [["device"], "That is only half a command."],
     [["device", "lst"], "Unknown command 'lst' (Did you mean list?)."],
     [["pair", "--ttl", "5x"], "Give a time such as 90s, 5m or"],
-    [["pair", "--ttl", "2h"], "from 10 to 3600 seconds"],
+    [["pair", "--ttl", "2h"], "at most 3600 seconds"],
+    [["pair", "--ttl", "8d"], "from 10 to 604800 seconds"],
+    [["pair", "--uses", "2"], "Add --auto-approve"],
+    [["pair", "--uses", "0"], "Give a number of devices"],
+    [["pair", "--pin", "--auto-approve"], "eight digits can be guessed"],
+    [["pair", "QUAYNODE:AAAA", "--scan", "x.png"], "Give one of them"],
+    [["node", "join", "--show"], "--show needs the gateway's address"],
+    [["node", "join", "--show", "QUAY:AAAA"], "--show needs the gateway's address"],
     [["pair", "--labels", "a,,b"], "none of them empty"],
-    [["pair", "extra"], "Too many arguments"],
+    [["pair", "extra"], 'There is no "pair extra"'],
     [["gateway", "run", "--listen", "nowhere"], "Give HOST:PORT"],
     [["gateway", "run", "--log", "loud"], "Allowed choices are debug, info, warn, error"],
     [["events", "tail", "--after", "-1"], "Give a whole number from 0"],

@@ -5,10 +5,8 @@ import { blastRadius, receiptLines } from "../src/commands/device-revoke.ts";
 import { blastRadiusOfMany, bulkLines } from "../src/commands/device-revoke-many.ts";
 import { rotationLine } from "../src/commands/device-rotate.ts";
 import { requestTable } from "../src/commands/pair-list.ts";
-import { pinLines, requestLines, ticketLines } from "../src/commands/pair-view.ts";
 import { stateText, taskTable } from "../src/commands/task-list.ts";
 import { progressLine } from "../src/commands/task-follow.ts";
-import { encodeQr } from "../src/qr/code.ts";
 import { reportError, wrap } from "../src/report.ts";
 import { CliError } from "../src/errors.ts";
 import { clock, count, fit, printable, shortFingerprint, shortId, size, span } from "../src/ui/format.ts";
@@ -154,51 +152,6 @@ describe("tables at 80 columns", () => {
     expect(table(head, [["0123456789", "a".repeat(20), "bbb"]], 30)).toEqual([
       "ID          A                B",
       "0123456789  aaaaaaaaaaaa…  bbb",
-    ]);
-  });
-});
-
-describe("the pairing screen", () => {
-  const link = `QUAY:${"AEBAGBAFAYDQQCIK".repeat(6).slice(0, 92)}`;
-  const window = { windowId: "w", link, pin: "48217093", expiresAt: NOW, addresses: ["192.0.2.10:7421"] };
-  const status = { meshName: "harbor" } as Parameters<typeof pinLines>[0]["status"];
-  const screen = { status, window, name: "build-box", labels: ["gpu"], png: undefined };
-
-  test("fits 80 x 24 together with the question, the link whole below the code", () => {
-    const { terminal } = fakeTerminal({ columns: COLUMNS });
-    const lines = ticketLines(terminal, screen, encodeQr(link), "light-blocks");
-    const rows = lines.reduce((sum, line) => sum + Math.ceil(widthOf(line) / COLUMNS), 0);
-    const question = requestLines(terminal, request).length + 1;
-    expect(rows + question).toBeLessThanOrEqual(24);
-    expect(lines.at(-1)).toBe(link);
-    for (const line of lines.slice(0, -1)) expect(widthOf(line)).toBeLessThanOrEqual(COLUMNS);
-    expect(lines.join("\n")).toContain('Pair a device with mesh "harbor"');
-  });
-
-  test("puts the text above the code on a narrow screen, and says what to do where no code fits", () => {
-    const narrow = ticketLines(fakeTerminal({ columns: 50 }).terminal, screen, encodeQr(link), "light-blocks");
-    expect(narrow[0]).toBe('Pair a device with mesh "harbor"');
-    const tiny = ticketLines(fakeTerminal({ columns: 30 }).terminal, screen, encodeQr(link), "light-blocks");
-    expect(tiny.join("\n")).toContain("--png FILE");
-    expect(tiny.at(-1)).toBe(link);
-  });
-
-  test("by PIN shows where to go and what to type", () => {
-    expect(pinLines(screen)).toEqual([
-      'Pair build-box with mesh "harbor"',
-      "",
-      "On the device run",
-      "  quaymesh node join 192.0.2.10:7421",
-      "and type",
-      "  PIN 4821 7093",
-      "",
-    ]);
-  });
-
-  test("shows who asks and the words, readable without colour", () => {
-    expect(requestLines(fakeTerminal({ columns: COLUMNS }).terminal, request)).toEqual([
-      "build-box is asking, from 192.0.2.57:40000 (linux x64)",
-      "Both screens must show:   anchor  maple  orbit  seven",
     ]);
   });
 });

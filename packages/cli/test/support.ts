@@ -21,11 +21,17 @@ class Kept extends Writable {
 
 /** A terminal whose output can be read back. */
 export function fakeTerminal(
-  screen: { readonly isTTY?: boolean; readonly columns?: number; readonly env?: Record<string, string> } = {},
+  screen: {
+    readonly isTTY?: boolean;
+    /** Somebody can type. */
+    readonly keyboard?: boolean;
+    readonly columns?: number;
+    readonly env?: Record<string, string>;
+  } = {},
 ) {
   const stdout = new Kept(screen);
   const stderr = new Kept(screen);
-  const stdin = new PassThrough();
+  const stdin = Object.assign(new PassThrough(), screen.keyboard === true && { isTTY: true });
   const terminal = new Terminal({ stdin, stdout, stderr, env: screen.env ?? {} });
   return { terminal, stdin, stdout, stderr };
 }

@@ -41,6 +41,7 @@ export type NodeErrorCode =
   | "CLOCK_SKEW"
   | "TICKET_EXPIRED"
   | "PAKE_CONFIRM_FAILED"
+  | "POSSIBLE_INTERCEPTION"
   | "RENEW_TOO_LATE"
   | "PAIR_CLOSED"
   | "PAIR_VERSION"

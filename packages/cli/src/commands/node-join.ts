@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { formatAddress, parseAddress } from "../address.ts";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
-import { CliError } from "../errors.ts";
+import { CliError, explain } from "../errors.ts";
 import { datagramOption, openTransport, traceOption, type TransportFlags } from "../quic.ts";
 import { defaultNodeState } from "../state.ts";
 import { printable, shortFingerprint } from "../ui/format.ts";
@@ -16,18 +16,24 @@ import { wordsLine } from "./pair-view.ts";
 interface Options extends CommonOptions, TransportFlags {
   readonly png?: string;
   readonly name?: string;
+  readonly show: boolean;
+  readonly invert: boolean;
 }
 
 /** UDP port of a pairing endpoint, where an address does not name one. */
 const DEFAULT_PAIRING_PORT = 7421;
 const LINK = /^\s*QUAY:/iu;
+/** A PIN burns after three wrong tries. */
+const PIN_TRIES = 3;
+const WRONG_PIN: ReadonlySet<unknown> = new Set(["PIN_INVALID", "PAIR_CODE_INVALID", "PAKE_CONFIRM_FAILED"]);
 
 /** `quaymesh node join` */
 export function nodeJoinCommand(context: Context): Command {
   return makeCommand("join [link-or-address]", {
     summary: "pair this machine with a gateway",
     description:
-      "Pair this machine: with the link of a QR code, with a picture of the code, or with a gateway's address and the PIN it shows, typed at a prompt. " +
+      "Pair this machine: with the link of a QR code, with a picture of the code, or with a gateway's address and the PIN it shows, typed at a prompt. A machine without camera and keyboard " +
+      "shows a code of its own instead, on its screen or in its log, and waits for an operator to scan it. " +
       "Makes this machine's key, which never leaves it. Compare the four words with the gateway's screen: an operator approves there. " +
       "Undo it on the gateway with:  quaymesh device revoke",
     examples: [
@@ -35,11 +41,14 @@ export function nodeJoinCommand(context: Context): Command {
       ["quaymesh node join --png code.png", "a picture of the code"],
       ["quaymesh node join - < link.txt", "the link from standard input, where no one sees it in a list of processes"],
       ["quaymesh node join 192.0.2.10", "by PIN, asked for at a prompt"],
+      ["quaymesh node join --show 192.0.2.10", "show this machine's own code, for  quaymesh pair QUAYNODE:…"],
     ],
     exits: [3, 6, 10, 11, 12, 13, 14, 15, 17, 18, 19, 37],
     state: "node",
   })
     .option("--png <file>", "read the code from a PNG: a screenshot or a photograph")
+    .option("--show", "show a code of this machine's own and wait until an operator has scanned it", false)
+    .option("--invert", "with --show: draw dark blocks, for a light screen without colour", false)
     .option("--name <name>", "what the operator sees this machine called (default: its host name)")
     .addOption(datagramOption())
     .addOption(traceOption())
@@ -47,35 +56,64 @@ export function nodeJoinCommand(context: Context): Command {
 }
 
 async function run(context: Context, target: string | undefined, options: Options): Promise<void> {
-  const invitation = await invitationFrom(context, target, options.png);
-  const { join } = await import("@quaymesh/node");
-  const { terminal, signal } = context;
+  const { terminal } = context;
   const state = options.state ?? defaultNodeState(terminal.streams.env);
-  const result = await join({
-    state,
-    transport: await openTransport(options),
-    invitation,
-    name: options.name ?? hostname(),
-    onStep: (step) => (options.json ? terminal.json(stepJson(step)) : showStep(context, step)),
-    signal,
-  });
+  const result = await joinWith(context, target, options, state);
   if (options.json)
     terminal.json({ joined: true, ...result, notAfter: new Date(result.notAfter).toISOString(), state });
   else showResult(context, result, options.state);
+}
+
+/** Join; a person who mistypes a PIN at a prompt is asked again. */
+async function joinWith(
+  context: Context,
+  target: string | undefined,
+  options: Options,
+  state: string,
+): Promise<JoinResult> {
+  const { terminal, signal } = context;
+  const show = options.json ? undefined : await stepShower(context, options);
+  const onStep = show ?? ((step: JoinStep): void => terminal.json(stepJson(step)));
+  for (let tries = PIN_TRIES; ; tries--) {
+    try {
+      const invitation = await invitationFrom(context, target, options);
+      const { join } = await import("@quaymesh/node");
+      const name = options.name ?? hostname();
+      return await join({ state, transport: await openTransport(options), invitation, name, onStep, signal });
+    } catch (cause) {
+      const again = terminal.interactive && isAddress(target, options) && isWrongPin(cause) && tries > 1;
+      if (!again) throw cause;
+      terminal.note(
+        `${terminal.tone("red", "✗")} ${explain(cause).message}: type it once more (three tries burn a PIN)`,
+      );
+    }
+  }
+}
+
+function isAddress(target: string | undefined, { png, show }: Options): boolean {
+  return target !== undefined && target !== "-" && !LINK.test(target) && png === undefined && !show;
+}
+
+function isWrongPin(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && WRONG_PIN.has(cause.code);
 }
 
 /** What the person has in hand. */
 async function invitationFrom(
   context: Context,
   target: string | undefined,
-  png: string | undefined,
+  { png, show }: Options,
 ): Promise<JoinInvitation> {
   if (png !== undefined) {
     if (target !== undefined) throw usage("a picture and a link or address were given", "Give one of them.");
     const { readQrPng } = await import("../qr/picture.ts");
     return ticketFrom(context, await readQrPng(png));
   }
+  if (show && (target === undefined || target === "-" || LINK.test(target))) {
+    throw usage("--show needs the gateway's address", "Give HOST or HOST:PORT: the code is this machine's own.");
+  }
   if (target === undefined) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
+  if (show) return { kind: "own", addresses: [addressFrom(target)] };
   if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin, context.signal));
   if (LINK.test(target)) return ticketFrom(context, target);
   const address = addressFrom(target);
@@ -111,8 +149,22 @@ export function stepJson(step: JoinStep): object {
   return { step: kind, ...("notAfter" in facts ? withTimes(facts, ["notAfter"]) : facts) };
 }
 
+/** Shows steps to a person. */
+async function stepShower(context: Context, { show, invert }: Options): Promise<(step: JoinStep) => void> {
+  if (!show) return (step) => showStep(context, step);
+  const { ownCodeLines } = await import("./own-code-view.ts");
+  return (step) => {
+    if (step.kind !== "showing") return showStep(context, step);
+    for (const line of ownCodeLines(context.terminal, step.code, invert)) context.terminal.note(line);
+  };
+}
+
 function showStep({ terminal }: Context, step: JoinStep): void {
   switch (step.kind) {
+    case "showing":
+      return;
+    case "waiting":
+      return terminal.note(waitingLine(step));
     case "dialing":
       return terminal.note(`asking the gateway at ${formatAddress(step.address)}`);
     case "connected":
@@ -128,6 +180,12 @@ function showStep({ terminal }: Context, step: JoinStep): void {
     default:
       step satisfies never;
   }
+}
+
+function waitingLine({ why, message }: Extract<JoinStep, { kind: "waiting" }>): string {
+  // The pairing endpoint is closed while no window is open: silence is what to expect.
+  if (why === "PAIR_CLOSED" || why === "GATEWAY_UNREACHABLE") return "waiting for an operator to scan it…";
+  return `${printable(message)} (${why}); trying again`;
 }
 
 function showResult({ terminal }: Context, result: JoinResult, state: string | undefined): void {

@@ -10,9 +10,11 @@ import { requestLines } from "./pair-view.ts";
 import type { PairOptions } from "./pair.ts";
 
 const REDRAW_MS = 1000;
+/** From here on a countdown shows no seconds. */
+const LONG_MS = 3_600_000;
 
 /**
- * Follow a window until its device is paired: count down, show who asks, take the operator's answer.
+ * Follow a window until all its devices are paired: count down, show who asks, take the operator's answer.
  * @throws {CliError} `PAIR_DENIED`, `PAIR_EXPIRED`, `PAIR_BURNT`, `PAIR_CLOSED`; {ClientError}
  */
 export async function followWindow(
@@ -23,60 +25,106 @@ export async function followWindow(
 ): Promise<void> {
   using countdown = new Countdown(context, window, options.json);
   await using question = new Question(context, gateway, options);
+  const story = new Story(context, countdown, options);
   const signal = AbortSignal.any([context.signal, question.failed]);
   for await (const update of gateway.pairing.watch(window.windowId, { signal })) {
     await question.takeBack();
     if (options.json) context.terminal.json(updateJson(update));
     if (update.state === "pending" && update.request !== undefined) {
-      countdown.stop();
+      if (!update.request.preapproved) countdown.stop();
       question.ask(update.request);
-    } else if (isPaired(context, update, countdown, options)) return;
+    } else if (story.isOver(update)) return;
   }
   signal.throwIfAborted();
-  throw new CliError("PAIR_CLOSED", "the pairing window was closed");
+  if (!story.hasPaired) throw new CliError("PAIR_CLOSED", "the pairing window was closed");
 }
 
-/** Say what an update means. @returns whether the device is paired @throws {CliError} where it will not be */
-function isPaired(context: Context, update: WindowUpdate, countdown: Countdown, options: PairOptions): boolean {
-  switch (update.state) {
-    case "open":
-    case "pending":
-    case "approved":
-      return false;
-    case "claimed":
-      countdown.doing(`a device at ${update.remoteAddress} has the code and is proving it`);
-      return false;
-    case "attempt-failed":
-      countdown.doing("waiting for a device");
-      countdown.say(
-        `an attempt from ${update.remoteAddress} failed (${printable(update.reason)}); the window is still open`,
-      );
-      return false;
-    case "used":
-      return true;
-    case "issued":
-    case "active":
-      countdown.stop();
-      if (!options.json && update.request !== undefined)
-        context.terminal.result(pairedLine(update.request, context.now()));
-      return true;
+/** What became of a window, as its updates tell. */
+class Story {
+  readonly #context: Context;
+  readonly #countdown: Countdown;
+  readonly #options: PairOptions;
+  readonly #paired = new Set<string>();
+
+  constructor(context: Context, countdown: Countdown, options: PairOptions) {
+    this.#context = context;
+    this.#countdown = countdown;
+    this.#options = options;
+  }
+
+  /** Whether a device was let in. */
+  get hasPaired(): boolean {
+    return this.#paired.size > 0;
+  }
+
+  /** Say what an update means. @returns whether every device is paired @throws {CliError} where none will be */
+  isOver(update: WindowUpdate): boolean {
+    switch (update.state) {
+      case "open":
+      case "pending":
+      case "approved":
+        return false;
+      case "claimed":
+        this.#countdown.doing(`a device at ${update.remoteAddress} has the code and is proving it`);
+        return false;
+      case "attempt-failed":
+        this.#countdown.doing("waiting for a device");
+        this.#countdown.say(failureLine(update));
+        return false;
+      case "issued":
+      case "active":
+        return this.#tell(update.request);
+      case "used":
+        return true;
+      case "denied":
+      case "expired":
+      case "burnt":
+      case "closed":
+        if (!this.hasPaired) throw endingOf(update.state, update.remoteAddress);
+        this.#countdown.say(`the window is over: ${this.#paired.size} of ${this.#options.uses} devices were paired`);
+        return update.request === undefined;
+      default:
+        return update.state satisfies never;
+    }
+  }
+
+  #tell(request: PairingRequestInfo | undefined): boolean {
+    const { uses, json } = this.#options;
+    if (request === undefined || this.#paired.has(request.requestId)) return false;
+    this.#paired.add(request.requestId);
+    if (uses === 1) this.#countdown.stop();
+    else this.#countdown.doing(`${this.#paired.size} of ${uses} devices are paired`);
+    if (!json) this.#countdown.result(pairedLine(request, this.#context.now()));
+    return uses === 1;
+  }
+}
+
+function failureLine({ remoteAddress, reason }: WindowUpdate): string {
+  if (reason === "PIN_BURNT") return "the PIN is burnt: too many wrong tries; the QR code and the link still work";
+  return `an attempt from ${remoteAddress} failed (${printable(reason)}); the window is still open`;
+}
+
+type Ending = "denied" | "expired" | "burnt" | "closed";
+
+function endingOf(ending: Ending, remoteAddress: string): CliError {
+  switch (ending) {
     case "denied":
-      throw new CliError("PAIR_DENIED", "the device was denied; nothing was issued", {
+      return new CliError("PAIR_DENIED", "the device was denied; nothing was issued", {
         hint: "Open a new window with:  quaymesh pair",
       });
     case "expired":
-      throw new CliError("PAIR_EXPIRED", "the window's time is over and no device was paired", {
+      return new CliError("PAIR_EXPIRED", "the window's time is over and no device was paired", {
         hint: "Open a new one with:  quaymesh pair",
       });
     case "burnt":
-      throw new CliError("PAIR_BURNT", "the code is burnt: too many wrong tries", {
-        seen: [`last from ${update.remoteAddress}`],
+      return new CliError("PAIR_BURNT", "the code is burnt: too many wrong tries", {
+        seen: [`last from ${remoteAddress}`],
         hint: "Someone may be guessing. Open a new window with:  quaymesh pair",
       });
     case "closed":
-      throw new CliError("PAIR_CLOSED", "the pairing window was closed");
+      return new CliError("PAIR_CLOSED", "the pairing window was closed");
     default:
-      return update.state satisfies never;
+      return ending satisfies never;
   }
 }
 
@@ -89,6 +137,11 @@ function pairedLine(request: PairingRequestInfo, now: number): string {
 
 function updateJson(update: WindowUpdate): object {
   return { ...update, request: update.request === undefined ? null : requestJson(update.request) };
+}
+
+/** `4:58`, or `23 h` where seconds say nothing. */
+function left(ms: number): string {
+  return ms < LONG_MS ? clock(ms) : span(ms);
 }
 
 /** What goes on and the time that is left, redrawn each second. */
@@ -108,7 +161,7 @@ class Countdown implements Disposable {
     this.#draw = () => {
       if (quiet || expiresAt === undefined) return;
       this.#live.show([
-        fit(`${this.#doing}; closes in ${clock(expiresAt - context.now())}`, context.terminal.columns - 1),
+        fit(`${this.#doing}; closes in ${left(expiresAt - context.now())}`, context.terminal.columns - 1),
       ]);
     };
     this.#draw();
@@ -125,6 +178,13 @@ class Countdown implements Disposable {
   /** Something to keep. */
   say(line: string): void {
     if (!this.#quiet) this.#live.print(line);
+  }
+
+  /** A line of the result. */
+  result(line: string): void {
+    this.#live.clear();
+    this.#terminal.result(line);
+    this.#draw();
   }
 
   stop(): void {
@@ -178,13 +238,14 @@ class Question implements AsyncDisposable {
 
   async #decide(request: PairingRequestInfo, back: AbortSignal): Promise<void> {
     const { terminal, signal } = this.#context;
-    const { json, autoApprove } = this.#options;
+    const { json } = this.#options;
+    if (request.preapproved) return;
     if (!json) for (const line of requestLines(terminal, request)) terminal.note(line);
-    if (!autoApprove && (json || !terminal.interactive)) {
+    if (json || !terminal.interactive) {
       if (!json) terminal.note(`approve it with:  quaymesh pair approve ${request.requestId}`);
       return;
     }
-    const yes = autoApprove || (await confirm(this.#context, "Approve?", { flag: "--auto-approve", signal: back }));
+    const yes = await confirm(this.#context, "Approve?", { flag: "--auto-approve", signal: back });
     // Not taken back from here on: the answer is given.
     if (yes) await this.#gateway.pairing.approve(request.requestId, { signal });
     else await this.#gateway.pairing.deny(request.requestId, { signal });

@@ -13,6 +13,8 @@ export interface PairingScreen {
   readonly labels: readonly string[];
   /** The picture that was written, if any. */
   readonly png: string | undefined;
+  /** Devices that are let in unasked, where the window is pre-approved. */
+  readonly preapprovedUses: number | undefined;
 }
 
 /** Columns between the code and the text beside it. */
@@ -42,44 +44,88 @@ export function ticketLines(
       screen.window.link,
     ];
   }
-  if (beside < NARROWEST_TEXT) return [...textFor(screen, terminal.columns), ...rows, screen.window.link];
+  if (beside < NARROWEST_TEXT)
+    return [...textFor(screen, terminal.columns), ...rows, ...belowCode(screen, terminal.columns)];
   const text = textFor(screen, beside);
   const top = Math.max(0, Math.floor((rows.length - text.length) / 2));
   const lines = rows.map((row, index) => `${row}${" ".repeat(GUTTER)}${text[index - top] ?? ""}`.trimEnd());
-  return [...lines, screen.window.link];
+  return [...lines, ...belowCode(screen, beside)];
+}
+
+/** The link, and the address a PIN is typed at where it did not fit into `columns` of text. */
+function belowCode({ window }: PairingScreen, columns: number): readonly string[] {
+  const isCut = window.pin !== "" && addressIn(window, columns) === PLACEHOLDER;
+  return [window.link, ...(isCut ? [`${PLACEHOLDER} is ${joinAddress(window)}`] : [])];
 }
 
 function textFor(screen: PairingScreen, columns: number): readonly string[] {
-  const { name, labels, png } = screen;
-  const as = [name === "" ? "" : `as ${name}`, labels.length === 0 ? "" : `labels ${labels.join(", ")}`].filter(
-    (part) => part !== "",
-  );
+  const { png, window, preapprovedUses: uses } = screen;
   return [
-    `Pair a device with mesh "${screen.status.meshName}"`,
-    ...(as.length === 0 ? [] : [as.join(", ")]),
-    "",
+    ...headLines(screen),
     "Scan the code, or on the device run",
     "  quaymesh node join LINK",
     "with the link below.",
+    ...(window.pin === ""
+      ? []
+      : [
+          "",
+          "Or, with its PIN at the keyboard:",
+          `${JOIN}${addressIn(window, columns)}`,
+          `  PIN  ${spacedPin(window.pin)}`,
+        ]),
     ...(png === undefined
       ? []
       : ["", "Or read the picture there:", `  quaymesh node join --png FILE`, ...wrap(`written to ${png}`, columns)]),
     "",
-    "The code works once. Approve only if",
-    "both screens show the same words.",
+    ...(uses === undefined
+      ? ["One device. Approve it only if both", "screens show the same words."]
+      : [
+          uses === 1 ? "Pre-approved: the first device that" : `Pre-approved: the first ${uses} devices`,
+          uses === 1 ? "comes with it is let in unasked." : "that come with it are let in unasked.",
+        ]),
   ].map((line) => fit(line, columns));
+}
+
+function headLines({ name, labels, status }: PairingScreen): readonly string[] {
+  const as = [name === "" ? "" : `as ${name}`, labels.length === 0 ? "" : `labels ${labels.join(", ")}`].filter(
+    (part) => part !== "",
+  );
+  return [`Pair a device with mesh "${status.meshName}"`, ...(as.length === 0 ? [] : [as.join(", ")]), ""];
+}
+
+const JOIN = "  quaymesh node join ";
+const PLACEHOLDER = "ADDRESS";
+/** The usual port of a pairing endpoint, which need not be typed. */
+const USUAL_PORT = ":7421";
+
+/** What is typed at the device, with as little port as there must be. */
+function joinAddress({ addresses: [address = PLACEHOLDER] }: PairingWindow): string {
+  return address.endsWith(USUAL_PORT) ? address.slice(0, -USUAL_PORT.length) : address;
+}
+
+function addressIn(window: PairingWindow, columns: number): string {
+  const address = joinAddress(window);
+  return JOIN.length + address.length <= columns ? address : PLACEHOLDER;
+}
+
+function spacedPin(pin: string): string {
+  return `${pin.slice(0, 4)} ${pin.slice(4)}`;
+}
+
+/** The pairing screen for a code that the device shows. */
+export function nodeCodeLines(screen: PairingScreen): readonly string[] {
+  return [...headLines(screen), "The device asks every few seconds and will be here at once.", ""];
 }
 
 /** The pairing screen for a PIN. */
 export function pinLines({ status, window, name }: PairingScreen): readonly string[] {
-  const address = window.addresses[0] ?? "ADDRESS";
   return [
     `Pair ${name === "" ? "a device" : name} with mesh "${status.meshName}"`,
     "",
     "On the device run",
-    `  quaymesh node join ${address}`,
+    `${JOIN}${joinAddress(window)}`,
     "and type",
-    `  PIN ${window.pin.slice(0, 4)} ${window.pin.slice(4)}`,
+    `  PIN ${spacedPin(window.pin)}`,
     "",
   ];
 }

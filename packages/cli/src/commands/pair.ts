@@ -1,14 +1,18 @@
 import type { GatewayClient, PairingWindow } from "@quaymesh/gateway/client";
-import { Option, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { list, makeCommand, seconds } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
+import { CliError } from "../errors.ts";
 import { connectOperator } from "../operator.ts";
 import type { QrMatrix } from "../qr/code.ts";
 import { qrRows, type QrLook } from "../qr/text.ts";
+import { printable } from "../ui/format.ts";
+import { readLine } from "../ui/secret.ts";
+import { pairCancelCommand } from "./pair-cancel.ts";
 import { pairApproveCommand, pairDenyCommand } from "./pair-decide.ts";
 import { followWindow } from "./pair-follow.ts";
 import { pairListCommand } from "./pair-list.ts";
-import { pinLines, ticketLines, type PairingScreen } from "./pair-view.ts";
+import { nodeCodeLines, pinLines, ticketLines, type PairingScreen } from "./pair-view.ts";
 
 /** Options of `quaymesh pair`. */
 export interface PairOptions extends CommonOptions {
@@ -17,34 +21,44 @@ export interface PairOptions extends CommonOptions {
   readonly purpose: string;
   readonly device?: string;
   readonly ttl: number;
-  readonly pin: boolean;
+  /** `--pin`: a PIN alone; `--no-pin`: none. */
+  readonly pin?: boolean;
+  readonly scan?: string;
   readonly png?: string;
   readonly svg?: string;
   readonly autoApprove: boolean;
+  readonly uses: number;
+  readonly detach: boolean;
   readonly invert: boolean;
 }
 
 /** Life of a window, seconds. */
 const DEFAULT_TTL = 300;
 const MIN_TTL = 10;
+/** Longest life of a window that somebody watches, and of one that is pre-approved. */
 const MAX_TTL = 3600;
+const MAX_PREAPPROVED_TTL = 604_800;
+/** What an argument that is a code begins with. */
+const CODE = /^\s*QUAYNODE:/iu;
 /** How long closing the window may take once someone wants to leave. */
 const CLOSE_TIMEOUT_MS = 2000;
 
-/** `quaymesh pair`, and its `list`, `approve` and `deny` */
+/** `quaymesh pair`, and its `list`, `approve`, `deny` and `cancel` */
 export function pairCommand(context: Context): Command {
-  const command = makeCommand("pair", {
+  const command = makeCommand("pair [code]", {
     summary: "pair a device: show a QR code, approve who comes",
     description:
-      "Open a pairing window and show its code, as a QR code and as a link, or with --pin as eight digits. When a device comes with it, compare the four " +
-      "words on both screens and approve; whoever is not approved is denied. The window closes with the first device, after its time, or with Ctrl-C.",
+      "Open a pairing window and show its codes: a QR code, its link, and a PIN. When a device comes with one, compare the four words on both screens and approve; whoever is not " +
+      "approved is denied. A device that shows a code itself (quaymesh node join --show) is scanned instead. The window closes with its device, after its time, or with Ctrl-C. With " +
+      "--auto-approve the gateway lets in who proves the code, unasked, also after this command has left and over restarts.",
     examples: [
       ["quaymesh pair --name build-box --labels gpu,linux", "the name and labels the device will have"],
       ["quaymesh pair --png code.png", "also as a picture, for  quaymesh node join --png code.png"],
-      ["quaymesh pair --pin", "eight digits to type, where nothing can be scanned or pasted"],
+      ["quaymesh pair QUAYNODE:CAR7…", "a device that shows its own code; or  --scan photo.png"],
+      ["quaymesh pair --auto-approve --uses 20 --ttl 1d --labels ci --detach", "a ticket for twenty machines"],
       ["quaymesh pair --json", "for programs: one JSON value a line; approve with  quaymesh pair approve"],
     ],
-    exits: [3, 4, 6, 12, 14, 15, 30, 130],
+    exits: [3, 4, 6, 10, 12, 14, 15, 30, 130],
     state: "gateway",
   })
     .option("--name <name>", "what the device will be called; wins over its own name", "")
@@ -53,23 +67,30 @@ export function pairCommand(context: Context): Command {
     )
     .option("--purpose <text>", "what the device is for, for people", "")
     .addOption(
-      new Option("--ttl <time>", "how long the window is open, such as 90s or 5m")
-        .argParser(seconds(MIN_TTL, MAX_TTL))
+      new Option("--ttl <time>", "how long the window is open, such as 90s or 5m; to 1h, or 7d with --auto-approve")
+        .argParser(seconds(MIN_TTL, MAX_PREAPPROVED_TTL))
         .default(DEFAULT_TTL, "5m"),
     )
     .option("--device <device>", "pair this device again: it stays the same one, also with a new key")
-    .option("--pin", "make a PIN instead of a code", false)
+    .option("--pin", "make a PIN alone, and no QR code")
+    .option("--no-pin", "make a QR code and link alone: no eight digits to guess")
+    .option("--scan <file>", "read the code that a device shows from a PNG")
     .option("--png <file>", "also write the code as a PNG, readable by you alone")
     .option("--svg <file>", "also write the code as an SVG, readable by you alone")
     .option("--invert", "draw dark blocks, for a light screen without colour", false)
-    .option("--auto-approve", "dangerous: let in whoever comes with the code, words unseen", false);
+    .option("--auto-approve", "dangerous: the gateway lets in whoever comes with the link, words unseen", false)
+    .addOption(new Option("--uses <n>", "with --auto-approve: devices to let in").argParser(wholeNumber).default(1))
+    .option("--detach", "print the codes and leave; the window stays open", false);
   command.addCommand(pairListCommand(context));
   command.addCommand(pairApproveCommand(context));
   command.addCommand(pairDenyCommand(context));
-  return command.action((options: PairOptions) => run(context, options));
+  command.addCommand(pairCancelCommand(context));
+  return command.action((code: string | undefined, options: PairOptions) => run(context, code, options));
 }
 
-async function run(context: Context, options: PairOptions): Promise<void> {
+async function run(context: Context, code: string | undefined, options: PairOptions): Promise<void> {
+  const nodeCode = await nodeCodeFrom(context, code, options);
+  checkOptions(options, nodeCode);
   await using gateway = await connectOperator(context, options);
   const window = await gateway.pairing.open({
     name: options.name,
@@ -77,21 +98,86 @@ async function run(context: Context, options: PairOptions): Promise<void> {
     purpose: options.purpose,
     ...(options.device !== undefined && { device: options.device }),
     ttlMs: options.ttl * 1000,
-    code: options.pin ? "pin" : "ticket",
+    code: options.pin === true ? "pin" : options.pin === false || options.autoApprove ? "ticket" : "both",
+    ...(nodeCode !== undefined && { nodeCode }),
+    preapproved: options.autoApprove,
+    uses: options.uses,
     signal: context.signal,
   });
-  let ended = false;
+  let stays = false;
   try {
     await writePictures(window, options);
     await announce(context, gateway, window, options);
+    stays = options.autoApprove || options.detach;
+    if (options.detach) return sayHowToClose(context, window, options);
     await followWindow(context, gateway, window, options);
-    ended = true;
+    stays = true;
   } finally {
     // A window nobody watches would let a device wait for an answer that never comes.
-    if (!ended) {
+    if (!stays) {
       await gateway.pairing.close(window.windowId, { signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) }).catch(() => {});
-    }
+    } else if (context.signal.aborted) sayHowToClose(context, window, options);
   }
+}
+
+function sayHowToClose({ terminal }: Context, { windowId }: PairingWindow, { json }: PairOptions): void {
+  if (!json) terminal.note(`The window stays open; close it with:  quaymesh pair cancel ${windowId}`);
+}
+
+/** The code that a device shows: as an argument, from a picture, or from standard input. */
+async function nodeCodeFrom(
+  context: Context,
+  code: string | undefined,
+  { scan }: PairOptions,
+): Promise<string | undefined> {
+  if (scan === undefined && code === undefined) return undefined;
+  if (scan !== undefined && code !== undefined) throw usage("a picture and a code were given", "Give one of them.");
+  if (code !== undefined && code !== "-" && !CODE.test(code)) {
+    throw usage(
+      `there is no "pair ${printable(code.slice(0, 40))}"`,
+      "Give what a device shows, QUAYNODE:…, or see:  quaymesh pair --help",
+    );
+  }
+  const { parseOwnCode } = await import("@quaymesh/identity");
+  const text = await readCode(context, code, scan);
+  parseOwnCode(text).secret.erase();
+  return text.trim();
+}
+
+async function readCode(context: Context, code: string | undefined, scan: string | undefined): Promise<string> {
+  if (scan !== undefined) {
+    const { readQrPng } = await import("../qr/picture.ts");
+    return await readQrPng(scan);
+  }
+  if (code === "-") return await readLine(context.terminal.streams.stdin, context.signal);
+  return code ?? "";
+}
+
+function checkOptions({ uses, ttl, autoApprove, pin, png, svg }: PairOptions, nodeCode: string | undefined): void {
+  if (ttl > MAX_TTL && !autoApprove) {
+    throw usage(
+      `--ttl is at most ${MAX_TTL} seconds where nothing is approved beforehand`,
+      "Give a time such as 90s, 5m or 1h.",
+    );
+  }
+  if (uses > 1 && !autoApprove) throw usage("--uses is for a pre-approved window", "Add --auto-approve.");
+  if (autoApprove && pin === true) {
+    throw usage("a pre-approved window has no PIN: eight digits can be guessed", "Leave out --pin or --auto-approve.");
+  }
+  if (nodeCode !== undefined && uses > 1) throw usage("a device's own code is for that device", "Leave out --uses.");
+  if (nodeCode !== undefined && (pin === true || png !== undefined || svg !== undefined)) {
+    throw usage("the device shows the code: this side makes none", "Leave out --pin, --png and --svg.");
+  }
+}
+
+function usage(message: string, hint: string): CliError {
+  return new CliError("USAGE", message, { hint });
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,4}$/u.test(text) || value < 1) throw new InvalidArgumentError("Give a number of devices, such as 20.");
+  return value;
 }
 
 async function writePictures(window: PairingWindow, { png, svg }: PairOptions): Promise<void> {
@@ -114,6 +200,7 @@ async function announce(
     name: options.name,
     labels: options.labels ?? [],
     png: options.png,
+    preapprovedUses: options.autoApprove ? options.uses : undefined,
   };
   const matrix = window.link === "" ? undefined : await codeOf(window.link);
   if (options.json) {
@@ -126,11 +213,18 @@ async function announce(
       mesh: screen.status.meshName,
       qrRows: rows,
       png: options.png ?? null,
+      preapproved: options.autoApprove,
+      uses: options.uses,
     });
     return;
   }
   const look: QrLook = terminal.colour ? "coloured" : options.invert ? "dark-blocks" : "light-blocks";
-  const lines = matrix === undefined ? pinLines(screen) : ticketLines(terminal, screen, matrix, look);
+  const lines =
+    matrix !== undefined
+      ? ticketLines(terminal, screen, matrix, look)
+      : window.pin === ""
+        ? nodeCodeLines(screen)
+        : pinLines(screen);
   for (const line of lines) terminal.note(line);
 }
 

@@ -53,6 +53,8 @@ function readMasked(context: Context, prompt: string): Promise<string> {
   stderr.write(prompt);
   stdin.setRawMode?.(true);
   stdin.on("data", onData);
+  // A stream that was paused after an earlier question stays so: nothing would come, and nothing keep the process waiting for it.
+  stdin.resume();
   context.signal.addEventListener("abort", onAbort, { once: true });
   return promise.finally(() => {
     stdin.off("data", onData);

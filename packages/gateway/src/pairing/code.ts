@@ -50,9 +50,9 @@ export function ticketSecret(secret: Secret<Uint8Array>): CodeSecret & { readonl
   return { kind: "ticket", codeId: codeIdOf(secret), secret };
 }
 
-/** The name of the code that is looked up by a name, in lower-case hex; a PIN has none. */
+/** The name of the ticket, in lower-case hex. A PIN has none, and a node's own code may be scanned again. */
 export function codeNameOf(codes: readonly CodeSecret[]): string | undefined {
-  const named = codes.find((code) => code.kind !== "pin");
+  const named = codes.find((code) => code.kind === "ticket");
   return named === undefined ? undefined : Buffer.from(named.codeId).toString("hex");
 }
 

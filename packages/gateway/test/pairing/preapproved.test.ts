@@ -1,4 +1,4 @@
-import { KeyPair, parseTicket } from "@quaymesh/identity";
+import { formatOwnCode, KeyPair, ownCodeIdOf, parseTicket, Secret } from "@quaymesh/identity";
 import { describe, expect, test } from "vitest";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
@@ -141,5 +141,29 @@ describe("a window with both codes", () => {
     await node.until("paired");
     await using late = await TestNode.dial(addressOf(room), ticketOf(link(window)).code);
     await expect(late.until("show-words")).rejects.toThrow("PAIR_CODE_INVALID");
+  });
+});
+
+describe("a window for a code that a node shows", () => {
+  test("lets in that node alone, after an approval, and can be opened again where nothing came of it", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const keyPair = await KeyPair.generate();
+    const secret = new Secret(new Uint8Array(16).fill(7));
+    const code = { kind: "node", codeId: ownCodeIdOf(secret), secret } as const;
+    const nodeCode = formatOwnCode({ spkiSha256: keyPair.spkiSha256, secret });
+    const first = await room.open({ code: "node", nodeCode });
+    expect([first.link, first.pin]).toEqual([undefined, undefined]);
+    expect(await room.desk.windows()).toMatchObject([{ codes: ["node"] }]);
+    await room.desk.close(first.windowId);
+    const window = await room.open({ code: "node", nodeCode, name: "attic" });
+    const follower = new Follower(room.desk.watch(window.windowId));
+    await using thief = await TestNode.dial(addressOf(room), code);
+    await expect(thief.until("show-words")).rejects.toThrow("PAIR_CLOSED");
+    await using node = await TestNode.dial(addressOf(room), code, { keyPair });
+    const { words } = await node.until("show-words");
+    const pending = await follower.until("pending");
+    expect(pending.request).toMatchObject({ name: "attic", words, preapproved: false });
+    await room.desk.approve(pending.request?.requestId ?? "");
+    await node.until("paired");
   });
 });

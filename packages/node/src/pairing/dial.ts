@@ -103,6 +103,7 @@ async function dialOne(options: DialPairingOptions, address: SocketAddress): Pro
 export function targetOf(invitation: JoinInvitation, paired: NodeIdentity | undefined): PairingTarget {
   const pins = pinsFor(invitation, paired);
   if (invitation.kind === "pin") return { addresses: [invitation.address], pins, meshId: undefined };
+  if (invitation.kind === "own") return { addresses: invitation.addresses, pins, meshId: undefined };
   const { addresses, meshId } = invitation.ticket;
   return { addresses, pins, meshId };
 }

@@ -4,14 +4,20 @@ import type { Clock } from "../clock.ts";
 
 /**
  * What a person has in hand: a ticket (scanned, or its link), which pins the gateway's root, or a PIN, where the gateway proves that it knows the
- * PIN and the root it shows is trusted from then on. The secret in it is erased once the gateway was asked with it.
+ * PIN and the root it shows is trusted from then on. The secret in it is erased once the gateway was asked with it. `own`: nothing at all; the node makes a code and shows it (the step
+ * `showing`), and knocks at these addresses until an operator has scanned it.
  */
 export type JoinInvitation =
   | { readonly kind: "ticket"; readonly ticket: Ticket }
-  | { readonly kind: "pin"; readonly address: SocketAddress; readonly pin: Secret<string> };
+  | { readonly kind: "pin"; readonly address: SocketAddress; readonly pin: Secret<string> }
+  | { readonly kind: "own"; readonly addresses: readonly SocketAddress[] };
 
 /** How far a join is, for a screen. `words` are to be compared with the operator's before anyone approves. */
 export type JoinStep =
+  /** With an `own` code: this is it, `QUAYNODE:…`. It carries a secret. */
+  | { readonly kind: "showing"; readonly code: string }
+  /** With an `own` code: not paired yet, and why not; the next knock follows. Said when the reason changes. */
+  | { readonly kind: "waiting"; readonly why: string; readonly message: string }
   | { readonly kind: "dialing"; readonly address: SocketAddress }
   | { readonly kind: "connected"; readonly address: SocketAddress; readonly rootFingerprint: string }
   | { readonly kind: "proved"; readonly mesh: string; readonly words: readonly string[]; readonly requestId: string }

@@ -45,6 +45,8 @@ export interface PairingRun {
   readonly clock: Clock;
   readonly setup: NodePairingSetup;
   readonly onStep?: (step: JoinStep) => void;
+  /** What to tell of an attempt that ended while the gateway had the node's proof and had given none of its own. */
+  readonly judgeUnproved: (error: NodeError) => Promise<NodeError>;
   readonly signal?: AbortSignal;
 }
 
@@ -66,13 +68,16 @@ export async function runPairing(run: PairingRun): Promise<Paired> {
   } catch (cause) {
     stream.reset(0);
     run.signal?.throwIfAborted();
-    throw cause instanceof NodeError ? cause : failureOf(cause, run.link.address).error;
+    const error = cause instanceof NodeError ? cause : failureOf(cause, run.link.address).error;
+    throw shell.awaited === "awaiting-proof" ? await run.judgeUnproved(error) : error;
   }
 }
 
 class PairingShell {
   readonly #run: PairingRun;
   readonly #stream: MessageStream;
+  /** Where the attempt stood when it last waited for the gateway. */
+  awaited: NodePairing["kind"] | undefined;
   #state: NodePairing | undefined;
   #words: readonly string[] = [];
   #identity: NodeIdentity | undefined;
@@ -88,6 +93,7 @@ class PairingShell {
     let reading: Promise<PairToNode | null> | undefined;
     while (this.#state !== undefined && this.#state.kind !== "paired") {
       reading ??= this.#stream.receive(parsePairToNode);
+      this.awaited = this.#state.kind;
       const input = await this.#next(reading);
       if (input.kind !== "tick") reading = undefined;
       await this.#perform(stepNode(this.#state, input));

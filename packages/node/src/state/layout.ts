@@ -9,6 +9,8 @@ export interface StateLayout {
   readonly identity: string;
   /** The join token of the last welcome. */
   readonly join: string;
+  /** Pairing attempts that a gateway left unproved, by address. */
+  readonly unproved: string;
   readonly outbox: string;
   /** One file for each attempt that runs. */
   readonly attempts: string;
@@ -25,6 +27,7 @@ export function layoutOf(directory: string): StateLayout {
     key: join(directory, "device.key"),
     identity: join(directory, "identity.json"),
     join: join(directory, "join"),
+    unproved: join(directory, "unproved.json"),
     outbox: join(directory, "outbox"),
     attempts: join(directory, "attempts"),
     lock: join(directory, "lock"),

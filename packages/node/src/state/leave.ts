@@ -15,7 +15,15 @@ export async function leave(options: { readonly state: string }): Promise<boolea
   using _lock = lockState(layout.lock);
   const wasPaired = await exists(layout.identity);
   try {
-    for (const path of [layout.key, layout.identity, layout.join, layout.status, layout.attempts, layout.outbox]) {
+    for (const path of [
+      layout.key,
+      layout.identity,
+      layout.join,
+      layout.unproved,
+      layout.status,
+      layout.attempts,
+      layout.outbox,
+    ]) {
       await rm(path, { recursive: true, force: true });
     }
   } catch (cause) {

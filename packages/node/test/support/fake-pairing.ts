@@ -83,10 +83,10 @@ export class FakePairing implements AsyncDisposable {
     this.#state = createGatewayPairing({ meshId: authority.meshId, root: authority.rootDer });
   }
 
-  static async listen(network: Transport, authority: Authority): Promise<FakePairing> {
+  static async listen(network: Transport, authority: Authority, address = PAIRING_ADDRESS): Promise<FakePairing> {
     const leaf = await authority.issuePairingLeaf({ now: Date.now() });
     const listener = await network.listen({
-      address: PAIRING_ADDRESS,
+      address,
       protocol: "quaymesh-pair/1",
       credentials: leaf.credentials,
       trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
@@ -101,6 +101,11 @@ export class FakePairing implements AsyncDisposable {
     this.#step({ kind: "open", windowId: "window", codes, expiresAt, uses: 1, preapproved: false });
   }
 
+  /** Wrong proofs of the window's codes so far; none once it is burnt. */
+  get failures(): number | undefined {
+    return this.#state.windows.get("window")?.codes.reduce((sum, { failures }) => sum + failures, 0);
+  }
+
   async until(holds: () => boolean): Promise<void> {
     while (!holds()) await this.#bell.wait();
   }
@@ -108,6 +113,18 @@ export class FakePairing implements AsyncDisposable {
   approve(): void {
     const requestId = this.requests.at(-1)?.requestId ?? "";
     this.#step({ kind: "approve", requestId, deviceId: DEVICE_ID });
+  }
+
+  /** The operator closes the window. */
+  close(): void {
+    this.#step({ kind: "close", windowId: "window" });
+  }
+
+  /** Nobody decides in time. */
+  expire(): void {
+    const step = stepGateway(this.#state, { kind: "tick", now: Date.now() + 600_000 });
+    this.#state = step.state;
+    for (const effect of step.effects) void this.#perform(effect);
   }
 
   deny(): void {

@@ -7,6 +7,7 @@ import type { ReceiptRow } from "../../packages/gateway/src/store/rows.ts";
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import type { TaskEvent } from "@quaymesh/protocol";
 import type { SimDatabase } from "./database.ts";
+import { MODEL } from "./holds.ts";
 import type { ScenarioName } from "./plan.ts";
 import { standIn } from "./stand-in.ts";
 import type { Broken } from "./stage.ts";
@@ -58,6 +59,18 @@ export const CONTROLS = {
     broken: { cursorFirst: true },
     rules: ["read-all-in-order", "read-once"],
   },
+  "retention-forgets-readers": {
+    scenario: "events",
+    about: "retention drops what is old whether a durable subscription still needs it or not",
+    broken: { store: { rewrite: forgetReaders } },
+    rules: ["no-surprises", "read-all-in-order"],
+  },
+  "watermark-goes-with-the-events": {
+    scenario: "events",
+    about: "what an outbox has committed is read off the log, and forgotten when retention drops its events",
+    broken: { store: { rewrite: forgetWatermarks } },
+    rules: ["exactly-once", "sequences-in-order", "acknowledged-is-committed", "no-surprises"],
+  },
   "revoked-in-name-only": {
     scenario: "sessions",
     about: "revoking does not reach the index that handshakes ask",
@@ -83,6 +96,25 @@ function takeEverything(job: Job, database: SimDatabase): Job {
   if (job.unit !== "events.append") return job;
   const input = job.input as AppendInput;
   return { ...job, input: { ...input, first: database.read("events.watermark", input) + 1 } };
+}
+
+/** To retention it looks as if every reader had read everything. */
+function forgetReaders(job: Job, database: SimDatabase): Job {
+  if (job.unit === "events.retain") {
+    const { latest } = database.read("events.bounds", undefined);
+    database.tamper(`UPDATE subscriptions SET acked = ${String(latest)} WHERE name <> '${MODEL}'`);
+  }
+  return job;
+}
+
+/** An outbox whose events are all gone has no watermark any more. */
+function forgetWatermarks(job: Job, database: SimDatabase): Job {
+  if (job.unit === "events.append") {
+    database.tamper(
+      "UPDATE outboxes SET acked_seq = coalesce((SELECT max(e.seq) FROM events e WHERE e.outbox = outboxes.outbox), 0)",
+    );
+  }
+  return job;
 }
 
 /** The answer a commit would have, given before it. */

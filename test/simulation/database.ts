@@ -60,6 +60,11 @@ export class SimDatabase {
     return replyOf(unit, reply);
   }
 
+  /** Change rows behind the units' back, for the controls. */
+  tamper(sql: string): void {
+    this.#db.exec(sql);
+  }
+
   /** What was written so far is on disk for good. */
   sync(): void {
     this.#synced = this.#groups.length;

@@ -12,6 +12,8 @@ export interface Plan {
   readonly windowBytes: number;
   /** How often nodes say a batch twice, a probability. */
   readonly stutter: number;
+  /** Events the log keeps at most, but for those that a reader has yet to get; left out: all. */
+  readonly keep?: number;
   readonly work: readonly Work[];
   readonly faults: readonly Fault[];
   /** When the last fault is over and everything has to come right. */

@@ -8,6 +8,7 @@ import { SimDisk } from "./disk.ts";
 import { arrange, type Scene, type Site } from "./faults.ts";
 import type { LogRow } from "./model/log.ts";
 import { ModelLog, ModelReader, type View } from "./model/log.ts";
+import { Holds, MODEL } from "./holds.ts";
 import { Recorded } from "./model/recorded.ts";
 import { SimNetwork } from "./net/network.ts";
 import { Path } from "./net/path.ts";
@@ -58,6 +59,8 @@ export class Stage {
   readonly #retired = new Set<number>();
   readonly #hooks: StageHooks;
   readonly #broken: Broken;
+  /** Where retention is at work: who needs the log, and from where. */
+  readonly #holds: Holds | undefined;
   #violation: Violation | undefined;
   #read = 0;
 
@@ -77,8 +80,10 @@ export class Stage {
       onError: (what, cause) => this.onError(what, cause),
       ...(broken.store !== undefined && { sabotage: broken.store }),
       omitSync: broken.gatewayOmitsSync ?? false,
+      ...(plan.keep !== undefined && { keep: plan.keep }),
       ...(hooks.trust !== undefined && { trust: hooks.trust }),
     });
+    this.#holds = plan.keep === undefined ? undefined : new Holds(this.gateway.database);
     this.sites = Array.from({ length: plan.nodes }, (_, index) => this.#site(index));
     this.readers = plan.readers.map((reader, index) => this.#reader(reader, index));
     this.scene = {
@@ -223,7 +228,9 @@ export class Stage {
 
   #reader(plan: ReaderPlan, index: number): { readonly reader: SimReader; readonly model: ModelReader } {
     const devices = plan.devices?.map(deviceIdOf);
-    const model = new ModelReader(this.log, `reader ${String(index)}`, this.#viewOf(plan));
+    const name = `reader ${String(index)}`;
+    const model = new ModelReader(this.log, name, this.#viewOf(plan));
+    this.#holds?.open(name);
     const reader: SimReader = new SimReader({
       ...(plan.kinds !== undefined && { kinds: plan.kinds }),
       ...(devices !== undefined && { devices }),
@@ -233,6 +240,7 @@ export class Stage {
         this.#read += 1;
         this.guard(() => model.got(event));
       },
+      onCursor: (offset) => this.#holds?.release(name, offset),
       onError: (what, cause) => this.onError(what, cause),
     });
     const { at } = plan;
@@ -270,6 +278,7 @@ export class Stage {
       this.log.append(rows);
       more = rows.length > 0 && page.scannedTo < page.latest;
     }
+    this.#holds?.release(MODEL, this.log.latest);
     this.#hooks.onCommit?.(jobs, replies);
   }
 

@@ -23,6 +23,8 @@ export interface SimGatewayOptions {
   readonly onError: (what: string, cause: unknown) => void;
   readonly sabotage?: Sabotage;
   readonly omitSync?: boolean;
+  /** Events it keeps. */
+  readonly keep?: number;
   /** What handshakes ask; a new one for each start. */
   readonly trust?: () => FakeTrust;
 }
@@ -103,7 +105,7 @@ export class SimGateway {
   }
 
   async #open(process: Process): Promise<void> {
-    const { network, onCommit, machine, sabotage } = this.#options;
+    const { network, onCommit, machine, sabotage, keep } = this.#options;
     const core = await GatewayCore.open({
       store: openSimStore({
         database: this.database,
@@ -120,6 +122,7 @@ export class SimGateway {
       issuer: { issueDeviceLeaf: () => Promise.reject(new Error("no issuer")) },
       address: GATEWAY_ADDRESS,
       meshId: MESH_ID,
+      ...(keep !== undefined && { retention: { maxEvents: keep } }),
       clock: process.gatewayClock,
       logger: { debug() {}, info() {}, warn() {}, error: (fields, message) => this.#onLog(fields, message) },
     });

@@ -21,6 +21,8 @@ export interface SimReaderOptions {
   /** What it makes of the event and its new cursor are written in one transaction. */
   readonly onRead: (event: ReadEvent) => void;
   readonly onError: (what: string, cause: unknown) => void;
+  /** It is done with everything up to here, and tells whoever keeps the log for it. */
+  readonly onCursor?: (offset: number) => void;
   /** Save the cursor first and act on the event later: wrong. */
   readonly cursorFirst?: boolean;
 }
@@ -97,7 +99,7 @@ export class SimReader {
   }
 
   async #read(process: Process, events: AsyncIterable<ReadEvent>, run: { dead: boolean }): Promise<void> {
-    const { onRead, cursorFirst, slowMs } = this.#options;
+    const { onRead, onCursor, cursorFirst, slowMs } = this.#options;
     for await (const event of events) {
       if (run.dead) return;
       if (cursorFirst === true) this.#cursor = event.offset;
@@ -106,6 +108,7 @@ export class SimReader {
       if (run.dead) return;
       onRead(event);
       this.#cursor = event.offset;
+      onCursor?.(event.offset);
     }
   }
 }

@@ -29,6 +29,8 @@ const FAULTS: FaultWeights = {
   "reader-crash": 2,
 };
 
+/** So many seeds keep only the newest events, and what durable subscriptions need. */
+const KEEP_SHARE = 0.4;
 /** So many seeds have more to read than a reader's window takes, and readers who let it wait until they are cut off. They take long, so they are few. */
 const BULK_SHARE = 0.015;
 /** Wider than a reader's credit, which is then what holds the gateway back. */
@@ -54,7 +56,9 @@ function plan(seed: number, random: Random): Plan {
   const windowBytes = isBulk ? WIDE_BYTES : random.pick([600, 8192, 262_144]);
   const stutter = random.chance(0.3) ? 0.3 : 0;
   const calmAt = calmAfter(faults, work);
-  return { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
+  const keep = random.chance(KEEP_SHARE) ? random.between(1, 20) : undefined;
+  const drawnPlan: Plan = { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
+  return keep === undefined ? drawnPlan : { ...drawnPlan, keep };
 }
 
 function inNoHurry(reader: ReaderPlan): ReaderPlan {

@@ -61,6 +61,8 @@ export async function testGateway(options: TestGatewayOptions = {}) {
     });
   const gateway = {
     core: await openCore(),
+    /** Where the store's files are. */
+    directory: under.directory,
     network,
     trust,
     lines,

@@ -6,6 +6,7 @@ export { EventSchema, EventService, SubscribeResponseSchema } from "../gen/quaym
 export type { Event, QuarantinedEvent, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
 export { GatewayService, GetStatusResponseSchema } from "../gen/quaymesh/v1/gateway_pb.js";
 export type {
+  BackupRequest,
   GetDiagnosisResponse,
   GetStatsResponse,
   GetStatusResponse,

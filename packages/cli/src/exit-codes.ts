@@ -66,6 +66,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
     codes: [
       "NOT_FOUND",
       "FILE_NOT_FOUND",
+      "BACKUP_NOT_FOUND",
       "DEVICE_NOT_FOUND",
       "DEVICE_AMBIGUOUS",
       "DEVICE_NOT_SELECTED",
@@ -169,6 +170,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
     codes: [
       "STORE_CORRUPT",
       "EVENT_DAMAGED",
+      "BACKUP_DAMAGED",
       "STORE_TAMPERED",
       "STORE_ROLLED_BACK",
       "STATE_CORRUPT",
@@ -188,11 +190,15 @@ export const EXIT_CODES: readonly ExitCode[] = [
     meaning: "another process uses this state directory",
     codes: ["STORE_IN_USE", "GATEWAY_ALREADY_RUNNING", "NODE_ALREADY_RUNNING", "ADMIN_SOCKET_IN_USE"],
   },
-  { exit: 34, meaning: "the state was written by a newer version", codes: ["STORE_NEWER", "STATE_VERSION"] },
+  {
+    exit: 34,
+    meaning: "the state was written by a newer version",
+    codes: ["STORE_NEWER", "STATE_VERSION", "BACKUP_NEWER"],
+  },
   {
     exit: 35,
     meaning: "the sealed keys cannot be opened",
-    codes: ["STORE_KEY_WRONG", "AUTHORITY_UNREADABLE", "PASSPHRASE_NEEDED", "PASSPHRASE_WRONG"],
+    codes: ["STORE_KEY_WRONG", "AUTHORITY_UNREADABLE", "PASSPHRASE_NEEDED", "PASSPHRASE_WRONG", "BACKUP_KEY_WRONG"],
   },
   {
     exit: 36,
@@ -226,6 +232,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
     exit: 41,
     meaning: "somebody else came first: another consumer, filter or version",
     codes: ["SUBSCRIPTION_TAKEN", "SUBSCRIPTION_EXISTS", "POLICY_CHANGED"],
+  },
+  {
+    exit: 42,
+    meaning: "something is there already, and is not replaced",
+    codes: ["BACKUP_EXISTS", "STATE_NOT_EMPTY"],
   },
   { exit: EXIT_INTERRUPTED, meaning: "interrupted by Ctrl-C", codes: ["INTERRUPTED"] },
 ];

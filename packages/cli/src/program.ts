@@ -7,6 +7,7 @@ import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsQuarantineCommand } from "./commands/events-quarantine.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
+import { gatewayBackupCommand } from "./commands/gateway-backup.ts";
 import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
 import { gatewayDoctorCommand } from "./commands/gateway-doctor.ts";
 import { gatewayMoveCommand } from "./commands/gateway-move.ts";
@@ -14,6 +15,7 @@ import { gatewayRootExportCommand } from "./commands/gateway-root-export.ts";
 import { gatewayRootRenewCommand } from "./commands/gateway-root-renew.ts";
 import { gatewayRootRotateCommand } from "./commands/gateway-root-rotate.ts";
 import { gatewayRootShowCommand } from "./commands/gateway-root-show.ts";
+import { gatewayRestoreCommand } from "./commands/gateway-restore.ts";
 import { gatewayRunCommand } from "./commands/gateway-run.ts";
 import { gatewayStatsCommand } from "./commands/gateway-stats.ts";
 import { gatewayStatusCommand } from "./commands/gateway-status.ts";
@@ -43,6 +45,8 @@ export function buildProgram(context: Context): Command {
         gatewayStatusCommand(context),
         gatewayStatsCommand(context),
         gatewayDoctorCommand(context),
+        gatewayBackupCommand(context),
+        gatewayRestoreCommand(context),
         gatewayResealCommand(context),
         makeGroup("root", "the mesh's root, which every device trusts", [
           gatewayRootShowCommand(context),

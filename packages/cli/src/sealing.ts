@@ -1,7 +1,7 @@
 /** What opens a gateway's sealed keys, as a command line and systemd say it. A passphrase never comes from an argument or a variable, which other users and child processes can see. */
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { SealingSource } from "@quaymesh/gateway";
+import type { NewSealing, SealingSource } from "@quaymesh/gateway";
 import type { SealingKey, Secret } from "@quaymesh/identity";
 import { Option, type Command } from "commander";
 import type { Context } from "./context.ts";
@@ -20,6 +20,35 @@ const PASSPHRASE_CREDENTIAL = "quaymesh-passphrase";
 /** A passphrase is what stands between a stolen disk and the mesh. */
 const LEAST_PASSPHRASE_CHARACTERS = 12;
 const MAX_PASSPHRASE_BYTES = 4096;
+
+/** Flags of {@link addNewSealingOptions}. */
+export interface NewSealingFlags {
+  readonly toKey?: string | true;
+  readonly toPassphrase?: true;
+  readonly toPassphraseFile?: string;
+}
+
+/** The flags that say what is to seal the keys from then on. */
+export function addNewSealingOptions(command: Command): Command {
+  return command
+    .option("--to-key [file]", "seal with this key file (default: authority.key in the state directory)")
+    .option("--to-passphrase", "seal with a passphrase, asked for twice")
+    .option("--to-passphrase-file <file>", "seal with the passphrase in this file, 0600; - is standard input");
+}
+
+/** What is to seal the keys; undefined where nothing is said. @throws {CliError} `USAGE`, `INPUT_INVALID` */
+export async function newSealing(
+  context: Context,
+  flags: NewSealingFlags,
+  state: string,
+): Promise<NewSealing | undefined> {
+  const { toKey, toPassphrase, toPassphraseFile } = flags;
+  const chosen = [toKey, toPassphrase, toPassphraseFile].filter((each) => each !== undefined).length;
+  if (chosen > 1) throw new CliError("USAGE", "give one of --to-key, --to-passphrase and --to-passphrase-file");
+  if (chosen === 0) return undefined;
+  if (toKey === undefined) return { kind: "passphrase", passphrase: await newPassphrase(context, toPassphraseFile) };
+  return { kind: "key-file", path: toKey === true ? resolve(state, "authority.key") : resolve(toKey) };
+}
 
 /** The flags that say what opens the sealed keys. */
 export function addSealingOptions(command: Command): Command {

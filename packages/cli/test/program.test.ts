@@ -7,10 +7,12 @@ import { fakeTerminal, runCommand } from "./support.ts";
 
 const COLUMNS = 80;
 
+/** Commands that are groups as well. */
+const BOTH = new Set(["pair", "gateway backup", "gateway restore"]);
+
 function leaves(command: Command, path: readonly string[]): readonly (readonly string[])[] {
   const inner = command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
-  // pair is both a command and a group.
-  return command.commands.length === 0 || path.join(" ") === "pair" ? [path, ...inner] : inner;
+  return command.commands.length === 0 || BOTH.has(path.join(" ")) ? [path, ...inner] : inner;
 }
 
 const { terminal } = fakeTerminal();
@@ -27,8 +29,10 @@ describe("help", () => {
         .sort()
         .join(", "),
     ).toBe(
-      "device list, device revoke, device rotate, device show, device unfreeze, events quarantine, events tail, gateway doctor, gateway move, gateway reseal, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, " +
-        "pair, pair approve, pair cancel, pair deny, pair list, task cancel, task list, task run, task show",
+      "device list, device revoke, device rotate, device show, device unfreeze, events quarantine, events tail, gateway backup, gateway backup verify, gateway doctor, " +
+        "gateway move, gateway reseal, gateway restore, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, gateway run, gateway stats, " +
+        "gateway status, node doctor, node join, node leave, node run, node status, pair, pair approve, pair cancel, pair deny, pair list, task cancel, task list, task run, " +
+        "task show",
     );
   });
 

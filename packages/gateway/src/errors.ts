@@ -173,6 +173,21 @@ export const GATEWAY_ERRORS = {
     connect: "failed_precondition",
     hint: "Give the key that sealed the authority, or restore the state directory from a backup.",
   },
+  STATE_NOT_EMPTY: {
+    connect: "failed_precondition",
+    hint: "A restore takes the place of nothing: name another directory with --state, or move this one away.",
+  },
+  BACKUP_NOT_FOUND: { connect: "not_found", hint: "Name the backup's file." },
+  BACKUP_EXISTS: { connect: "already_exists", hint: "Give it another name, or --force to replace it." },
+  BACKUP_DAMAGED: { connect: "data_loss", hint: "Take an earlier backup, or another copy of this one." },
+  BACKUP_KEY_WRONG: {
+    connect: "failed_precondition",
+    hint: "Give the passphrase or key file it was made with; nothing else opens it.",
+  },
+  BACKUP_NEWER: {
+    connect: "failed_precondition",
+    hint: "The backup was made by a newer Quaymesh: use that version or a later one.",
+  },
   PASSPHRASE_NEEDED: {
     connect: "failed_precondition",
     hint: "Give it at a prompt, or with --passphrase-file FILE (0600), or as the systemd credential quaymesh-passphrase.",

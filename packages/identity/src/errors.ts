@@ -3,6 +3,7 @@
  *
  * - the caller: `VALUE_INVALID`, `KEY_INVALID`
  * - this machine's state: `STORE_*`, `CA_INVALID`; `ROOT_KEY_OFFLINE` where the root's key is needed and is not here
+ * - a backup, or what is to open it: `BACKUP_*`
  * - the operator: `ROOT_KEY_WRONG`, `ROTATION_STATE` for a step that does not follow the one before
  * - the person or the sender of a ticket: `TICKET_*`, `PIN_INVALID`
  * - the peer, or someone in between: `CHAIN_INVALID`, `STATEMENT_REFUSED`, `GATEWAY_PIN_MISMATCH`, `PAKE_CONFIRM_FAILED`, `PAIR_*`
@@ -24,6 +25,9 @@ export type IdentityErrorCode =
   | "ROOT_KEY_WRONG"
   | "ROTATION_STATE"
   | "STATEMENT_REFUSED"
+  | "BACKUP_DAMAGED"
+  | "BACKUP_KEY_WRONG"
+  | "BACKUP_VERSION"
   | "CHAIN_INVALID"
   | "TICKET_UNREADABLE"
   | "TICKET_MISTYPED"

@@ -21,6 +21,8 @@ export {
 export type { PassphraseParameters, Sealing } from "./store/sealing-header.ts";
 export { planReseal, settleReseal } from "./store/reseal.ts";
 export type { SealedWith } from "./store/reseal.ts";
+export { openStream, sealStream } from "./backup/container.ts";
+export type { StreamSealing } from "./backup/container.ts";
 export { assertPrivate, makePrivateDirectory } from "./store/permissions.ts";
 export { syncDirectory, writeFileAtomic } from "./store/write-file-atomic.ts";
 

@@ -1,18 +1,20 @@
-import { resolve } from "node:path";
 import type { NewSealing } from "@quaymesh/gateway";
 import type { Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { withGatewayHints } from "../gateway-hints.ts";
-import { addSealingOptions, newPassphrase, sealingSource, type SealingFlags } from "../sealing.ts";
+import {
+  addNewSealingOptions,
+  addSealingOptions,
+  newSealing,
+  sealingSource,
+  type NewSealingFlags,
+  type SealingFlags,
+} from "../sealing.ts";
 import { requireState } from "../state.ts";
 
-interface Options extends CommonOptions, SealingFlags {
-  readonly toKey?: string | true;
-  readonly toPassphrase?: true;
-  readonly toPassphraseFile?: string;
-}
+interface Options extends CommonOptions, SealingFlags, NewSealingFlags {}
 
 /** `quaymesh gateway reseal` */
 export function gatewayResealCommand(context: Context): Command {
@@ -32,35 +34,20 @@ export function gatewayResealCommand(context: Context): Command {
     exits: [4, 30, 31, 33, 35, 36],
     state: "gateway",
   });
-  return addSealingOptions(command)
-    .option("--to-key [file]", "seal with this key file (default: authority.key in the state directory)")
-    .option("--to-passphrase", "seal with a passphrase, asked for twice")
-    .option("--to-passphrase-file <file>", "seal with the passphrase in this file, 0600; - is standard input")
-    .action((options: Options) => run(context, options));
+  return addNewSealingOptions(addSealingOptions(command)).action((options: Options) => run(context, options));
 }
 
 async function run(context: Context, options: Options): Promise<void> {
   const { defaultStateDirectory, resealGateway } = await import("@quaymesh/gateway");
   const { terminal } = context;
-  const chosen = [options.toKey, options.toPassphrase, options.toPassphraseFile].filter((each) => each !== undefined);
-  if (chosen.length !== 1) {
-    throw new CliError("USAGE", "give --to-key, --to-passphrase or --to-passphrase-file, one of them");
-  }
   const state = await requireState(options.state ?? defaultStateDirectory(terminal.streams.env), "gateway");
   const from = await sealingSource(context, options, state);
   const to = await newSealing(context, options, state);
+  if (to === undefined) throw new CliError("USAGE", "give --to-key, --to-passphrase or --to-passphrase-file");
   await withGatewayHints(() => resealGateway(state, from, to));
   const told = tell(to);
   if (options.json) terminal.json({ resealed: true, with: to.kind, ...(to.kind === "key-file" && { key: to.path }) });
   else terminal.done(told);
-}
-
-async function newSealing(context: Context, options: Options, state: string): Promise<NewSealing> {
-  if (options.toKey === undefined) {
-    return { kind: "passphrase", passphrase: await newPassphrase(context, options.toPassphraseFile) };
-  }
-  const path = options.toKey === true ? resolve(state, "authority.key") : resolve(options.toKey);
-  return { kind: "key-file", path };
 }
 
 function tell(to: NewSealing): string {

@@ -1,8 +1,11 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { GatewayService } from "@quaymesh/api";
+import type { BackupRequest, GatewayService } from "@quaymesh/api";
+import { checkPassphraseParameters, IdentityError, sealingKey, type SealedWith } from "@quaymesh/identity";
 import type { GatewayStats, GatewayStatus } from "../core.ts";
 import type { DaemonDiagnosis } from "../daemon/diagnosis.ts";
 import { diagnosisMessage } from "./encode-diagnosis.ts";
+import { authorityError } from "../daemon/open-authority.ts";
+import { GatewayError } from "../errors.ts";
 import { timestamp } from "./encode.ts";
 
 /** What the daemon knows beyond its core. */
@@ -23,6 +26,8 @@ export interface DaemonControl {
   diagnosis(): DaemonDiagnosis;
   /** Begin to stop, and return at once: the caller's own connection is among what stops. */
   requestStop(): void;
+  /** A backup as a stream, sealed with this. */
+  backup(sealing: SealedWith): AsyncIterable<Uint8Array>;
 }
 
 /** `quaymesh.v1.GatewayService` on the daemon. */
@@ -57,7 +62,30 @@ export function gatewayHandler(daemon: DaemonControl): ServiceImpl<typeof Gatewa
       daemon.requestStop();
       return {};
     },
+    async *backup(request) {
+      const sealing = sealingOf(request);
+      try {
+        for await (const bytes of daemon.backup(sealing)) yield { bytes };
+      } catch (cause) {
+        throw cause instanceof IdentityError ? authorityError(cause) : cause;
+      } finally {
+        sealing.key.key.erase();
+      }
+    },
   };
+}
+
+/** @throws {GatewayError} `REQUEST_INVALID` */
+function sealingOf({ key, passphrase }: BackupRequest): SealedWith {
+  try {
+    if (passphrase === undefined) return { key: sealingKey(key) };
+    const { memoryKib, passes, lanes, salt } = passphrase;
+    return { key: sealingKey(key), parameters: checkPassphraseParameters({ memoryKib, passes, lanes, salt }) };
+  } catch (cause) {
+    throw new GatewayError("REQUEST_INVALID", "what is to seal the backup makes no sense", { cause });
+  } finally {
+    key.fill(0);
+  }
 }
 
 const counts = (byReason: Readonly<Record<string, number>>): Record<string, bigint> =>

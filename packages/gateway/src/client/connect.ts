@@ -1,5 +1,6 @@
 import { createClient } from "@connectrpc/connect";
 import { GatewayService } from "@quaymesh/api";
+import type { SealedWith } from "@quaymesh/identity";
 import { defaultStateDirectory, stateLayout } from "../daemon/state-directory.ts";
 import { gatewayDiagnosis } from "./decode-diagnosis.ts";
 import { gatewayStats } from "./decode-stats.ts";
@@ -68,6 +69,21 @@ export class GatewayClient implements AsyncDisposable {
   /** Events that were set aside because others had been stored under their sequences; newest first. @throws {ClientError} `DEVICE_NOT_FOUND`, `DEVICE_AMBIGUOUS` */
   quarantined(options: QuarantinedOptions = {}): Promise<readonly QuarantinedEvent[]> {
     return quarantined(this.#wire, options);
+  }
+
+  /**
+   * A backup of everything, keys included, as the bytes of a sealed file; `writeBackup` of the gateway package puts it on disk and checks it.
+   * @throws {ClientError} `AUTHORITY_UNREADABLE`, `STORE_*`, `GATEWAY_GONE`
+   */
+  backup(sealing: SealedWith, options?: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    const client = createClient(GatewayService, this.#wire.transport);
+    const { key, parameters } = sealing;
+    const request = { key: key.key.reveal(), ...(parameters && { passphrase: parameters }) };
+    return this.#wire.stream(
+      (signal) => client.backup(request, { signal }),
+      ({ bytes }) => bytes,
+      options?.signal,
+    );
   }
 
   /** Drain sessions and stop the gateway. Resolves when it has begun. @throws {ClientError} */

@@ -1,10 +1,11 @@
-import type { Authority } from "@quaymesh/identity";
+import type { Authority, KeyStore, SealedWith } from "@quaymesh/identity";
 import type { InheritedSocket, SocketAddress } from "@quaymesh/protocol";
 import { AdminSocket, assertSocketPath } from "../api/admin-socket.ts";
 import { connectError } from "../api/errors.ts";
 import type { DaemonStatus } from "../api/gateway-handler.ts";
 import { operatorApi, type RequestListener } from "../api/operator-api.ts";
-import { systemClock } from "../clock.ts";
+import { createBackup } from "../backup/create.ts";
+import { systemClock, type Clock } from "../clock.ts";
 import type { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
 import { silentLogger, type Logger } from "../logger.ts";
@@ -34,6 +35,7 @@ const DRAIN_GRACE_MS = 250;
 
 interface GatewayParts {
   readonly layout: StateLayout;
+  readonly keys: KeyStore;
   readonly authority: Authority;
   readonly core: GatewayCore;
   readonly mesh: MeshService;
@@ -42,6 +44,7 @@ interface GatewayParts {
   readonly adminSocket: InheritedSocket | undefined;
   readonly version: string;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** Where metrics are served besides the admin socket. */
   readonly metrics: SocketAddress | undefined;
   /** Disposed last to first: lock, store, core, pairing. */
@@ -164,8 +167,13 @@ export class Gateway implements AsyncDisposable {
   async #serve(): Promise<void> {
     const { core, mesh, pairing, layout, adminSocket, logger } = this.#parts;
     const stats = () => core.stats();
-    const diagnosis = () => diagnose(this.#parts);
-    const daemon = { status: () => this.#status(), stats, diagnosis, requestStop: () => this.#stopSoon() };
+    const daemon = {
+      status: () => this.#status(),
+      stats,
+      diagnosis: () => diagnose(this.#parts),
+      requestStop: () => this.#stopSoon(),
+      backup: (sealing: SealedWith) => this.#backup(sealing),
+    };
     const listener = operatorApi(
       { daemon, mesh, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
       { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },
@@ -198,6 +206,11 @@ export class Gateway implements AsyncDisposable {
       rootFingerprint: Buffer.from(authority.rootSpkiSha256).toString("hex"),
       pairingOpen: pairing.isOpen,
     };
+  }
+
+  #backup(sealing: SealedWith): AsyncIterable<Uint8Array> {
+    const { layout, keys, version, clock } = this.#parts;
+    return createBackup({ layout, keys, sealing, version, now: clock.now() });
   }
 
   /** The caller's own connection is among what stops, so its answer goes first. */
@@ -241,7 +254,7 @@ async function openParts(
   const { clock = systemClock, logger = silentLogger, meshName = DEFAULT_MESH_NAME } = options;
   const address = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
   const { signal } = options;
-  const authority = await openAuthority(layout, { meshName, now: clock.now(), ...sourceOf(options) });
+  const { authority, keys } = await openAuthority(layout, { meshName, now: clock.now(), ...sourceOf(options) });
   const file = { path: layout.database, generationPath: layout.generation };
   const broken = Promise.withResolvers<GatewayError>();
   const store = opening.use(
@@ -273,6 +286,7 @@ async function openParts(
   const { adminSocket, metrics } = options;
   return {
     layout,
+    keys,
     authority,
     core,
     mesh,
@@ -281,6 +295,7 @@ async function openParts(
     adminSocket,
     version,
     logger,
+    clock,
     metrics,
     storeBroken,
     resources: opening.move(),

@@ -30,21 +30,31 @@ export interface OpenAuthorityOptions extends SealingSource {
   readonly now: number;
 }
 
+/** An authority, and the sealed keys it came from. */
+export interface OpenAuthority {
+  readonly authority: Authority;
+  readonly keys: KeyStore;
+}
+
 /**
  * The mesh's authority: opened, or made where the state is new. The key file comes first and the sealed authority last, each in one piece, so a start that is killed anywhere leaves a
  * state that the next one completes. A database without an authority is not new: another authority would shut every device out.
  * @throws {GatewayError} `AUTHORITY_MISSING`, `AUTHORITY_UNREADABLE`, `PASSPHRASE_NEEDED`, `PASSPHRASE_WRONG`, `STATE_NOT_PRIVATE`, `STATE_NOT_WRITABLE`, `REQUEST_INVALID` for a bad mesh name
  */
-export async function openAuthority(layout: StateLayout, options: OpenAuthorityOptions): Promise<Authority> {
+export async function openAuthority(layout: StateLayout, options: OpenAuthorityOptions): Promise<OpenAuthority> {
   try {
     await settleReseal(layout.authority);
     const made = await hasAuthority(layout);
     if (!made && (await exists(layout.database))) {
       throw new GatewayError("AUTHORITY_MISSING", `${layout.directory} has a database but no authority`);
     }
-    if (made) return await Authority.open({ store: await openKeys(layout, options) });
-    const store = await KeyStore.open(layout.authority, { key: await firstKey(layout, options) });
-    return await Authority.create({ store, meshName: options.meshName, now: options.now });
+    if (made) {
+      const keys = await openKeys(layout, options);
+      return { keys, authority: await Authority.open({ store: keys }) };
+    }
+    const keys = await KeyStore.open(layout.authority, { key: await firstKey(layout, options) });
+    const { meshName, now } = options;
+    return { keys, authority: await Authority.create({ store: keys, meshName, now }) };
   } catch (cause) {
     throw cause instanceof IdentityError ? authorityError(cause) : cause;
   }

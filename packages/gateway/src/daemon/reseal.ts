@@ -1,27 +1,10 @@
 /** `quaymesh gateway reseal`: the keys of a stopped gateway, sealed by something else. */
-import { access, rm } from "node:fs/promises";
-import {
-  createKeyFile,
-  deriveSealingKey,
-  IdentityError,
-  newPassphraseParameters,
-  planReseal,
-  readKeyFile,
-  settleReseal,
-  type SealedWith,
-  type SealingKey,
-  type Secret,
-} from "@quaymesh/identity";
+import { rm } from "node:fs/promises";
+import { IdentityError, planReseal, settleReseal } from "@quaymesh/identity";
+import { sealedWith, type NewSealing } from "./new-sealing.ts";
 import { authorityError, openKeys, type SealingSource } from "./open-authority.ts";
 import { prepareState } from "./prepare-state.ts";
 import { StateLock } from "./state-lock.ts";
-
-/** What seals the keys from then on. */
-export type NewSealing =
-  | { readonly kind: "passphrase"; readonly passphrase: Secret<string> }
-  /** A file that is there is taken, another is made. */
-  | { readonly kind: "key-file"; readonly path: string }
-  | { readonly kind: "key"; readonly key: SealingKey };
 
 /**
  * Seal the authority of a stopped gateway with something else. Whenever it is cut short, the old key opens it, or the new one does.
@@ -43,26 +26,4 @@ export async function resealGateway(directory: string, from: SealingSource, to: 
   } catch (cause) {
     throw cause instanceof IdentityError ? authorityError(cause) : cause;
   }
-}
-
-async function sealedWith(to: NewSealing): Promise<SealedWith> {
-  switch (to.kind) {
-    case "key":
-      return { key: to.key };
-    case "key-file":
-      return { key: (await exists(to.path)) ? await readKeyFile(to.path) : await createKeyFile(to.path) };
-    case "passphrase": {
-      const parameters = newPassphraseParameters();
-      return { key: await deriveSealingKey(to.passphrase, parameters), parameters };
-    }
-    default:
-      return to satisfies never;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -236,6 +236,11 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
         }),
       stats: () => Promise.resolve(stats),
       diagnosis: () => diagnosis,
+      async *backup({ key }) {
+        await Promise.resolve();
+        yield Uint8Array.from(key.key.reveal().subarray(0, 2));
+        yield Uint8Array.of(3);
+      },
       requestStop: () => {
         seen.stopRequests += 1;
       },

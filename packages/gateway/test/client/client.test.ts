@@ -79,6 +79,9 @@ describe("connecting", () => {
   });
 
   test("rethrows the caller's reason when it is aborted", async () => {
+    const never = (): AsyncIterable<Uint8Array> => ({
+      [Symbol.asyncIterator]: () => ({ next: () => aborted(undefined) }),
+    });
     await using api = await serveFakes({
       parts: () => ({
         daemon: {
@@ -86,6 +89,7 @@ describe("connecting", () => {
           stats: () => aborted(undefined),
           diagnosis: unused,
           requestStop() {},
+          backup: never,
         },
       }),
     });

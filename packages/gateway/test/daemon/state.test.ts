@@ -134,8 +134,8 @@ describe("the authority", () => {
   test("is made once and opened from then on", async () => {
     await using directory = await temporary();
     const layout = stateLayout(directory.path);
-    const made = await openAuthority(layout, { meshName: "harbor", now: NOW });
-    const opened = await openAuthority(layout, { meshName: "another name", now: NOW });
+    const { authority: made } = await openAuthority(layout, { meshName: "harbor", now: NOW });
+    const { authority: opened } = await openAuthority(layout, { meshName: "another name", now: NOW });
     expect(opened.meshId).toBe(made.meshId);
     expect(opened.meshName).toBe("harbor");
     for (const path of [layout.authorityKey, join(layout.authority, "authority.sealed")]) {
@@ -149,11 +149,11 @@ describe("the authority", () => {
     await openAuthority(layout, { meshName: "harbor", now: NOW });
     // What a kill leaves: the steps in their order, the last one missing, then the last two, …
     await rm(join(layout.authority, "authority.sealed"));
-    const second = await openAuthority(layout, { meshName: "harbor", now: NOW });
-    expect((await openAuthority(layout, { meshName: "harbor", now: NOW })).meshId).toBe(second.meshId);
+    const { authority: second } = await openAuthority(layout, { meshName: "harbor", now: NOW });
+    expect((await openAuthority(layout, { meshName: "harbor", now: NOW })).authority.meshId).toBe(second.meshId);
     await rm(layout.authority, { recursive: true });
     await mkdir(layout.authority, { mode: 0o700 });
-    const third = await openAuthority(layout, { meshName: "harbor", now: NOW });
+    const { authority: third } = await openAuthority(layout, { meshName: "harbor", now: NOW });
     expect(third.meshId).not.toBe(second.meshId);
     await rm(layout.authority, { recursive: true });
     await openAuthority(layout, { meshName: "harbor", now: NOW });

@@ -52,7 +52,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
   const directory = await mkdtemp(join(tmpdir(), "quaymesh-pairing-"));
   const layout = stateLayout(directory);
   const clock = options.clock ?? systemClock;
-  const authority = await openAuthority(layout, { meshName: "harbor", now: clock.now() });
+  const { authority } = await openAuthority(layout, { meshName: "harbor", now: clock.now() });
   const store = await openSqliteStore({ path: layout.database });
   const waiting = new Map<string, () => void>();
   let current = await openDesk();

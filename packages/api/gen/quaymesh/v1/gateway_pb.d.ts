@@ -636,6 +636,80 @@ export declare type RefusedAttempt = Message<"quaymesh.v1.RefusedAttempt"> & {
 export declare const RefusedAttemptSchema: GenMessage<RefusedAttempt>;
 
 /**
+ * @generated from message quaymesh.v1.BackupRequest
+ */
+export declare type BackupRequest = Message<"quaymesh.v1.BackupRequest"> & {
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+
+  /**
+   * What the key was derived from a passphrase with, where it was: a backup says so in its header.
+   *
+   * @generated from field: quaymesh.v1.PassphraseParameters passphrase = 2;
+   */
+  passphrase?: PassphraseParameters | undefined;
+};
+
+/**
+ * Describes the message quaymesh.v1.BackupRequest.
+ * Use `create(BackupRequestSchema)` to create a new message.
+ */
+export declare const BackupRequestSchema: GenMessage<BackupRequest>;
+
+/**
+ * Argon2id.
+ *
+ * @generated from message quaymesh.v1.PassphraseParameters
+ */
+export declare type PassphraseParameters = Message<"quaymesh.v1.PassphraseParameters"> & {
+  /**
+   * @generated from field: uint32 memory_kib = 1;
+   */
+  memoryKib: number;
+
+  /**
+   * @generated from field: uint32 passes = 2;
+   */
+  passes: number;
+
+  /**
+   * @generated from field: uint32 lanes = 3;
+   */
+  lanes: number;
+
+  /**
+   * @generated from field: bytes salt = 4;
+   */
+  salt: Uint8Array;
+};
+
+/**
+ * Describes the message quaymesh.v1.PassphraseParameters.
+ * Use `create(PassphraseParametersSchema)` to create a new message.
+ */
+export declare const PassphraseParametersSchema: GenMessage<PassphraseParameters>;
+
+/**
+ * @generated from message quaymesh.v1.BackupResponse
+ */
+export declare type BackupResponse = Message<"quaymesh.v1.BackupResponse"> & {
+  /**
+   * @generated from field: bytes bytes = 1;
+   */
+  bytes: Uint8Array;
+};
+
+/**
+ * Describes the message quaymesh.v1.BackupResponse.
+ * Use `create(BackupResponseSchema)` to create a new message.
+ */
+export declare const BackupResponseSchema: GenMessage<BackupResponse>;
+
+/**
  * @generated from message quaymesh.v1.ShutdownRequest
  */
 export declare type ShutdownRequest = Message<"quaymesh.v1.ShutdownRequest"> & {
@@ -692,6 +766,16 @@ export declare const GatewayService: GenService<{
     methodKind: "unary";
     input: typeof GetDiagnosisRequestSchema;
     output: typeof GetDiagnosisResponseSchema;
+  },
+  /**
+   * A backup of everything, keys included, sealed with the key of the request: who may ask for it may have all of it.
+   *
+   * @generated from rpc quaymesh.v1.GatewayService.Backup
+   */
+  backup: {
+    methodKind: "server_streaming";
+    input: typeof BackupRequestSchema;
+    output: typeof BackupResponseSchema;
   },
   /**
    * Drain sessions and stop, as SIGTERM does.

@@ -16,6 +16,11 @@ export function putMeta(db: Database, input: { readonly key: string; readonly va
   );
 }
 
+/** Key of the fencing token above which every new one lies. */
+export const TOKEN_FLOOR = "token-floor";
+/** Key of the moment a restore made of this database what it is, Unix milliseconds: certificates issued before it may not be known here. */
+export const RESTORED_AT = "restored-at";
+
 const REVOCATION_EPOCH = "revocation-epoch";
 
 /** 0 before the first revocation. */

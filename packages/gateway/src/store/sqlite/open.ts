@@ -76,6 +76,21 @@ export function openForReading(path: string): Database {
   }
 }
 
+/**
+ * A copy as of one moment, made in one read transaction: writers go on, and it holds nothing of what was deleted.
+ * @throws {GatewayError} `STORE_CORRUPT`, `STORE_FULL`, `STORE_FAILED`
+ */
+export function copyDatabase(from: string, to: string): void {
+  const db = openForReading(from);
+  try {
+    db.run("VACUUM INTO ?", to);
+  } catch (error) {
+    throw storeError(error);
+  } finally {
+    db.close();
+  }
+}
+
 /** An exclusive transaction on a file of its own: the kernel lets go of it when the process dies, however it dies. */
 function takeLock(path: string): Database {
   let lock: Database | undefined;
@@ -147,8 +162,10 @@ function prepare(db: Database, seenGeneration: number): Claim {
   }
 }
 
-function migrate(db: Database): void {
+/** Take the schema to this version's, in the caller's transaction. @throws {GatewayError} `STORE_NEWER` */
+export function migrate(db: Database): void {
   const current = db.number("PRAGMA user_version");
+  if (current > LATEST_VERSION) throw newer(current);
   for (const step of MIGRATIONS) {
     if (step.version <= current) continue;
     db.exec(step.sql);

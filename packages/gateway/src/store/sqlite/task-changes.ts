@@ -5,6 +5,7 @@ import type { RenewLeases, RenewResult, SteppedTask, StepTask } from "../port-ta
 import type { TaskRow } from "../rows.ts";
 import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
+import { getMeta, TOKEN_FLOOR } from "./meta.ts";
 import { findTask, saveStep, saveTask, taskRow } from "./task-rows.ts";
 
 /** Inputs of one task, stepped one after the other. */
@@ -89,7 +90,7 @@ export function tasksOf(db: Database, deviceId: string): readonly TaskRow[] {
 /** One input, stepped and written. */
 export function stepAndSave(db: Database, task: TaskRow, input: TaskInput, context: LedgerContext): LedgerStep {
   if (input.kind === "lease") requireTrusted(db, input.device);
-  const step = stepRow(task, input, context);
+  const step = stepRow(input.kind === "lease" ? aboveFloor(db, task) : task, input, context);
   saveStep(db, task, step, context.now);
   if (!step.changed) return step;
   if (input.kind === "lease") insertAttempt(db, step.task, context.now);
@@ -98,6 +99,12 @@ export function stepAndSave(db: Database, task: TaskRow, input: TaskInput, conte
     db.run(sql, context.now, task.taskId, task.token);
   }
   return step;
+}
+
+/** In a restored store the tokens below were given out by another life of it: the next lies above. */
+function aboveFloor(db: Database, task: TaskRow): TaskRow {
+  const floor = Number(getMeta(db, TOKEN_FLOOR) ?? 0);
+  return task.token < floor ? { ...task, token: floor } : task;
 }
 
 function adoptAttempt(db: Database, task: TaskRow, context: LedgerContext): TaskRow {

@@ -6,7 +6,9 @@ import type { UnitName } from "./units.ts";
 /** `write` commits in groups; `read` has a read-only connection. */
 export type WorkerRole =
   | { readonly kind: "write"; readonly file: OpenFile }
-  | { readonly kind: "read"; readonly path: string };
+  | { readonly kind: "read"; readonly path: string }
+  /** Copies a database as of one moment, and ends. */
+  | { readonly kind: "snapshot"; readonly from: string; readonly to: string };
 
 /** One call. */
 export interface Job {

@@ -3,7 +3,7 @@ import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
-import { openForReading, openForWriting, type OpenDatabase } from "./open.ts";
+import { copyDatabase, openForReading, openForWriting, type OpenDatabase } from "./open.ts";
 import type { FromWorker, Job, ToWorker, WorkerRole } from "./wire.ts";
 
 /** Units in one transaction: bounds how long the first of a group waits for the last. */
@@ -20,6 +20,11 @@ function serve(port: MessagePort, role: WorkerRole): void {
     case "read": {
       send(port, { kind: "opened", logId: "", generation: 0 });
       serveReads(port, role.path);
+      return;
+    }
+    case "snapshot": {
+      copyDatabase(role.from, role.to);
+      send(port, { kind: "opened", logId: "", generation: 0 });
       return;
     }
     default:

@@ -1,0 +1,290 @@
+import { chmod, copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  Authority,
+  deriveSealingKey,
+  KeyStore,
+  newPassphraseParameters,
+  readKeyFile,
+  sealingKey,
+  Secret,
+} from "@quaymesh/identity";
+import {
+  backupStopped,
+  openSqliteStore,
+  restoreGateway,
+  stateLayout,
+  verifyBackup,
+  writeBackup,
+  type StateLayout,
+} from "@quaymesh/gateway";
+import { describe, expect, test } from "vitest";
+import { createBackup } from "../../src/backup/create.ts";
+import { openAuthority } from "../../src/daemon/open-authority.ts";
+import { StateLock } from "../../src/daemon/state-lock.ts";
+import {
+  deviceIdOf,
+  enrollInput,
+  epochOf,
+  eventsOf,
+  sessionInput,
+  submitInput,
+  T0,
+} from "../../../../test/contract/store-fixtures.ts";
+
+const KEY = sealingKey(new Uint8Array(32).fill(5));
+const keys = (): Promise<typeof KEY> => Promise.resolve(KEY);
+const A = deviceIdOf("A");
+const TASK = deviceIdOf("T");
+const JOIN = new Uint8Array(16).fill(1);
+const at = { now: T0 + 5000, version: "1.2.3" };
+
+/** A gateway's state with a device, its session, ten events, a revoked device and a task. */
+async function filled(): Promise<
+  AsyncDisposable & { readonly path: (name: string) => string; readonly layout: StateLayout }
+> {
+  const directory = await mkdtemp(join(tmpdir(), "quaymesh-backup-"));
+  const layout = stateLayout(directory);
+  await chmod(directory, 0o700);
+  await openAuthority(layout, { meshName: "harbor", now: T0 });
+  await using store = await openSqliteStore({ path: layout.database, generationPath: layout.generation });
+  await store.devices.enroll(enrollInput(A));
+  await store.devices.enroll(enrollInput(deviceIdOf("B")));
+  await store.sessions.open({ ...sessionInput(A), join: { shown: undefined, fresh: JOIN } });
+  await store.events.append({ deviceId: A, outboxEpoch: epochOf(1), first: 1, events: eventsOf(1, 10), now: T0 });
+  await store.devices.revoke({ deviceId: deviceIdOf("B"), receiptId: "receipt", reason: "", now: T0 });
+  await store.tasks.submit(submitInput(TASK, { idempotent: true }));
+  return {
+    layout,
+    path: (name) => join(directory, name),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+const stopped = (layout: StateLayout): AsyncIterable<Uint8Array> =>
+  backupStopped(layout.directory, {}, { sealing: { key: KEY }, ...at });
+
+const codeOf = async (work: Promise<unknown>): Promise<unknown> =>
+  await work.then(
+    () => "nothing",
+    (cause: unknown) => (cause instanceof Error && "code" in cause ? cause.code : cause),
+  );
+
+describe("a backup", () => {
+  test("says what it holds, is private, and leaves nothing else behind", async () => {
+    await using state = await filled();
+    const before = await readdir(state.layout.directory);
+    await using outside = await directoryOf();
+    const to = join(outside.path, "b.qmbk");
+    const { manifest, bytes } = await writeBackup(to, stopped(state.layout), { key: KEY, replace: false });
+    expect(manifest).toMatchObject({ meshName: "harbor", createdAt: at.now, version: "1.2.3" });
+    expect(manifest.facts).toMatchObject({
+      devices: 1,
+      revoked: 1,
+      revocationEpoch: 1,
+      lastOffset: 10,
+      unfinishedTasks: 1,
+    });
+    expect((await stat(to)).mode & 0o777).toBe(0o600);
+    expect((await stat(to)).size).toBe(bytes);
+    expect(await verifyBackup(to, keys)).toEqual(manifest);
+    expect(await readdir(outside.path)).toEqual(["b.qmbk"]);
+    // Who reads a WAL leaves its files there.
+    const after = (await readdir(state.layout.directory)).filter((name) => !/-(?:wal|shm)$/u.test(name));
+    expect(after.sort()).toEqual([...before, "gateway.lock"].sort());
+  });
+
+  test("holds no key and no name that can be read without its own key", async () => {
+    await using state = await filled();
+    await using outside = await directoryOf();
+    const to = join(outside.path, "b");
+    await writeBackup(to, stopped(state.layout), { key: KEY, replace: false });
+    const bytes = await readFile(to, "latin1");
+    for (const word of ["PRIVATE KEY", "harbor", "SQLite format", "name-A"]) expect(bytes).not.toContain(word);
+  });
+
+  test("takes the place of nothing without being told to", async () => {
+    await using state = await filled();
+    const to = state.path("b.qmbk");
+    await writeFile(to, "precious");
+    expect(await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false }))).toBe("BACKUP_EXISTS");
+    expect(await readFile(to, "utf8")).toBe("precious");
+    await writeBackup(to, stopped(state.layout), { key: KEY, replace: true });
+    expect((await verifyBackup(to, keys)).meshName).toBe("harbor");
+  });
+
+  test("that fails, or reads back damaged, gets no name and leaves nothing", async () => {
+    await using state = await filled();
+    await using outside = await directoryOf();
+    const to = join(outside.path, "b");
+    async function* damaged(): AsyncGenerator<Uint8Array> {
+      for await (const piece of stopped(state.layout)) {
+        const copy = Uint8Array.from(piece);
+        if (copy.length > 1000) copy[500] = (copy[500] ?? 0) ^ 1;
+        yield copy;
+      }
+    }
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      for await (const piece of stopped(state.layout)) {
+        yield piece;
+        throw new Error("the gateway went away");
+      }
+    }
+    expect(await codeOf(writeBackup(to, damaged(), { key: KEY, replace: false }))).toBe("BACKUP_DAMAGED");
+    await expect(writeBackup(to, broken(), { key: KEY, replace: false })).rejects.toThrow("went away");
+    expect(await readdir(outside.path)).toEqual([]);
+  });
+
+  test("of a store that is being written is of one moment, and keeps nobody waiting", async () => {
+    await using state = await filled();
+    await using store = await openSqliteStore({ path: state.layout.database, generationPath: state.layout.generation });
+    const { keys: sealed } = await openAuthority(state.layout, { meshName: "", now: T0 });
+    const writing = new AbortController();
+    let next = 11;
+    const writer = (async () => {
+      while (!writing.signal.aborted) {
+        await store.events.append({
+          deviceId: A,
+          outboxEpoch: epochOf(1),
+          first: next,
+          events: eventsOf(next, 50),
+          now: T0,
+        });
+        next += 50;
+      }
+    })();
+    const stream = createBackup({ layout: state.layout, keys: sealed, sealing: { key: KEY }, ...at });
+    const { manifest } = await writeBackup(state.path("b"), stream, { key: KEY, replace: false });
+    writing.abort();
+    await writer;
+    expect((manifest.facts.lastOffset - 10) % 50).toBe(0);
+    expect((await store.events.bounds()).latest).toBe(next - 1);
+    expect(manifest.facts.lastOffset).toBeLessThanOrEqual(next - 1);
+  });
+
+  test("of a state that a gateway uses is not made past it", async () => {
+    await using state = await filled();
+    await using _lock = await StateLock.acquire(state.layout);
+    const to = state.path("b");
+    expect(await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false }))).toBe(
+      "GATEWAY_ALREADY_RUNNING",
+    );
+  });
+
+  test("whose database is damaged inside its seal is refused", async () => {
+    await using state = await filled();
+    const { keys: sealed } = await openAuthority(state.layout, { meshName: "", now: T0 });
+    const page = 4096;
+    const bytes = await readFile(state.layout.database);
+    bytes.fill(0xff, page * 3, page * 4);
+    await writeFile(state.layout.database, bytes);
+    const stream = createBackup({ layout: state.layout, keys: sealed, sealing: { key: KEY }, ...at });
+    expect(await codeOf(writeBackup(state.path("b"), stream, { key: KEY, replace: false }))).toMatch(
+      /STORE_CORRUPT|BACKUP_DAMAGED/u,
+    );
+  });
+});
+
+describe("a restore", () => {
+  test("gives back the same mesh under another seal, with what was there", async () => {
+    await using state = await filled();
+    const mesh = (await openAuthority(state.layout, { meshName: "", now: T0 })).authority;
+    const to = state.path("b");
+    const parameters = newPassphraseParameters({ memoryKib: 64, passes: 1, lanes: 1 });
+    const key = await deriveSealingKey(new Secret("one two three four"), parameters);
+    const sealing = { key, parameters };
+    await writeBackup(to, backupStopped(state.layout.directory, {}, { sealing, ...at }), { key, replace: false });
+    await using place = await directoryOf();
+    const directory = join(place.path, "state");
+    const manifest = await restoreGateway({
+      file: to,
+      keys: async (asked) => {
+        if (asked.kind !== "passphrase") throw new Error("no passphrase was asked for");
+        return await deriveSealingKey(new Secret("one two three four"), asked.parameters);
+      },
+      directory,
+      now: T0 + 9000,
+    });
+    expect(manifest.facts.lastOffset).toBe(10);
+    expect(await readdir(place.path)).toEqual(["state"]);
+    const layout = stateLayout(directory);
+    expect((await readdir(directory)).sort()).toEqual(["authority", "authority.key", "gateway.sqlite", "generation"]);
+    expect((await stat(directory)).mode & 0o777).toBe(0o700);
+    expect((await stat(layout.database)).mode & 0o777).toBe(0o600);
+    const keyHere = await readKeyFile(layout.authorityKey);
+    expect(keyHere.key.reveal()).not.toEqual((await readKeyFile(state.layout.authorityKey)).key.reveal());
+    const store = await KeyStore.open(layout.authority, { key: keyHere });
+    expect(await store.names()).toEqual(["authority", "root-key"]);
+    expect((await Authority.open({ store })).meshId).toBe(mesh.meshId);
+  });
+
+  test("gives nothing out again that the other life may have given out", async () => {
+    await using state = await filled();
+    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    const directory = state.path("restored");
+    await restoreGateway({ file: state.path("b"), keys, directory, now: T0 + 9000 });
+    const layout = stateLayout(directory);
+    await using old = await openSqliteStore({ path: state.layout.database });
+    await using store = await openSqliteStore({ path: layout.database, generationPath: layout.generation });
+    expect(store.meta.logId).not.toBe(old.meta.logId);
+    const [before, after] = [await old.devices.get(A), await store.devices.get(A)];
+    expect(after?.sessionEpoch).toBeGreaterThan((before?.sessionEpoch ?? 0) + 1_000_000);
+    // Its join token turned since the backup: whatever it shows is taken.
+    const shown = new Uint8Array(16).fill(9);
+    const opened = await store.sessions.open({ ...sessionInput(A), join: { shown, fresh: JOIN } });
+    expect([opened.frozen, opened.ackedSeq]).toEqual([false, 10]);
+    const lease = { kind: "lease", device: A, now: T0 } as const;
+    const input = { taskId: TASK, inputs: [lease], leaseMs: 30_000, now: T0 };
+    expect((await old.tasks.step(input))?.task.token).toBe(1);
+    expect((await store.tasks.step(input))?.task.token).toBeGreaterThan(1_000_000);
+    expect(await old.sessions.open({ ...sessionInput(A), join: { shown, fresh: JOIN } })).toMatchObject({
+      frozen: true,
+    });
+    expect(await store.devices.revocationEpoch()).toBe(1);
+  });
+
+  test("goes into an empty directory or none, and never over anything", async () => {
+    await using state = await filled();
+    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await using place = await directoryOf();
+    const options = { file: state.path("b"), keys, now: T0 };
+    await restoreGateway({ ...options, directory: place.path });
+    expect(await codeOf(restoreGateway({ ...options, directory: place.path }))).toBe("STATE_NOT_EMPTY");
+    const missing = join(place.path, "not", "there");
+    expect(await codeOf(restoreGateway({ ...options, directory: missing }))).toBe("STATE_MISSING");
+  });
+
+  test("of what is damaged, cut off, sealed by another key or no backup leaves no directory", async () => {
+    await using state = await filled();
+    const file = state.path("b");
+    await writeBackup(file, stopped(state.layout), { key: KEY, replace: false });
+    await using place = await directoryOf();
+    const whole = await readFile(file);
+    const restored = async (bytes: Uint8Array, key = KEY): Promise<unknown> => {
+      await writeFile(join(place.path, "changed"), bytes);
+      const directory = join(place.path, "state");
+      const code = await codeOf(
+        restoreGateway({ file: join(place.path, "changed"), keys: () => Promise.resolve(key), directory, now: T0 }),
+      );
+      expect(await readdir(place.path)).toEqual(["changed"]);
+      return code;
+    };
+    const flipped = Uint8Array.from(whole);
+    flipped[whole.length - 100] = (flipped[whole.length - 100] ?? 0) ^ 4;
+    expect(await restored(flipped)).toBe("BACKUP_DAMAGED");
+    expect(await restored(whole.subarray(0, whole.length - 1))).toBe("BACKUP_DAMAGED");
+    // A whole number of chunks: only the mark of the last one tells.
+    expect(await restored(whole.subarray(0, 94 + 65_552))).toBe("BACKUP_DAMAGED");
+    expect(await restored(whole, sealingKey(new Uint8Array(32)))).toBe("BACKUP_KEY_WRONG");
+    expect(await restored(new TextEncoder().encode("PK: something else altogether".repeat(10)))).toBe("BACKUP_DAMAGED");
+    await copyFile(file, join(place.path, "changed"));
+    await restoreGateway({ file: join(place.path, "changed"), keys, directory: join(place.path, "state"), now: T0 });
+    expect(await codeOf(verifyBackup(join(place.path, "none"), keys))).toBe("BACKUP_NOT_FOUND");
+  });
+});
+
+async function directoryOf(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "quaymesh-restore-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}

@@ -139,6 +139,10 @@ export function openSimStore(options: SimStoreOptions): Store {
       get: (key) => r("meta.get", key),
       put: (key, value) => w("meta.put", { key, value }),
     },
+    lineage: {
+      checkpoint: () => r("lineage.checkpoint", undefined),
+      behind: () => r("lineage.behind", undefined),
+    },
     devices: {
       list: () => r("devices.list", undefined),
       get: (id) => r("devices.get", id),

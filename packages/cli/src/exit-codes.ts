@@ -224,6 +224,11 @@ export const EXIT_CODES: readonly ExitCode[] = [
     codes: ["ROOT_KEY_OFFLINE", "ROOT_KEY_WRONG", "ROTATION_STATE", "DEVICES_BEHIND"],
   },
   {
+    exit: 39,
+    meaning: "the gateway's state is older than one that nodes have seen",
+    codes: ["STORE_BEHIND", "GATEWAY_BEHIND"],
+  },
+  {
     exit: 40,
     meaning: "those events are gone, or the cursor is from another log",
     codes: ["RESUME_COMPACTED", "RESUME_FUTURE", "LOG_CHANGED", "SLOW_CONSUMER"],

@@ -11,6 +11,7 @@ import { silentLogger, type Logger } from "./logger.ts";
 import { NO_NEWS } from "./mesh/news.ts";
 import { RefusalLog, summarizeRefusals } from "./observe/refusal-log.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
+import { Lineage } from "./sessions/lineage.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
 import type { Store } from "./store/port.ts";
 import { Dispatcher } from "./tasks/dispatcher.ts";
@@ -33,6 +34,7 @@ export interface CoreParts {
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
   readonly rotations: Rotations;
+  readonly lineage: Lineage;
   readonly registry: SessionRegistry;
   readonly listener: Listener;
   readonly refusals: RefusalLog;
@@ -92,9 +94,11 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       cut: () => listener.stats().cut,
     });
     const rotations = new Rotations();
+    const lineage = await Lineage.open({ store, registry, clock, logger });
     const context = {
       rotations,
       news: options.news ?? NO_NEWS,
+      lineage,
       store,
       trust,
       issuer: options.issuer,

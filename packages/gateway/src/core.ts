@@ -27,6 +27,7 @@ import type { Refusal } from "./observe/refusal-log.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
 import type { LogUsage } from "./store/port-events.ts";
+import type { Behind } from "./store/port-lineage.ts";
 import type { TaskService } from "./tasks/service.ts";
 import { createTaskService } from "./tasks/task-service.ts";
 import type { CertificateIssuer, GatewayTrust } from "./trust.ts";
@@ -88,6 +89,8 @@ export interface GatewayStatus {
   readonly lastOffset: number;
   readonly connections: number;
   readonly refused: Readonly<Record<string, number>>;
+  /** What nodes have shown that the store lacks: nobody is served then. */
+  readonly behind?: Behind | undefined;
 }
 
 /** Whether a gateway can take on work. */
@@ -152,7 +155,9 @@ export class GatewayCore implements AsyncDisposable {
       isOnline: (deviceId) => registry.isOnline(deviceId),
       resolveDevice: (device) => this.devices.resolve(device),
       refusing: () =>
-        this.#draining ? new GatewayError("GATEWAY_DRAINING", "the gateway takes no more work") : undefined,
+        this.#draining
+          ? new GatewayError("GATEWAY_DRAINING", "the gateway takes no more work")
+          : parts.lineage.refusing(),
     });
   }
 
@@ -175,6 +180,11 @@ export class GatewayCore implements AsyncDisposable {
     return new GatewayCore(await assembleCore(options));
   }
 
+  /** Why nothing may be asked of this gateway; undefined where it may. */
+  refusing(): GatewayError | undefined {
+    return this.#parts.lineage.refusing();
+  }
+
   /** What the gateway is and does, as one picture. */
   async status(): Promise<GatewayStatus> {
     const { store, registry, meshId, listener } = this.#parts;
@@ -195,6 +205,7 @@ export class GatewayCore implements AsyncDisposable {
       lastOffset: bounds.latest,
       connections: listener.stats().connections,
       refused,
+      behind: this.#parts.lineage.behind,
     };
   }
 
@@ -251,6 +262,9 @@ export class GatewayCore implements AsyncDisposable {
   /** Whether new work and connections are taken. */
   get readiness(): Readiness {
     if (this.#draining) return { kind: "not-ready", reason: "the gateway is stopping" };
+    if (this.#parts.lineage.behind !== undefined) {
+      return { kind: "not-ready", reason: "its state is older than one that nodes have seen" };
+    }
     const { state } = this.#parts.store.stats();
     return state === "ok" ? { kind: "ready" } : { kind: "not-ready", reason: `the store is ${state}` };
   }
@@ -278,6 +292,7 @@ export class GatewayCore implements AsyncDisposable {
     const { endpoint, dispatcher, registry, closed, dueClock, keeper, scrub, unwatch } = this.#parts;
     this.#draining = true;
     closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
+    this.#parts.lineage.close();
     registry.close();
     dispatcher.stopDispatching();
     await endpoint.close();

@@ -37,6 +37,10 @@ export const GATEWAY_ERRORS = {
     connect: "failed_precondition",
     hint: "The database is older than one this gateway has already used: restore the newest copy, or revocations may be lost.",
   },
+  STORE_BEHIND: {
+    connect: "failed_precondition",
+    hint: "Restore a newer backup; or stop the gateway and accept the loss: quaymesh gateway restore accept-loss",
+  },
   STORE_IN_USE: {
     connect: "failed_precondition",
     hint: "Another gateway uses this state directory: stop it, or choose another directory.",

@@ -22,6 +22,7 @@ import { Outbox } from "./outbox/outbox.ts";
 import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
 import { IdentityKeeper } from "./state/identity-keeper.ts";
 import { JoinFile } from "./state/join-file.ts";
+import { SeenFile } from "./state/seen-file.ts";
 import { layoutOf, type StateLayout } from "./state/layout.ts";
 import { lockState, type StateLock } from "./state/lock.ts";
 import { StatusWriter } from "./state/status.ts";
@@ -50,6 +51,7 @@ interface Parts {
   readonly outbox: Outbox;
   readonly journal: AttemptJournal;
   readonly join: JoinFile;
+  readonly seen: SeenFile;
 }
 
 /** A paired device at work: keeps its session with the gateway, publishes what it records, runs what it is asked to. */
@@ -98,6 +100,11 @@ export class Node implements AsyncDisposable {
         load: () => (loadavg()[0] ?? 0) / availableParallelism(),
         onLeases: (leases) => this.#runner.onLeases(leases),
         onRenew: () => this.#demand.make(),
+        onCheckpoint: (checkpoint) => {
+          void parts.seen
+            .store(checkpoint)
+            .catch((cause: unknown) => this.#log.failure("checkpoint.not-stored", cause));
+        },
         onDraining: (retryAfterMs) => {
           this.#log.line({
             level: "info",
@@ -135,8 +142,9 @@ export class Node implements AsyncDisposable {
       try {
         const journal = await AttemptJournal.open(layout.attempts);
         const join = await JoinFile.open(layout.join);
+        const seen = await SeenFile.open(layout.seen);
         const clock = options.clock ?? systemClock;
-        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal, join });
+        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal, join, seen });
         node.#reportRepair();
         return node;
       } catch (cause) {
@@ -268,7 +276,7 @@ export class Node implements AsyncDisposable {
   }
 
   #hello(): Hello {
-    const { outbox, options, join } = this.#parts;
+    const { outbox, options, join, seen } = this.#parts;
     this.#durableAtHello = outbox.durable;
     return helloOf({
       deviceId: this.#keeper.current.deviceId,
@@ -279,17 +287,18 @@ export class Node implements AsyncDisposable {
       join: join.stored,
       roots: pinsOf(this.#keeper.current),
       moved: this.#keeper.current.moveVersion ?? 0,
+      seen: seen.stored,
     });
   }
 
   /** What goes on while a session is online. Never rejects. */
   async #serve(session: OnlineSession): Promise<void> {
-    const { clock, key, join } = this.#parts;
+    const { clock, key, join, seen } = this.#parts;
     const keeper = this.#keeper;
     const demand = new RenewalDemand();
     this.#demand = demand;
     const tasks = this.#serveTasks(session);
-    await keepWelcome(session, { keeper, join, clock, log: this.#log });
+    await keepWelcome(session, { keeper, join, seen, clock, log: this.#log });
     const renewal = keepRenewed(session, {
       keeper,
       key,

@@ -20,6 +20,9 @@ export type {
 } from "./transport/port.ts";
 export { LISTENER_CUTS, LISTENER_REFUSALS } from "./transport/stats.ts";
 export type { ConnectionStats, ListenerCut, ListenerRefusal, ListenerStats } from "./transport/stats.ts";
+export { isBehind } from "./session/checkpoint.ts";
+export { MAX_CHECKPOINT_REVOCATIONS, parseCheckpoint } from "./messages/checkpoint.ts";
+export type { Checkpoint } from "./messages/checkpoint.ts";
 export { JOIN_TOKEN_BYTES, judgeJoin } from "./session/join.ts";
 export type { JoinTokens, JoinVerdict } from "./session/join.ts";
 export { CLOSE_CODES, QUIC_ERRORS, REFUSAL_CODES, dialVerdict } from "./transport/close.ts";

@@ -8,6 +8,7 @@ import { CliError } from "../errors.ts";
 import { withGatewayHints } from "../gateway-hints.ts";
 import { addNewSealingOptions, newSealing, type NewSealingFlags } from "../sealing.ts";
 import { printFacts } from "../ui/facts.ts";
+import { acceptLossCommand } from "./gateway-accept-loss.ts";
 
 interface Options extends CommonOptions, BackupKeyFlags, NewSealingFlags {}
 
@@ -16,11 +17,12 @@ export function gatewayRestoreCommand(context: Context): Command {
   const command = makeCommand("restore [file]", {
     summary: "make a state directory out of a backup",
     description:
-      "Check a backup as a whole, then make a state directory of it: one that is not there yet, or is empty. What came after the backup is lost: docs/backup.md.",
+      "Check a backup as a whole, then make a state directory of it: one that is not there yet, or is empty. What came after the backup is lost; nodes that have seen it say so, " +
+      "and the gateway then serves nobody until a newer backup is restored or the loss is accepted: docs/backup.md.",
     examples: [["quaymesh gateway restore harbor.qmbk --state /var/lib/quaymesh", "asks for the backup's passphrase"]],
     exits: [5, 31, 33, 34, 35, 36, 42],
     state: "gateway",
-  });
+  }).addCommand(acceptLossCommand(context));
   return addNewSealingOptions(addBackupKeyOptions(command)).action((file: string | undefined, options: Options) =>
     run(context, file, options),
   );

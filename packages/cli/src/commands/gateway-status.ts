@@ -30,6 +30,15 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     return;
   }
   printFacts(terminal, statusRows(status, context.now()), 12);
+  if (status.behind === undefined) return;
+  const { deviceId, offset, seenOffset, revocationEpoch, seenRevocationEpoch, revoked } = status.behind;
+  terminal.note(`✗ This state is older than what ${deviceId} has seen, so nobody is served.`);
+  terminal.note(
+    `  seen  log offset ${count(seenOffset)} (here ${count(offset)}), revocation epoch ${seenRevocationEpoch} (here ${revocationEpoch})`,
+  );
+  if (revoked.length > 0) terminal.note(`  revoked since  ${revoked.join(", ")}`);
+  terminal.note("  Restore a newer backup; or stop the gateway and run");
+  terminal.note("  quaymesh gateway restore accept-loss                     (STORE_BEHIND)");
 }
 
 /** Label and value, one row each. */

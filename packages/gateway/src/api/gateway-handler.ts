@@ -6,6 +6,7 @@ import type { DaemonDiagnosis } from "../daemon/diagnosis.ts";
 import { diagnosisMessage } from "./encode-diagnosis.ts";
 import { authorityError } from "../daemon/open-authority.ts";
 import { GatewayError } from "../errors.ts";
+import type { Behind } from "../store/port-lineage.ts";
 import { timestamp } from "./encode.ts";
 
 /** What the daemon knows beyond its core. */
@@ -50,6 +51,7 @@ export function gatewayHandler(daemon: DaemonControl): ServiceImpl<typeof Gatewa
         refused: counts(status.refused),
         pairingOpen: status.pairingOpen,
         connections: status.connections,
+        ...(status.behind && { behind: behindMessage(status.behind) }),
       };
     },
     async getStats() {
@@ -86,6 +88,18 @@ function sealingOf({ key, passphrase }: BackupRequest): SealedWith {
   } finally {
     key.fill(0);
   }
+}
+
+function behindMessage({ device, at, here, seen, revoked }: Behind) {
+  return {
+    deviceId: device,
+    at: timestamp(at),
+    revocationEpoch: BigInt(here.revocationEpoch),
+    offset: BigInt(here.offset),
+    seenRevocationEpoch: BigInt(seen.revocationEpoch),
+    seenOffset: BigInt(seen.offset),
+    revoked: [...revoked],
+  };
 }
 
 const counts = (byReason: Readonly<Record<string, number>>): Record<string, bigint> =>

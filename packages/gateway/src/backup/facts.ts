@@ -10,7 +10,7 @@ export interface StoreFacts {
   readonly schema: number;
   /** Starts of the gateway so far. */
   readonly generation: number;
-  /** Losses that were accepted so far. */
+  /** Losses that operators have accepted so far. */
   readonly era: number;
   readonly logId: string;
   readonly lastOffset: number;

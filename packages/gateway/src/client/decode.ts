@@ -14,6 +14,7 @@ import type {
 import { decodeValue } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
+  BehindInfo,
   DeviceInfo,
   DeviceStateName,
   EventRecord,
@@ -201,5 +202,18 @@ export function gatewayStatus(status: GetStatusResponse): GatewayStatus {
     refused: Object.fromEntries(Object.entries(status.refused).map(([reason, count]) => [reason, Number(count)])),
     pairingOpen: status.pairingOpen,
     connections: status.connections,
+    behind: status.behind === undefined ? undefined : behindInfo(status.behind),
+  };
+}
+
+function behindInfo(behind: NonNullable<GetStatusResponse["behind"]>): BehindInfo {
+  return {
+    deviceId: behind.deviceId,
+    at: timeOf(behind.at),
+    revocationEpoch: Number(behind.revocationEpoch),
+    offset: Number(behind.offset),
+    seenRevocationEpoch: Number(behind.seenRevocationEpoch),
+    seenOffset: Number(behind.seenOffset),
+    revoked: behind.revoked,
   };
 }

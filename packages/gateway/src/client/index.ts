@@ -15,6 +15,7 @@ export { TaskHandle } from "./task-handle.ts";
 export type { CallOptions } from "./task-handle.ts";
 export type { SubmitOptions, TaskPlace, Tasks } from "./tasks.ts";
 export type {
+  BehindInfo,
   BulkReceipt,
   DeviceInfo,
   DeviceSelector,

@@ -224,4 +224,19 @@ export interface GatewayStatus {
   readonly refused: Readonly<Record<string, number>>;
   readonly pairingOpen: boolean;
   readonly connections: number;
+  /** Set where nodes have shown a later state of this mesh than the gateway has: it serves nobody. */
+  readonly behind: BehindInfo | undefined;
+}
+
+/** How a gateway's state is known to be older than one that nodes have seen. */
+export interface BehindInfo {
+  /** Who showed it first, and when: Unix milliseconds. */
+  readonly deviceId: string;
+  readonly at: number | undefined;
+  readonly revocationEpoch: number;
+  readonly offset: number;
+  readonly seenRevocationEpoch: number;
+  readonly seenOffset: number;
+  /** Devices known to have been revoked since. */
+  readonly revoked: readonly string[];
 }

@@ -47,6 +47,7 @@ export async function openPairing(options: GatewayOptions, parts: PairingParts):
       }),
     ticketAddresses: (bound) => advertisedAddresses(bound, options.advertise),
     door,
+    refusing: () => core.refusing(),
     meshAddresses: () => parts.meshAddresses,
     limits,
     clock,

@@ -2,6 +2,7 @@
 import { encodeValue } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
+import type { Lineage } from "../sessions/lineage.ts";
 import type { SessionRegistry } from "../sessions/registry.ts";
 import type { Store } from "../store/port.ts";
 import type { DeviceSelector } from "../store/port-devices.ts";
@@ -20,6 +21,7 @@ export interface RevocationContext {
   readonly store: Store;
   readonly trust: GatewayTrust;
   readonly registry: SessionRegistry;
+  readonly lineage: Lineage;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,7 +39,7 @@ export async function revokeDevice(
   context: RevocationContext,
   only?: DeviceSelector,
 ): Promise<ReceiptRow> {
-  const { store, trust, registry, clock, logger } = context;
+  const { store, trust, registry, clock, logger, lineage } = context;
   const started = clock.monotonicMs();
   const now = clock.now();
   const kept = reason.slice(0, MAX_REASON_CHARACTERS).toWellFormed();
@@ -55,6 +57,7 @@ export async function revokeDevice(
   for (const session of sessions) session.revoke(epoch, kept);
   await Promise.all(sessions.map((session) => session.connection.closed));
   if (repeated) return receipt;
+  lineage.revoked();
   const closedMs = clock.monotonicMs() - started;
   for (const _ of sessions) registry.count("revoked");
   const finished = await finish(receipt, sessions.length, closedMs, context);

@@ -2,6 +2,7 @@ import type { Authority } from "@quaymesh/identity";
 import type { BoundAddress, Roots, SocketAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { DeviceService } from "../devices/service.ts";
+import type { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { Store } from "../store/port.ts";
@@ -34,6 +35,8 @@ export interface DeskParts {
   readonly door: PairingDoor;
   /** Where nodes dial the mesh endpoint, host:port. */
   readonly meshAddresses: () => readonly string[];
+  /** Why no window may be opened now; undefined where one may. */
+  readonly refusing?: () => GatewayError | undefined;
   readonly limits: PairingLimits;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -103,6 +103,8 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   async open(options: OpenWindow): Promise<OpenedWindow> {
     this.#closing.signal.throwIfAborted();
+    const refused = this.#parts.refusing?.();
+    if (refused !== undefined) throw refused;
     const { limits, devices, ticketAddresses } = this.#parts;
     checkWindow(options, limits);
     const facts = await windowFactsOf(options, devices);

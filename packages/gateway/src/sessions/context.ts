@@ -7,6 +7,7 @@ import type { Rotations } from "../devices/rotation.ts";
 import type { IngestGate } from "../events/ingest-gate.ts";
 import type { MeshNewsDesk } from "../mesh/news.ts";
 import type { LogHub } from "../events/log-hub.ts";
+import type { Lineage } from "./lineage.ts";
 import type { LiveSession } from "./live-session.ts";
 import type { SessionRegistry } from "./registry.ts";
 
@@ -21,6 +22,7 @@ export interface SessionContext {
   readonly dispatch: DispatchPort;
   readonly rotations: Rotations;
   readonly news: MeshNewsDesk;
+  readonly lineage: Lineage;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly meshId: string;

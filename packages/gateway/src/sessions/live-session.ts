@@ -37,12 +37,15 @@ const NO_TIMER = () => undefined;
 export interface SessionIdentity {
   readonly deviceId: string;
   readonly serial: string;
+  /** The certificate is older than a restore, and unknown to what was restored. */
+  readonly adopted?: boolean;
 }
 
 /** One connection of a device, from its acceptance to its end. The protocol's session machine decides; this performs what it says. */
 export class LiveSession {
   readonly deviceId: string;
   readonly serial: string;
+  readonly adopted: boolean;
   readonly connection: Connection;
   readonly context: SessionContext;
   /** Of the device, as of its registration. */
@@ -68,6 +71,7 @@ export class LiveSession {
     this.connection = connection;
     this.deviceId = identity.deviceId;
     this.serial = identity.serial;
+    this.adopted = identity.adopted ?? false;
     this.context = context;
     this.#work = new OwnedTasks((error) => this.#broke(error));
     this.#state = { kind: "opening", device: identity.deviceId, deadline: Infinity };

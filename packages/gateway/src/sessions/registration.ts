@@ -11,6 +11,7 @@ import {
   type RunningAttempt,
   type Welcome,
 } from "@quaymesh/protocol";
+import { adoptCertificate } from "../devices/adoption.ts";
 import { freezeDevice } from "../devices/freezing.ts";
 import { tellNews } from "../mesh/sessions.ts";
 import { GatewayError, type GatewayErrorCode } from "../errors.ts";
@@ -36,6 +37,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   const join = new Uint8Array(randomBytes(JOIN_TOKEN_BYTES));
   const opened = await openInStore(session, hello, join);
   if (opened === undefined) return;
+  if (opened.behind !== undefined) return session.context.lineage.found(opened.behind);
   if (opened.frozen) return await freezeDevice(session.deviceId, session.remoteAddress, session.context);
   session.sessionEpoch = opened.sessionEpoch;
   session.labels = opened.labels;
@@ -48,6 +50,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   const at = { leaseMs: session.context.leaseMs, now: clock.now() };
   const resumed = await store.tasks.resume({ deviceId, running: hello.running ?? [], ...at });
   await stopCancelled(session, resumed.cancelled);
+  await adoptCertificate(session);
   retireOlderCertificates(session);
   session.feed({ kind: "registered", welcome: welcomeOf(session, opened, join), now: clock.monotonicMs() });
   if (opened.rotationDue) session.feed({ kind: "request-renewal" });
@@ -101,6 +104,7 @@ async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array
       serial: session.serial,
       mesh: { rootVersion: news.rootVersionOf(hello.roots), moveVersion: hello.moved ?? 0 },
       join: { shown: hello.join, fresh },
+      seen: hello.seen,
       capabilities: hello.capabilities.map(({ name, concurrency }) => ({ name, concurrency })),
       now: clock.now(),
     });
@@ -157,6 +161,7 @@ function welcomeOf(session: LiveSession, opened: OpenedSession, join: Uint8Array
     limits: { maxFrameBytes: MAX_FRAME_BYTES, maxBatchEvents: MAX_BATCH_EVENTS, maxEventBytes: MAX_EVENT_BYTES },
     time: clock.now(),
     join,
+    ...(opened.checkpoint && { checkpoint: opened.checkpoint }),
     pairing: [...pairingAddresses()],
   };
 }

@@ -1,4 +1,5 @@
-import type { TaskEvent } from "@quaymesh/protocol";
+import type { Checkpoint, TaskEvent } from "@quaymesh/protocol";
+import type { Behind } from "./port-lineage.ts";
 import type { SubscriptionKey, SubscriptionRow } from "./port-subscriptions.ts";
 import type { CapabilityRow, EventRow, TaskRow } from "./rows.ts";
 
@@ -36,6 +37,8 @@ export interface OpenSession {
   /** Absent: left as it is. */
   readonly mesh?: MeshKnowledge;
   readonly join?: { readonly shown: Uint8Array | undefined; readonly fresh: Uint8Array };
+  /** The newest checkpoint the device was given, as its hello showed it. */
+  readonly seen?: Checkpoint | undefined;
   readonly now: number;
 }
 
@@ -49,6 +52,10 @@ export interface OpenedSession {
   readonly rotationDue: boolean;
   /** The hello showed a stale token: no session was opened, and the device is frozen now. The rest means nothing then. */
   readonly frozen: boolean;
+  /** The store is older than one that nodes have seen: no session was opened, and the rest means nothing. */
+  readonly behind?: Behind;
+  /** For the welcome. */
+  readonly checkpoint?: Checkpoint;
 }
 
 /** The event log. Offsets grow by one in commit order: a reader that has seen n never later finds one below n. Part of the Store port. */

@@ -5,6 +5,7 @@
  * Every write may reject with {@link GatewayError} `STORE_FULL`, `STORE_OVERLOADED`, `STORE_CLOSED` or `STORE_FAILED`.
  */
 import type { DeviceStore } from "./port-devices.ts";
+import type { LineageStore } from "./port-lineage.ts";
 import type { EventStore, SessionStore } from "./port-events.ts";
 import type { PairingStore } from "./port-pairing.ts";
 import type { PolicyStore } from "./port-policies.ts";
@@ -15,6 +16,7 @@ import type { TaskRow } from "./rows.ts";
 /** What a gateway keeps, by subject. */
 export interface Store extends AsyncDisposable {
   readonly meta: MetaStore;
+  readonly lineage: LineageStore;
   readonly devices: DeviceStore;
   readonly pairing: PairingStore;
   readonly sessions: SessionStore;

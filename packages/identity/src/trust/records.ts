@@ -25,6 +25,8 @@ export interface TrustSnapshot {
   /** Counts revocations; never goes back. */
   readonly revocationEpoch: number;
   readonly devices: readonly DeviceTrust[];
+  /** Set where the store was restored: of a device whose key it knows, certificates that became valid before this are taken too, Unix milliseconds. The store may have forgotten them. */
+  readonly adoptBefore?: number;
 }
 
 /**

@@ -8,7 +8,14 @@ import type { EnrolledCertificate, Freshness, TrustSnapshot } from "./records.ts
 
 /** The index's answer. It fits the transport's `Verdict`, and says more. */
 export type TrustVerdict =
-  | { readonly kind: "accept"; readonly deviceId: string; readonly serial: string; readonly spkiSha256: Uint8Array }
+  | {
+      readonly kind: "accept";
+      readonly deviceId: string;
+      readonly serial: string;
+      readonly spkiSha256: Uint8Array;
+      /** It is not enrolled, and taken since the store was restored: see {@link TrustSnapshot.adoptBefore}. */
+      readonly adopted?: boolean;
+    }
   | {
       readonly kind: "refuse";
       readonly reason: RefusalReason;
@@ -41,6 +48,7 @@ export class TrustIndex {
   readonly #frozen = new Set<string>();
   readonly #leaves = new LeafCache();
   #revocationEpoch = 0;
+  #adoptBefore = Number.NEGATIVE_INFINITY;
   #confirmedAt: number | undefined;
 
   constructor(options: TrustIndexOptions) {
@@ -65,6 +73,7 @@ export class TrustIndex {
    */
   load(snapshot: TrustSnapshot): void {
     this.#advance(snapshot.revocationEpoch);
+    this.#adoptBefore = snapshot.adoptBefore ?? Number.NEGATIVE_INFINITY;
     this.#enrolled.clear();
     this.#frozen.clear();
     for (const device of snapshot.devices) {
@@ -172,7 +181,12 @@ export class TrustIndex {
     if (!this.#isFresh(now)) return refuse("denied", "the trust index is out of touch with the store");
     const skew = dateFault(leaf, now);
     if (skew !== undefined) return refuse("expired", skew);
-    const known = this.#enrolled.get(deviceId)?.find((certificate) => certificate.serial === serial);
+    const certificates = this.#enrolled.get(deviceId) ?? [];
+    const known = certificates.find((certificate) => certificate.serial === serial);
+    if (known === undefined && leaf.notBefore < this.#adoptBefore) {
+      const isOfItsKey = certificates.some((other) => timingSafeEqualBytes(other.spkiSha256, spkiSha256));
+      if (isOfItsKey) return { kind: "accept", deviceId, serial, spkiSha256, adopted: true };
+    }
     if (known === undefined) return refuse("unknown", "the certificate is not enrolled");
     if (!timingSafeEqualBytes(known.spkiSha256, spkiSha256))
       return refuse("unknown", "the key is not the enrolled one");

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { arch, hostname, platform } from "node:os";
-import { WIRE_VERSION, type Capability, type Hello, type RunningAttempt } from "@quaymesh/protocol";
+import { WIRE_VERSION, type Capability, type Checkpoint, type Hello, type RunningAttempt } from "@quaymesh/protocol";
 
 /** What a node says of itself with each session. */
 export interface HelloFacts {
@@ -15,11 +15,13 @@ export interface HelloFacts {
   readonly roots: Uint8Array[];
   /** The newest move of the gateway that was followed; 0 for none. */
   readonly moved: number;
+  /** The newest checkpoint, as stored. */
+  readonly seen: Checkpoint | undefined;
 }
 
 /** The hello of a new session on this machine. */
 export function helloOf(facts: HelloFacts): Hello {
-  const { deviceId, join, ...same } = facts;
+  const { deviceId, join, seen, ...same } = facts;
   return {
     v: WIRE_VERSION,
     method: "session.open",
@@ -28,5 +30,6 @@ export function helloOf(facts: HelloFacts): Hello {
     platform: { os: platform(), arch: arch(), hostname: hostname().slice(0, 253) },
     ...same,
     ...(join !== undefined && { join }),
+    ...(seen !== undefined && { seen }),
   };
 }

@@ -1,5 +1,6 @@
 import { dialVerdict, type CloseInfo, type Connection, type SocketAddress } from "@quaymesh/protocol";
 import { NodeError } from "../errors.ts";
+import { behindError } from "./behind.ts";
 import { failureOf, failureOfClose, type LinkFailure } from "./failure.ts";
 import type { SessionEnd } from "./session.ts";
 
@@ -41,6 +42,8 @@ export async function judgeEnd(
       const error = new NodeError("GATEWAY_PROTOCOL", `the gateway broke the protocol: ${stop.what}`);
       return { failure: { verdict: "other", error }, wasOnline };
     }
+    case "behind":
+      return { failure: { verdict: "behind", error: behindError(stop, dialed.address) }, wasOnline };
     case "left":
       return { failure: { verdict: "other", error: new NodeError("NODE_STOPPED", "this node left") }, wasOnline };
     case "lost": {

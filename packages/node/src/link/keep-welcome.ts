@@ -5,6 +5,7 @@ import type { NodeLog } from "../node-log.ts";
 import { endpointsOf } from "../state/address.ts";
 import type { IdentityKeeper } from "../state/identity-keeper.ts";
 import type { JoinFile } from "../state/join-file.ts";
+import type { SeenFile } from "../state/seen-file.ts";
 import type { OnlineSession } from "./link.ts";
 
 /** What {@link keepWelcome} works with. */
@@ -12,6 +13,7 @@ export interface KeepWelcomeOptions {
   readonly keeper: IdentityKeeper;
   readonly join: JoinFile;
   readonly clock: Clock;
+  readonly seen: SeenFile;
   readonly log: NodeLog;
 }
 
@@ -21,9 +23,12 @@ export interface KeepWelcomeOptions {
  */
 export async function keepWelcome(session: OnlineSession, options: KeepWelcomeOptions): Promise<void> {
   const { welcome, connection, address } = session;
-  const { keeper, join, clock, log } = options;
+  const { keeper, join, seen, clock, log } = options;
   if (welcome.join !== undefined) {
     await join.store(welcome.join).catch((cause: unknown) => log.failure("join.not-stored", cause));
+  }
+  if (welcome.checkpoint !== undefined) {
+    await seen.store(welcome.checkpoint).catch((cause: unknown) => log.failure("checkpoint.not-stored", cause));
   }
   const told = endpointsOf(welcome.pairing ?? [], connection.remoteAddress.host);
   const now = clock.now();

@@ -209,7 +209,7 @@ export class Link {
     else if (this.#options.identity().formerAddresses !== undefined) this.#addressIndex = 0;
     const judged = await judgeEnd(end, { address, attempt: connection.attempt }, () => this.#lastWord(connection));
     this.#connection = undefined;
-    connection.close(CLOSE_CODES.ok);
+    connection.close(end.stop.kind === "behind" ? CLOSE_CODES.behind : CLOSE_CODES.ok);
     await connection.closed;
     // Only now: some of it ends with the connection.
     await serving;

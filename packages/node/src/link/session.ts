@@ -4,6 +4,7 @@ import {
   parseGatewayControl,
   stepNodeSession,
   type Capability,
+  type Checkpoint,
   type Connection,
   type Hello,
   type MeshNews,
@@ -30,6 +31,8 @@ export interface SessionHooks {
   onOnline(welcome: Welcome): void;
   onLeases(leases: Extract<NodeSessionEffect, { kind: "leases" }>): void;
   onDraining(retryAfterMs: number): void;
+  /** To be stored in place of the one before. */
+  onCheckpoint?(checkpoint: Checkpoint): void;
   /** The gateway wants the certificate renewed now. */
   onRenew?(): void;
   /** The gateway has news of the mesh. Resolves with what to answer once it is stored; never rejects. */
@@ -143,6 +146,8 @@ export class Session {
         return this.#step({ kind: "policy-applied", version: effect.version });
       case "draining":
         return this.#hooks.onDraining(effect.retryAfterMs);
+      case "checkpoint":
+        return this.#hooks.onCheckpoint?.(effect.checkpoint);
       case "renew":
         return this.#hooks.onRenew?.();
       case "news":

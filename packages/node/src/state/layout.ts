@@ -11,6 +11,8 @@ export interface StateLayout {
   readonly join: string;
   /** Pairing attempts that a gateway left unproved, by address. */
   readonly unproved: string;
+  /** The newest checkpoint of the mesh. */
+  readonly seen: string;
   readonly outbox: string;
   /** One file for each attempt that runs. */
   readonly attempts: string;
@@ -28,6 +30,7 @@ export function layoutOf(directory: string): StateLayout {
     identity: join(directory, "identity.json"),
     join: join(directory, "join"),
     unproved: join(directory, "unproved.json"),
+    seen: join(directory, "seen"),
     outbox: join(directory, "outbox"),
     attempts: join(directory, "attempts"),
     lock: join(directory, "lock"),

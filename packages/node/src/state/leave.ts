@@ -20,6 +20,7 @@ export async function leave(options: { readonly state: string }): Promise<boolea
       layout.identity,
       layout.join,
       layout.unproved,
+      layout.seen,
       layout.status,
       layout.attempts,
       layout.outbox,

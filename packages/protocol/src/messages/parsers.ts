@@ -42,6 +42,7 @@ export const parseGatewayControl = messageParser({
   config: session.configUpdate,
   ping: session.ping,
   renew: session.renewNow,
+  checkpoint: session.checkpointNotice,
   drain: session.drain,
   revoked: session.revoked,
   roots: mesh.roots,

@@ -1,5 +1,6 @@
 /** The control stream: `session.open`. docs/wire.md, "Session". */
 import { Type, type Static } from "typebox";
+import { checkpoint, type Checkpoint } from "./checkpoint.ts";
 import { bytes, deviceId, message, openMap, request, taskId, text, uint } from "./common.ts";
 import type { MeshNews, MeshNewsApplied } from "./mesh.ts";
 
@@ -32,6 +33,8 @@ export const hello = request("session.open", {
   policyVersion: Type.Optional(uint()),
   /** The last welcome's, as stored; absent before the first. */
   join: Type.Optional(bytes(16, 16)),
+  /** The newest checkpoint of this mesh, as stored. */
+  seen: Type.Optional(checkpoint),
   running: Type.Optional(Type.Array(runningAttempt, { maxItems: MAX_RUNNING_ATTEMPTS })),
   /** The roots this node trusts: SHA-256 of each one's SubjectPublicKeyInfo, the newest last. */
   roots: Type.Optional(Type.Array(bytes(32, 32), { minItems: 1, maxItems: 2 })),
@@ -70,6 +73,8 @@ export const welcome = message("welcome", {
   time: uint(),
   /** To be stored, and shown with the next hello. */
   join: Type.Optional(bytes(16, 16)),
+  /** To be stored, and shown with the next hello as `seen`. */
+  checkpoint: Type.Optional(checkpoint),
   /** Where the pairing endpoint listens while it is open: `host:port`. A device whose certificate has run out asks there. */
   pairing: Type.Optional(Type.Array(text(260), { maxItems: 8 })),
 });
@@ -88,6 +93,8 @@ export const configUpdate = message("config", { heartbeatMs: Type.Optional(uint(
 export const ping = message("ping", { id: uint() });
 /** Gateway to node: get another certificate now, and use it. */
 export const renewNow = message("renew", {});
+/** Gateway to node: to be stored in place of the one before. */
+export const checkpointNotice = message("checkpoint", { checkpoint });
 /** Gateway to node: it is about to stop. */
 export const drain = message("drain", { retryAfterMs: uint() });
 /** Gateway to node, just before close 0x52. */
@@ -121,6 +128,7 @@ export type GatewayControlMessage =
   | Static<typeof configUpdate>
   | Static<typeof ping>
   | Static<typeof renewNow>
+  | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint }
   | Static<typeof drain>
   | Static<typeof revoked>
   | MeshNews;

@@ -54,6 +54,7 @@ export function planRedial(
       return { kind: "stop", reason: verdict };
     // Only an operator can change that, and nobody needs to hear of it every second.
     case "frozen":
+    case "behind":
     case "superseded":
       // Another process holds this identity. Dialing at once would cut it off, and it us, without end.
       return { kind: "retry", afterMs: backoffMs(attempt, random, limits.capMs, limits) };

@@ -3,6 +3,7 @@
  * otherwise.
  */
 import type { MeshNews, MeshNewsApplied } from "../messages/mesh.ts";
+import type { Checkpoint } from "../messages/checkpoint.ts";
 import type {
   Capability,
   GatewayControlMessage,
@@ -28,6 +29,7 @@ export type SessionEnd =
   | "superseded"
   | "revoked"
   | "frozen"
+  | "behind"
   | "drained";
 
 /** A session that is up. */
@@ -85,6 +87,9 @@ export type GatewaySessionInput =
   | { readonly kind: "drain"; readonly retryAfterMs: number }
   | { readonly kind: "revoke"; readonly epoch: number; readonly reason: string; readonly now: number }
   | { readonly kind: "freeze"; readonly now: number }
+  /** The store is older than one that a node has seen: nobody is served. */
+  | { readonly kind: "behind"; readonly now: number }
+  | { readonly kind: "checkpoint"; readonly checkpoint: Checkpoint }
   | { readonly kind: "supersede"; readonly now: number }
   | { readonly kind: "stop"; readonly now: number }
   /** The control stream or the connection is gone. */

@@ -51,6 +51,10 @@ export function stepGatewaySession(state: GatewaySession, input: GatewaySessionI
       return onRevoke(state, input.epoch, input.reason, input.now);
     case "freeze":
       return finish(state, "frozen", input.now, [closeWith("frozen")]);
+    case "behind":
+      return finish(state, "behind", input.now, [closeWith("behind")]);
+    case "checkpoint":
+      return send(state, { type: "checkpoint", checkpoint: input.checkpoint });
     case "supersede":
       return finish(state, "superseded", input.now, [closeWith("superseded")]);
     case "stop":

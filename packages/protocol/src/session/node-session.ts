@@ -12,6 +12,8 @@ import type {
   RunningAttempt,
   Welcome,
 } from "../messages/session.ts";
+import type { Checkpoint } from "../messages/checkpoint.ts";
+import { isBehind } from "./checkpoint.ts";
 import { MISSED_HEARTBEATS } from "./gateway-session-state.ts";
 import { stay, type Step } from "./step.ts";
 
@@ -30,7 +32,9 @@ export type NodeSessionStop =
   | { readonly kind: "lost" }
   /** Our own wish. */
   | { readonly kind: "left" }
-  | { readonly kind: "protocol"; readonly what: string };
+  | { readonly kind: "protocol"; readonly what: string }
+  /** The gateway shows a state older than one that was seen. */
+  | { readonly kind: "behind"; readonly seen: Checkpoint; readonly shown: Checkpoint };
 
 /** What only a node that is up knows. */
 export interface OnlineNodeSession {
@@ -89,6 +93,8 @@ export type NodeSessionEffect =
   | { readonly kind: "apply-policy"; readonly version: number; readonly policy: Readonly<Record<string, unknown>> }
   /** Take no new work that would not end in time; the session goes on until the gateway closes it. */
   | { readonly kind: "draining"; readonly retryAfterMs: number }
+  /** Store it in place of the one before. */
+  | { readonly kind: "checkpoint"; readonly checkpoint: Checkpoint }
   /** Renew the certificate now and begin a new session with it. */
   | { readonly kind: "renew" }
   /** Judge and store, then feed `news-applied`; what is refused is not answered. */
@@ -182,6 +188,8 @@ function onMessage(state: LiveSession, message: GatewayControlMessage, now: numb
     case "roots":
     case "moved":
       return { state: heard, effects: [{ kind: "news", news: message }] };
+    case "checkpoint":
+      return { state: heard, effects: [{ kind: "checkpoint", checkpoint: message.checkpoint }] };
     case "drain":
       return {
         state: { ...heard, drainRetryAfterMs: message.retryAfterMs },
@@ -193,6 +201,9 @@ function onMessage(state: LiveSession, message: GatewayControlMessage, now: numb
 }
 
 function onWelcome(hello: Hello, welcome: Welcome, now: number): NodeStep {
+  const { seen } = hello;
+  const shown = welcome.checkpoint;
+  if (seen !== undefined && shown !== undefined && isBehind(seen, shown)) return stop({ kind: "behind", seen, shown });
   const state: OnlineNodeSession = {
     kind: "online",
     welcome,

@@ -30,6 +30,8 @@ export const CLOSE_CODES = {
   excessive: 0x54,
   /** The device is set aside until an operator has decided: two hold its key. */
   frozen: 0x55,
+  /** A node has seen a later state of this mesh than the gateway has: it serves nobody until an operator has decided. */
+  behind: 0x56,
 } as const;
 
 /**
@@ -73,6 +75,7 @@ export type DialVerdict =
   | "wrong-protocol"
   | "superseded"
   | "frozen"
+  | "behind"
   | "draining"
   | "other";
 
@@ -94,6 +97,7 @@ const APPLICATION_VERDICTS: ReadonlyMap<number, DialVerdict> = new Map([
   [CLOSE_CODES.revoked, "revoked"],
   [CLOSE_CODES.superseded, "superseded"],
   [CLOSE_CODES.frozen, "frozen"],
+  [CLOSE_CODES.behind, "behind"],
   [CLOSE_CODES.draining, "draining"],
 ]);
 

@@ -73,6 +73,12 @@ export const VERDICTS = {
     fix: "Ask an operator; on the gateway: quaymesh device unfreeze, or device revoke, and pair this machine anew.",
     operator: "Decide:  quaymesh device unfreeze DEVICE  or  quaymesh device revoke DEVICE",
   },
+  behind: {
+    code: "GATEWAY_BEHIND",
+    says: "the gateway's state is older than one that a node has seen: it serves nobody until an operator has decided",
+    fix: "Tell whoever runs the gateway: it was put back to an older state. Nothing recorded here is lost; it waits.",
+    operator: "Restore a newer backup; or stop the gateway and run  quaymesh gateway restore accept-loss",
+  },
   draining: {
     code: "GATEWAY_BUSY",
     says: "the gateway is about to stop",

@@ -104,6 +104,13 @@ export declare type GetStatusResponse = Message<"quaymesh.v1.GetStatusResponse">
    * @generated from field: uint32 connections = 14;
    */
   connections: number;
+
+  /**
+   * Set where nodes have shown a later state of this mesh than the gateway has: it serves nobody.
+   *
+   * @generated from field: quaymesh.v1.Behind behind = 20;
+   */
+  behind?: Behind | undefined;
 };
 
 /**
@@ -111,6 +118,60 @@ export declare type GetStatusResponse = Message<"quaymesh.v1.GetStatusResponse">
  * Use `create(GetStatusResponseSchema)` to create a new message.
  */
 export declare const GetStatusResponseSchema: GenMessage<GetStatusResponse>;
+
+/**
+ * How a gateway's state is known to be older than one that nodes have seen.
+ *
+ * @generated from message quaymesh.v1.Behind
+ */
+export declare type Behind = Message<"quaymesh.v1.Behind"> & {
+  /**
+   * The device that showed it first, and when.
+   *
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * How far this state had come then, and how far nodes have seen it come.
+   *
+   * @generated from field: uint64 revocation_epoch = 3;
+   */
+  revocationEpoch: bigint;
+
+  /**
+   * @generated from field: uint64 offset = 4;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: uint64 seen_revocation_epoch = 5;
+   */
+  seenRevocationEpoch: bigint;
+
+  /**
+   * @generated from field: uint64 seen_offset = 6;
+   */
+  seenOffset: bigint;
+
+  /**
+   * Devices known to have been revoked since.
+   *
+   * @generated from field: repeated string revoked = 7;
+   */
+  revoked: string[];
+};
+
+/**
+ * Describes the message quaymesh.v1.Behind.
+ * Use `create(BehindSchema)` to create a new message.
+ */
+export declare const BehindSchema: GenMessage<Behind>;
 
 /**
  * @generated from message quaymesh.v1.GetStatsRequest

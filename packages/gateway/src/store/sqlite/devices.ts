@@ -15,7 +15,7 @@ import {
   requireTrusted,
   SELECT_DEVICE,
 } from "./device-rows.ts";
-import { revocationEpoch } from "./meta.ts";
+import { getMeta, RESTORED_AT, revocationEpoch } from "./meta.ts";
 import { moveRequest, takePlace } from "./pairing.ts";
 
 /** Every device, by name. */
@@ -89,8 +89,10 @@ export function trustSnapshot(db: Database): TrustSnapshot {
     if (certificates === undefined || certificates === "revoked") continue;
     certificates.push({ serial: text(row, "serial"), spkiSha256: Buffer.from(text(row, "spki"), "hex") });
   }
+  const restoredAt = getMeta(db, RESTORED_AT);
   return {
     revocationEpoch: revocationEpoch(db),
+    ...(restoredAt !== undefined && { adoptBefore: Number(restoredAt) }),
     devices: [...devices].map(([deviceId, certificates]): DeviceTrust =>
       certificates === "revoked"
         ? { kind: "revoked", deviceId }

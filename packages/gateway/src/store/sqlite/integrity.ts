@@ -14,6 +14,7 @@ const GUARDED = [
   "devices",
   "certificates",
   "receipts",
+  "incarnations",
   "outboxes",
   "log",
   "subscriptions",

@@ -21,7 +21,8 @@ export const TOKEN_FLOOR = "token-floor";
 /** Key of the moment a restore made of this database what it is, Unix milliseconds: certificates issued before it may not be known here. */
 export const RESTORED_AT = "restored-at";
 
-const REVOCATION_EPOCH = "revocation-epoch";
+/** Key of the revocation epoch. */
+export const REVOCATION_EPOCH = "revocation-epoch";
 
 /** 0 before the first revocation. */
 export function revocationEpoch(db: Database): number {

@@ -7,6 +7,7 @@ import { checkMark, CommitMark } from "./commit-mark.ts";
 import { Database } from "./database.ts";
 import { storeError } from "./errors.ts";
 import { checkGuards, keepGuards } from "./integrity.ts";
+import { beginIncarnation } from "./lineage.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
 const LATEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
@@ -182,6 +183,7 @@ function claim(db: Database, seenGeneration: number): Claim {
     "INSERT INTO meta VALUES ('generation', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     String(generation),
   );
+  beginIncarnation(db, generation);
   return { logId: String(db.get("SELECT value FROM meta WHERE key = 'log-id'")?.["value"]), generation };
 }
 

@@ -248,6 +248,16 @@ ALTER TABLE devices ADD COLUMN root_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN move_version INTEGER NOT NULL DEFAULT 0;
 `;
 
+// Each opening of the store, and how far it had come before: see lineage.ts.
+const INCARNATIONS = `
+CREATE TABLE incarnations (
+  generation INTEGER PRIMARY KEY,
+  id BLOB NOT NULL,
+  revocation_epoch INTEGER NOT NULL,
+  log_offset INTEGER NOT NULL
+) STRICT;
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
@@ -260,6 +270,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 8, sql: WINDOW_USES },
   { version: 9, sql: ENDED },
   { version: 10, sql: INTEGRITY },
+  { version: 11, sql: INCARNATIONS },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -5,6 +5,7 @@ import type { CapabilityRow } from "../rows.ts";
 import { blob, number, optionalBlob, strings } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
+import { currentCheckpoint, settleSeen } from "./lineage.ts";
 import { GatewayError } from "../../errors.ts";
 
 /** Where a device's sequence stands in one outbox epoch. */
@@ -32,6 +33,11 @@ export function findOutbox(db: Database, deviceId: string, epoch: Uint8Array): O
 /** The next session epoch of a trusted device, its outbox, and what it says of itself. */
 export function openSession(db: Database, input: OpenSession): OpenedSession {
   requireTrusted(db, input.deviceId);
+  // Before the join token is looked at: in a store that was put back every token is a stale one.
+  const lost = settleSeen(db, input);
+  if (lost !== undefined) {
+    return { sessionEpoch: 0, ackedSeq: 0, labels: [], rotationDue: false, frozen: false, behind: lost };
+  }
   if (!join(db, input)) return { sessionEpoch: 0, ackedSeq: 0, labels: [], rotationDue: false, frozen: true };
   const { outbox, ackedSeq } = registerOutbox(db, input.deviceId, input.outboxEpoch);
   const row = db.get(
@@ -50,12 +56,14 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
   );
   if (row === undefined) throw new GatewayError("DEVICE_NOT_FOUND", `no device ${input.deviceId}`);
   const rotationDue = settleRotation(db, input);
+  const checkpoint = currentCheckpoint(db);
   return {
     sessionEpoch: number(row, "session_epoch"),
     ackedSeq,
     labels: strings(row, "labels"),
     rotationDue,
     frozen: false,
+    ...(checkpoint !== undefined && { checkpoint }),
   };
 }
 

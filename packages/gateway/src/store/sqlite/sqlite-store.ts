@@ -86,6 +86,10 @@ function assemble(writer: WorkerClient, reader: WorkerClient, health: Health, wa
   };
   return {
     meta: metaStore(writer, reader),
+    lineage: {
+      checkpoint: () => reader.call("lineage.checkpoint", undefined),
+      behind: () => reader.call("lineage.behind", undefined),
+    },
     devices: deviceStore(writer, reader),
     pairing: pairingStore(writer, reader),
     sessions: sessionStore(writer),

@@ -6,6 +6,7 @@ import * as devices from "./devices.ts";
 import * as events from "./events.ts";
 import * as history from "./history.ts";
 import * as marks from "./log-marks.ts";
+import * as lineage from "./lineage.ts";
 import * as meta from "./meta.ts";
 import * as pairing from "./pairing.ts";
 import * as policies from "./policies.ts";
@@ -60,6 +61,8 @@ export const WRITES = {
 
 /** Units that only read. */
 export const READS = {
+  "lineage.checkpoint": (db: Database, _input: undefined) => lineage.currentCheckpoint(db),
+  "lineage.behind": (db: Database, _input: undefined) => lineage.behind(db),
   "meta.get": meta.getMeta,
   "devices.list": devices.listDevices,
   "devices.get": findDevice,

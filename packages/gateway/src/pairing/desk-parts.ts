@@ -1,4 +1,4 @@
-import type { Authority } from "@quaymesh/identity";
+import type { Authority, stepGateway } from "@quaymesh/identity";
 import type { BoundAddress, Roots, SocketAddress } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { DeviceService } from "../devices/service.ts";
@@ -38,6 +38,8 @@ export interface DeskParts {
   /** Why no window may be opened now; undefined where one may. */
   readonly refusing?: () => GatewayError | undefined;
   readonly limits: PairingLimits;
+  /** In place of identity's machine: a simulation watches it so, and breaks it. */
+  readonly step?: typeof stepGateway;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -289,7 +289,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   #step(untimed: UntimedInput): readonly GatewayPairingEffect[] {
     const before = this.#state;
-    const { state, effects } = stepGateway(before, { ...untimed, now: this.#parts.clock.now() });
+    const { state, effects } = (this.#parts.step ?? stepGateway)(before, { ...untimed, now: this.#parts.clock.now() });
     this.#state = state;
     // What ends a story is told after what happened in it.
     const last = effects.filter(({ kind }) => ENDS.has(kind));

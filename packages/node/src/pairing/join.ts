@@ -12,7 +12,7 @@ import {
 import { CLOSE_CODES } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
-import { findIdentity, loadOrCreateKey, type NodeIdentity } from "../state/identity-file.ts";
+import { findIdentity, loadOrCreateKey, storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
 import { layoutOf, type StateLayout } from "../state/layout.ts";
 import { lockState } from "../state/lock.ts";
 import { dialPairing, targetOf, type PairingLink, type PairingTarget } from "./dial.ts";
@@ -100,7 +100,7 @@ async function pairOver(
   const paired = runPairing({
     link,
     key,
-    layout,
+    store: (identity) => storeIdentity(layout, identity),
     clock,
     setup: {
       code,

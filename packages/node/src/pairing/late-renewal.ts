@@ -31,7 +31,7 @@ export interface LateRenewalOptions {
   readonly transport: Transport;
   readonly key: KeyPair;
   readonly clock: Clock;
-  readonly keeper: IdentityKeeper;
+  readonly keeper: Pick<IdentityKeeper, "current" | "update">;
   readonly signal?: AbortSignal;
 }
 

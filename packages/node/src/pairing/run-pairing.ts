@@ -26,8 +26,7 @@ import type { Clock } from "../clock.ts";
 import { NodeError } from "../errors.ts";
 import { failureOf } from "../link/failure.ts";
 import { endpointsOf, parseAddress, resolveUnspecified } from "../state/address.ts";
-import { storeIdentity, type NodeIdentity } from "../state/identity-file.ts";
-import type { StateLayout } from "../state/layout.ts";
+import type { NodeIdentity } from "../state/identity-file.ts";
 import type { PairingLink } from "./dial.ts";
 import { pairingError } from "./errors.ts";
 import type { JoinStep } from "./options.ts";
@@ -41,9 +40,12 @@ const GOODBYE_MS = 250;
 export interface PairingRun {
   readonly link: PairingLink;
   readonly key: KeyPair;
-  readonly layout: StateLayout;
+  /** Keep the identity durably. */
+  readonly store: (identity: NodeIdentity) => Promise<void>;
   readonly clock: Clock;
   readonly setup: NodePairingSetup;
+  /** In place of identity's machine: a simulation watches it so. */
+  readonly step?: typeof stepNode;
   readonly onStep?: (step: JoinStep) => void;
   /** What to tell of an attempt that ended while the gateway had the node's proof and had given none of its own. */
   readonly judgeUnproved: (error: NodeError) => Promise<NodeError>;
@@ -81,10 +83,12 @@ class PairingShell {
   #state: NodePairing | undefined;
   #words: readonly string[] = [];
   #identity: NodeIdentity | undefined;
+  readonly #machine: typeof stepNode;
   #cause: unknown;
 
   constructor(run: PairingRun, stream: MessageStream) {
     this.#run = run;
+    this.#machine = run.step ?? stepNode;
     this.#stream = stream;
   }
 
@@ -96,7 +100,7 @@ class PairingShell {
       this.awaited = this.#state.kind;
       const input = await this.#next(reading);
       if (input.kind !== "tick") reading = undefined;
-      await this.#perform(stepNode(this.#state, input));
+      await this.#perform(this.#machine(this.#state, input));
     }
     await this.#sayGoodbye();
     if (this.#identity === undefined) throw new NodeError("PAIR_FAILED", "pairing ended without an identity");
@@ -172,11 +176,11 @@ class PairingShell {
   }
 
   async #store(issued: PairIssued): Promise<void> {
-    const { layout, onStep } = this.#run;
+    const { store, onStep } = this.#run;
     try {
       const identity = this.#identityOf(issued);
       onStep?.({ kind: "issued", deviceId: identity.deviceId, notAfter: identity.notAfter });
-      await storeIdentity(layout, identity);
+      await store(identity);
       this.#identity = identity;
       onStep?.({ kind: "stored" });
     } catch (cause) {
@@ -184,10 +188,10 @@ class PairingShell {
       const code = cause instanceof NodeError || cause instanceof IdentityError ? cause.code : "PAIR_FAILED";
       const message = cause instanceof Error ? cause.message : "the certificate could not be stored";
       if (this.#state !== undefined)
-        await this.#perform(stepNode(this.#state, { kind: "store-failed", code, message }));
+        await this.#perform(this.#machine(this.#state, { kind: "store-failed", code, message }));
       return;
     }
-    if (this.#state !== undefined) await this.#perform(stepNode(this.#state, { kind: "stored" }));
+    if (this.#state !== undefined) await this.#perform(this.#machine(this.#state, { kind: "stored" }));
   }
 
   #identityOf(issued: PairIssued): NodeIdentity {

@@ -20,6 +20,14 @@ const HANG_UP_MS = 1_000;
 /** For whoever says hello to an endpoint that is stopping. */
 const STOPPING = encodeFrame(errorFrameOf({ code: "PAIR_CLOSED", message: "no pairing window is open" }));
 
+/** Calls `run` in `delayMs`; what it gives takes that back. */
+export type Timer = (delayMs: number, run: () => void) => () => void;
+
+const systemTimer: Timer = (delayMs, run) => {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
+};
+
 /** One peer of the pairing endpoint: its stream's frames, checked, to the gateway, and the gateway's answers back. */
 export class PeerRelay {
   readonly #id: number;
@@ -29,13 +37,15 @@ export class PeerRelay {
   /** Writes go one after the other. */
   #writing: Promise<void> = Promise.resolve();
   #ended = false;
-  #hangUp: NodeJS.Timeout | undefined;
+  readonly #after: Timer;
+  #hangUp: (() => void) | undefined;
   /** Whether the gateway has heard of this peer. */
   #reported = false;
   #stopping = false;
   readonly #answered = Promise.withResolvers<void>();
 
-  constructor(id: number, connection: Connection, report: (message: ChildReport) => void) {
+  constructor(id: number, connection: Connection, report: (message: ChildReport) => void, after: Timer = systemTimer) {
+    this.#after = after;
     this.#id = id;
     this.#connection = connection;
     this.#report = report;
@@ -43,25 +53,25 @@ export class PeerRelay {
 
   /** Relay until the peer is gone. Never rejects: whatever a peer does ends that peer alone. */
   async run(): Promise<void> {
-    const late = setTimeout(() => this.#connection.close(CLOSE_CODES.timeout, "no hello came"), HELLO_TIMEOUT_MS);
+    const inTime = this.#after(HELLO_TIMEOUT_MS, () => this.#connection.close(CLOSE_CODES.timeout, "no hello came"));
     try {
       for await (const stream of this.#connection.incomingStreams) {
         this.#stream = stream;
-        await this.#relay(stream, () => clearTimeout(late));
+        await this.#relay(stream, inTime);
         break;
       }
     } catch (cause) {
       // A peer that breaks the protocol is told so; one that went away, or sent an error frame, is told nothing.
       if (cause instanceof ProtocolError) this.end(refusal(cause));
     }
-    clearTimeout(late);
+    inTime();
     if (this.#ended) await this.#readOut();
     await this.#writing;
     // A peer that ends its side after we ended ours has read why; there is nothing to wait for.
     if (this.#ended) this.#connection.close(CLOSE_CODES.ok);
     else this.drop();
     await this.#connection.closed;
-    clearTimeout(this.#hangUp);
+    this.#hangUp?.();
   }
 
   /** Write a whole frame. */
@@ -80,7 +90,7 @@ export class PeerRelay {
   /** All is said: let the peer hang up, else do it. */
   drop(): void {
     this.#answered.resolve();
-    this.#hangUp ??= setTimeout(() => this.#connection.close(CLOSE_CODES.ok), HANG_UP_MS);
+    this.#hangUp ??= this.#after(HANG_UP_MS, () => this.#connection.close(CLOSE_CODES.ok));
   }
 
   /** The gateway says nothing more. A peer that was told how it ends gets to read it, and who has not been answered, or says its hello only now, is told that it is too late. */

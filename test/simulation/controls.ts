@@ -9,6 +9,7 @@ import type { TaskEvent } from "@quaymesh/protocol";
 import type { SimDatabase } from "./database.ts";
 import { MODEL } from "./holds.ts";
 import type { ScenarioName } from "./plan.ts";
+import { blindGateway, blindNode, keepsSecrets, noApproval, noClaim, otherWords, staysOpen } from "./pairing/broken.ts";
 import { standIn } from "./stand-in.ts";
 import type { Broken } from "./stage.ts";
 
@@ -17,6 +18,8 @@ export interface Control {
   readonly scenario: ScenarioName;
   readonly about: string;
   readonly broken: Broken;
+  /** A seed before the first that shows it, where that is far from the first of all. */
+  readonly from?: number;
   /** What the simulation may call it: the rules one of which must be seen to be broken. */
   readonly rules: readonly string[];
 }
@@ -89,6 +92,60 @@ export const CONTROLS = {
     broken: { store: { rewrite: takeStaleReports } },
     rules: ["result-of-the-lease"],
   },
+  "judged-before-recorded": {
+    scenario: "pairing",
+    about: "a proof is judged before the attempt is on disk",
+    broken: { store: { early: recordedEarly } },
+    rules: ["recorded-before-judged"],
+  },
+  "no-claim": {
+    scenario: "pairing",
+    about: "a code that somebody tries can be tried by others meanwhile",
+    broken: { pairing: { gatewayStep: noClaim } },
+    rules: ["three-wrong-proofs-a-code", "budgets-hold"],
+  },
+  "code-stays-open": {
+    scenario: "pairing",
+    about: "a code that a device has proved is open for the next",
+    broken: { pairing: { gatewayStep: staysOpen } },
+    rules: ["one-device-at-a-code", "one-use-per-code"],
+  },
+  "no-burn": {
+    scenario: "pairing",
+    about: "wrong proofs do not end a code",
+    broken: { pairing: { limits: { failuresPerCode: 99, failuresPerHour: 99, failuresPerDay: 99 } } },
+    rules: ["three-wrong-proofs-a-code"],
+  },
+  "no-approval": {
+    scenario: "pairing",
+    about: "whoever has proved a code is let in, and nobody is asked",
+    broken: { pairing: { gatewayStep: noApproval } },
+    rules: ["nobody-without-approval"],
+  },
+  "blind-channel": {
+    scenario: "pairing",
+    about: "what TLS showed, keys and mesh, is not part of the proof",
+    broken: { pairing: { gatewayStep: blindGateway, nodeStep: blindNode, blind: true } },
+    rules: ["nothing-through-a-middle"],
+  },
+  "other-words": {
+    scenario: "pairing",
+    about: "the operator is shown words of something else",
+    broken: { pairing: { gatewayStep: otherWords } },
+    rules: ["same-words"],
+  },
+  "keeps-secrets": {
+    scenario: "pairing",
+    about: "the code of a window that is over stays in memory",
+    broken: { pairing: { gatewayStep: keepsSecrets } },
+    rules: ["secrets-erased"],
+  },
+  "no-fsync-for-devices": {
+    scenario: "pairing",
+    about: "a certificate is handed out before its device is on disk",
+    broken: { gatewayOmitsSync: true },
+    rules: ["paired-is-durable"],
+  },
 } as const satisfies Readonly<Record<string, Control>>;
 
 /** Dedupe removed: a batch goes in as if it were all new. */
@@ -148,6 +205,12 @@ function impatient(outbox: Outbox): Outbox {
     return standIn(reading, { next });
   };
   return standIn(outbox, { cursor });
+}
+
+/** The answer that recording an attempt would have, given before it. */
+function recordedEarly(job: Job): Reply | undefined {
+  if (job.unit !== "pairing.record-attempt") return undefined;
+  return { id: job.id, ok: true, value: { hour: 1, day: 1, prefixHour: 1 } };
 }
 
 /** The receipt that a revocation would have. */

@@ -11,10 +11,13 @@ import type { World } from "./world.ts";
 /** How long a gateway that was told to stop may take. */
 const STOP_TIMEOUT_MS = 30_000;
 
-/** One node's machine, and what leads to it. */
+/** A program on a machine, as faults see it. */
+export type Inhabitant = Pick<SimNode, "isDown" | "start" | "crash" | "stop">;
+
+/** One machine, and what leads to it. */
 export interface Site {
   readonly machine: Machine;
-  readonly node: SimNode;
+  readonly node: Inhabitant;
   readonly disk: SimDisk;
   readonly path: Path;
 }
@@ -62,6 +65,8 @@ function strike(fault: Fault, scene: Scene): void {
     case "store-slow":
       scene.gateway.weather.commitMs = fault.commitMs;
       return later(fault, scene, () => (scene.gateway.weather.commitMs = 3));
+    case "endpoint-crash":
+      return scene.gateway.crashEndpoint();
     case "reader-crash":
       scene.readers[fault.reader]?.crash();
       return later(fault, scene, () => scene.readers[fault.reader]?.restart());

@@ -23,7 +23,7 @@ async function simulate(...argv: readonly string[]) {
   return { code, stdout, stderr };
 }
 
-test.each(["events", "sessions", "tasks"] as const)(
+test.each(["events", "sessions", "tasks", "pairing"] as const)(
   "a seed of %s is the same simulation every time, and another one is another",
   async (scenario) => {
     const seeds = [3, 11, 17, 147];

@@ -14,6 +14,8 @@ export interface Plan {
   readonly stutter: number;
   /** Events the log keeps at most, but for those that a reader has yet to get; left out: all. */
   readonly keep?: number;
+  /** When the pairing endpoint is open. Default: while a window is. */
+  readonly door?: "window" | "always";
   readonly work: readonly Work[];
   readonly faults: readonly Fault[];
   /** When the last fault is over and everything has to come right. */
@@ -21,7 +23,7 @@ export interface Plan {
 }
 
 /** Which product is put to the test. */
-export type ScenarioName = "events" | "sessions" | "tasks";
+export type ScenarioName = "events" | "sessions" | "tasks" | "pairing";
 
 /** Who reads the log: a node over its session, or an operator on the gateway. */
 export interface ReaderPlan {
@@ -33,7 +35,7 @@ export interface ReaderPlan {
 }
 
 /** Something that somebody wants done. */
-export type Work = { readonly at: number; readonly node: number } & (Publish | Revoke | Twin | TaskWork);
+export type Work = { readonly at: number; readonly node: number } & (Publish | Revoke | Twin | TaskWork | PairingWork);
 
 /** An application on the node records events. */
 interface Publish {
@@ -67,6 +69,35 @@ interface TaskWork {
   readonly cancelAfterMs: number;
 }
 
+/** What people and strangers do around pairing; `node` is the machine that is meant. */
+export type PairingWork =
+  /** An operator wants the machine paired, and a person on it is given the code: until it is, or was denied. */
+  | {
+      readonly kind: "pair";
+      readonly code: "ticket" | "pin";
+      readonly decision: "approve" | "deny" | "never";
+      /** How long it takes to bring the code to the machine. */
+      readonly walkMs: number;
+      /** How long the operator takes to look up. */
+      readonly lookMs: number;
+    }
+  /** The machine asks the pairing endpoint for another certificate. */
+  | { readonly kind: "renew" }
+  /** A stranger tries codes on the window that is meant for the machine. */
+  | {
+      readonly kind: "guess";
+      readonly stranger: number;
+      readonly code: "pin" | "ticket" | "unknown";
+      readonly times: number;
+      readonly everyMs: number;
+      /** Waits for the answer, hangs up the moment its proof is sent, or says hello and then nothing. */
+      readonly manner: "waits" | "leaves" | "hangs";
+    }
+  /** A stranger has read the code that was meant for the machine. */
+  | { readonly kind: "thief" }
+  /** Somebody sits between the machine and the gateway, with certificates of their own: they pass everything on, or play both sides with the code, or with a guess at it. */
+  | { readonly kind: "middle"; readonly forMs: number; readonly style: "relay" | "knows" | "guesses" };
+
 /** Something that goes wrong: at `at`, or `steps` events later. Whatever has a `forMs` is over after it. */
 export type Fault = { readonly at: number; readonly steps: number } & (
   | { readonly kind: "cut"; readonly node: number }
@@ -81,6 +112,7 @@ export type Fault = { readonly at: number; readonly steps: number } & (
   | { readonly kind: "node-stop"; readonly node: number; readonly forMs: number }
   | { readonly kind: "gateway-crash"; readonly forMs: number }
   | { readonly kind: "gateway-drain"; readonly forMs: number }
+  | { readonly kind: "endpoint-crash" }
   | { readonly kind: "disk"; readonly node: number; readonly fault: DiskFault }
   | { readonly kind: "disk-full"; readonly node: number; readonly forMs: number }
   | { readonly kind: "disk-slow"; readonly node: number; readonly factor: number; readonly forMs: number }

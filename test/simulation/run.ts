@@ -29,6 +29,7 @@ export async function runPlan(plan: Plan, broken: Broken = {}): Promise<Outcome>
   const onStray = (cause: unknown): void => stage.onError("nobody caught", cause);
   process.on("unhandledRejection", onStray);
   try {
+    await running.prepare?.();
     stage.begin();
     await toTheEnd(running);
     // Whatever a promise still has to say.

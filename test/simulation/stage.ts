@@ -1,16 +1,17 @@
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
 import type { FakeTrust } from "../../packages/gateway/test/support/fake-trust.ts";
-import { SimGateway } from "./actors/gateway.ts";
+import { SimGateway, type SimGatewayOptions } from "./actors/gateway.ts";
 import { deviceIdOf, SimNode, type NodeParts, type SimNodeOptions } from "./actors/node.ts";
 import { SimReader, type ReadEvent } from "./actors/reader.ts";
 import { SimDisk } from "./disk.ts";
-import { arrange, type Scene, type Site } from "./faults.ts";
+import { arrange, type Inhabitant, type Scene, type Site } from "./faults.ts";
 import type { LogRow } from "./model/log.ts";
 import { ModelLog, ModelReader, type View } from "./model/log.ts";
 import { Holds, MODEL } from "./holds.ts";
 import { Recorded } from "./model/recorded.ts";
 import { SimNetwork } from "./net/network.ts";
+import type { BrokenPairing } from "./pairing/broken.ts";
 import { Path } from "./net/path.ts";
 import type { Plan, ReaderPlan } from "./plan.ts";
 import type { Machine } from "./process.ts";
@@ -28,6 +29,12 @@ export interface Broken {
   readonly cursorFirst?: boolean;
   /** Revoking does not reach what handshakes ask. */
   readonly forgetsRevocation?: boolean;
+  readonly pairing?: BrokenPairing;
+}
+
+/** A machine with a node on it that has paired before. */
+interface NodeSite extends Site {
+  readonly node: SimNode;
 }
 
 /** What a scenario adds to the common stage. */
@@ -35,7 +42,10 @@ export interface StageHooks {
   readonly trust?: () => FakeTrust;
   readonly node?: (index: number) => Partial<Pick<SimNodeOptions, "extras" | "onEnd">>;
   readonly onCommit?: (jobs: readonly Job[], replies: readonly Reply[]) => void;
-  readonly onNodeCrash?: (site: Site, how: "kill" | "power-cut") => void;
+  readonly onNodeCrash?: (site: NodeSite, how: "kill" | "power-cut") => void;
+  /** What runs on the plan's machines, where it is no node that has paired before. */
+  readonly inhabit?: (index: number, place: Omit<Site, "node">) => Inhabitant;
+  readonly pairing?: SimGatewayOptions["pairing"];
 }
 
 /** How long a reader takes over an event, at most. */
@@ -51,10 +61,10 @@ export class Stage {
   readonly recorded = new Recorded();
   readonly log = new ModelLog(this.recorded);
   readonly gateway: SimGateway;
-  readonly sites: readonly Site[];
+  readonly sites: readonly NodeSite[];
+  readonly network: SimNetwork;
   readonly readers: readonly { readonly reader: SimReader; readonly model: ModelReader }[];
   readonly scene: Scene;
-  readonly #network: SimNetwork;
   readonly #random: Random;
   readonly #retired = new Set<number>();
   readonly #hooks: StageHooks;
@@ -70,11 +80,11 @@ export class Stage {
     this.#broken = broken;
     const random = new Random(plan.seed);
     this.#random = random;
-    this.#network = new SimNetwork(plan.windowBytes);
+    this.network = new SimNetwork(plan.windowBytes);
     const gatewayMachine: Machine = { name: "gateway", random: random.fork("gateway"), wallOffsetMs: 0 };
     this.gateway = new SimGateway({
       world: this.world,
-      network: this.#network,
+      network: this.network,
       machine: gatewayMachine,
       onCommit: (jobs, replies) => this.guard(() => this.#onCommit(jobs, replies)),
       onError: (what, cause) => this.onError(what, cause),
@@ -82,18 +92,24 @@ export class Stage {
       omitSync: broken.gatewayOmitsSync ?? false,
       ...(plan.keep !== undefined && { keep: plan.keep }),
       ...(hooks.trust !== undefined && { trust: hooks.trust }),
+      ...(hooks.pairing !== undefined && { pairing: hooks.pairing }),
     });
     this.#holds = plan.keep === undefined ? undefined : new Holds(this.gateway.database);
-    this.sites = Array.from({ length: plan.nodes }, (_, index) => this.#site(index));
+    const { inhabit } = hooks;
+    const indices = Array.from({ length: plan.nodes }, (_, index) => index);
+    this.sites = inhabit === undefined ? indices.map((index) => this.#site(index)) : [];
+    const machines = inhabit === undefined ? this.sites : indices.map((index) => this.#inhabited(index, inhabit));
     this.readers = plan.readers.map((reader, index) => this.#reader(reader, index));
     this.scene = {
       world: this.world,
       gateway: this.gateway,
       gatewayMachine,
-      sites: this.sites,
+      sites: machines,
       readers: this.readers.map(({ reader }) => reader),
       onError: (what, cause) => this.onError(what, cause),
-      onNodeCrash: (site, how) => {
+      onNodeCrash: (struck, how) => {
+        const site = this.sites.find((each) => each === struck);
+        if (site === undefined) return;
         this.recorded.crashed(site.node.options.deviceId, how);
         hooks.onNodeCrash?.(site, how);
       },
@@ -114,7 +130,7 @@ export class Stage {
   /** Start everything, and let the plan's faults come. */
   begin(): void {
     this.gateway.start();
-    for (const { node } of this.sites) node.start();
+    for (const { node } of this.scene.sites) node.start();
     arrange(this.plan.faults, this.scene);
   }
 
@@ -190,15 +206,12 @@ export class Stage {
   }
 
   /** One more machine, with a node of this device; it is not started. */
-  addMachine(name: string, options: Pick<SimNodeOptions, "deviceId" | "onOpen"> & Partial<SimNodeOptions>): Site {
-    const machine: Machine = { name, random: this.#random.fork(name), wallOffsetMs: 0 };
-    const disk = new SimDisk(this.#random.fork(`${name} disk`), { omitSync: this.#broken.nodeOmitsSync ?? false });
-    const path = new Path(this.world, this.#random.fork(`${name} path`));
-    this.#network.addPath(name, path);
+  addMachine(name: string, options: Pick<SimNodeOptions, "deviceId" | "onOpen"> & Partial<SimNodeOptions>): NodeSite {
+    const { machine, disk, path } = this.addPlace(name);
     const { outbox } = this.#broken;
     const node = new SimNode({
       world: this.world,
-      network: this.#network,
+      network: this.network,
       machine,
       disk,
       stutter: this.plan.stutter,
@@ -209,7 +222,21 @@ export class Stage {
     return { machine, node, disk, path };
   }
 
-  #site(index: number): Site {
+  /** One more machine, with nothing on it. */
+  addPlace(name: string): Omit<Site, "node"> {
+    const machine: Machine = { name, random: this.#random.fork(name), wallOffsetMs: 0 };
+    const disk = new SimDisk(this.#random.fork(`${name} disk`), { omitSync: this.#broken.nodeOmitsSync ?? false });
+    const path = new Path(this.world, this.#random.fork(`${name} path`));
+    this.network.addPath(name, path);
+    return { machine, disk, path };
+  }
+
+  #inhabited(index: number, inhabit: NonNullable<StageHooks["inhabit"]>): Site {
+    const place = this.addPlace(`node-${String(index)}`);
+    return { ...place, node: inhabit(index, place) };
+  }
+
+  #site(index: number): NodeSite {
     const deviceId = deviceIdOf(index);
     this.gateway.enroll(deviceId, this.#labels(index));
     const onOpen = (parts: NodeParts): void => this.#onOpen(index, deviceId, parts);

@@ -1,4 +1,5 @@
 /** Virtual time: what is to happen, in order. Nothing else in a simulation waits for anything. */
+import { settleRealWork } from "./real-work.ts";
 
 /** Milliseconds on the wall when a simulation begins. */
 export const EPOCH_MS = 1_800_000_000_000;
@@ -109,8 +110,10 @@ function isBefore(one: Entry, other: Entry): boolean {
 }
 
 /** Every promise that can settle now has settled when this does. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
+export async function turn(): Promise<void> {
+  do {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  } while (await settleRealWork());
 }

@@ -131,7 +131,7 @@ export class GatewayRoom {
   }
 }
 
-function entropyOf(attemptId: string): AttemptEntropy {
+export function entropyOf(attemptId: string): AttemptEntropy {
   return {
     nonce: bytesOf(`${attemptId} nonce`, 16),
     scalar: bytesOf(`${attemptId} scalar`, 32),

@@ -1,4 +1,5 @@
 import { GatewayCore } from "@quaymesh/gateway";
+import type { Store } from "../../../packages/gateway/src/store/port.ts";
 import type { Job, Reply } from "../../../packages/gateway/src/store/sqlite/wire.ts";
 import { fakeCredentials, FakeTrust } from "../../../packages/gateway/test/support/fake-trust.ts";
 import { SimDatabase } from "../database.ts";
@@ -27,6 +28,21 @@ export interface SimGatewayOptions {
   readonly keep?: number;
   /** What handshakes ask; a new one for each start. */
   readonly trust?: () => FakeTrust;
+  /** What stands on a core that has opened, and is closed before it drains. */
+  readonly pairing?: (parts: CoreOnline) => Promise<SimPairing>;
+}
+
+/** A gateway's core and what it stands on. */
+export interface CoreOnline {
+  readonly core: GatewayCore;
+  readonly store: Store;
+  readonly process: Process;
+}
+
+/** Pairing on a gateway, as its machine sees it. */
+export interface SimPairing extends AsyncDisposable {
+  /** The pairing endpoint's process dies. */
+  crashEndpoint(): void;
 }
 
 /** The machine the gateway runs on. The gateway is the real one: core, sessions, ingest, dispatch and the store's units. */
@@ -37,6 +53,7 @@ export class SimGateway {
   readonly #onStart = new Set<(core: GatewayCore, process: Process) => void>();
   #process: Process | undefined;
   #core: GatewayCore | undefined;
+  #pairing: SimPairing | undefined;
 
   constructor(options: SimGatewayOptions) {
     this.#options = options;
@@ -90,6 +107,11 @@ export class SimGateway {
     });
   }
 
+  /** The pairing endpoint's process dies, if one runs. */
+  crashEndpoint(): void {
+    if (this.core !== undefined) this.#pairing?.crashEndpoint();
+  }
+
   /** SIGKILL, or the power: to a store that keeps its promises it is the same. */
   crash(): void {
     this.#process?.kill();
@@ -100,21 +122,25 @@ export class SimGateway {
   /** Tell every node, then stop. @returns when it has stopped */
   async drain(): Promise<void> {
     const { core } = this;
+    const pairing = this.#pairing;
     this.#core = undefined;
+    this.#pairing = undefined;
+    await pairing?.[Symbol.asyncDispose]();
     await core?.drain({ retryAfterMs: 500, graceMs: 100 });
   }
 
   async #open(process: Process): Promise<void> {
     const { network, onCommit, machine, sabotage, keep } = this.#options;
+    const store = openSimStore({
+      database: this.database,
+      process,
+      random: machine.random,
+      weather: this.weather,
+      onCommit,
+      ...(sabotage !== undefined && { sabotage }),
+    });
     const core = await GatewayCore.open({
-      store: openSimStore({
-        database: this.database,
-        process,
-        random: machine.random,
-        weather: this.weather,
-        onCommit,
-        ...(sabotage !== undefined && { sabotage }),
-      }),
+      store,
       transport: network.transport(process),
       credentials: fakeCredentials("gateway"),
       anchorsPem: "root",
@@ -127,6 +153,9 @@ export class SimGateway {
       logger: { debug() {}, info() {}, warn() {}, error: (fields, message) => this.#onLog(fields, message) },
     });
     if (this.#process !== process) return;
+    const pairing = await this.#options.pairing?.({ core, store, process });
+    if (this.#process !== process) return;
+    this.#pairing = pairing;
     this.#core = core;
     for (const begin of this.#onStart) begin(core, process);
   }

@@ -36,6 +36,8 @@ export interface SimNodeOptions {
   readonly network: SimNetwork;
   readonly machine: Machine;
   readonly deviceId: string;
+  /** Of its certificate; by default the one that devices are enrolled with before the first start. */
+  readonly serial?: string;
   readonly disk: SimDisk;
   readonly onOpen: (parts: NodeParts) => void;
   /** Told of whatever an honest node and an honest gateway would not come to. */
@@ -160,7 +162,7 @@ export class SimNode {
         () => link,
         () => this.#pump?.flush(),
       ) ?? QUIET;
-    const { keyPem, chainPem } = fakeCredentials(deviceId);
+    const { keyPem, chainPem } = fakeCredentials(deviceId, this.options.serial);
     const times = { renewAfter: EPOCH_MS * 2, notAfter: EPOCH_MS * 2 };
     const identity = {
       deviceId,

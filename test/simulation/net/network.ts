@@ -1,18 +1,23 @@
+import { X509Certificate } from "node:crypto";
 import {
   CLOSE_CODES,
+  QUIC_ERRORS,
   REFUSAL_CODES,
   TransportError,
   type BoundAddress,
   type CloseInfo,
   type Connection,
+  type Credentials,
   type DialOptions,
   type Listener,
   type ListenerStats,
   type ListenOptions,
+  type PeerIdentity,
   type SocketAddress,
   type Transport,
 } from "@quaymesh/protocol";
 import { opaquePeer } from "@quaymesh/protocol/memory";
+import { certificatesFromPem, sha256 } from "@quaymesh/identity";
 import { AsyncQueue } from "../../../packages/protocol/src/memory/queue.ts";
 import type { Process } from "../process.ts";
 import { SimConnection } from "./connection.ts";
@@ -22,12 +27,16 @@ const HANDSHAKE_MS = 5000;
 const IDLE_MS = 30_000;
 /** Where the gateway is. */
 export const GATEWAY_ADDRESS: SocketAddress = { host: "gateway", port: 7420 };
+/** A port on which nobody is. */
+const FIRST_LOCAL_PORT = 50_000;
 
-/** The gateway's one place to listen, and a path to it from every node. */
+/** Places to listen, by their port, and a path to them from every machine that dials. */
 export class SimNetwork {
   readonly #paths = new Map<string, Path>();
   readonly #windowBytes: number;
-  #listener: SimListener | undefined;
+  readonly #listeners = new Map<number, SimListener>();
+  readonly #diverted = new Map<string, ReadonlyMap<number, number>>();
+  #nextPort = FIRST_LOCAL_PORT;
 
   constructor(windowBytes: number) {
     this.#windowBytes = windowBytes;
@@ -37,12 +46,19 @@ export class SimNetwork {
     this.#paths.set(machine, path);
   }
 
+  /** Whoever is on this machine's path answers in place of some ports; `undefined`: nobody is. */
+  divert(machine: string, ports: ReadonlyMap<number, number> | undefined): void {
+    if (ports === undefined) this.#diverted.delete(machine);
+    else this.#diverted.set(machine, ports);
+  }
+
   /** The network as `process` uses it. */
   transport(process: Process): Transport {
     return {
       listen: async (options) => {
-        this.#listener = new SimListener(options, process);
-        return this.#listener;
+        const listener = new SimListener(options, process);
+        this.#listeners.set(listener.address.port, listener);
+        return listener;
       },
       dial: (address, options) => this.#dial(address, options, process),
     };
@@ -53,25 +69,33 @@ export class SimNetwork {
     const path = this.#paths.get(process.machine.name);
     if (path === undefined) throw new TransportError("UNREACHABLE", "there is no path");
     const answered = Promise.withResolvers<Connection>();
-    const localAddress = { host: process.machine.name, port: 1 };
+    const localAddress = { host: process.machine.name, port: this.#nextPort++ };
+    const port = this.#diverted.get(process.machine.name)?.get(remoteAddress.port) ?? remoteAddress.port;
     let waits = true;
     const common = { path, windowBytes: this.#windowBytes, idleTimeoutMs: IDLE_MS };
     const wanted = (): boolean => waits && process.alive;
     path.carry("to-gateway", {
       wanted,
       arrive: () => {
-        const listener = this.#listener;
+        const listener = this.#listeners.get(port);
         if (!waits || listener === undefined || !listener.open) return;
         path.carry("to-node", {
           wanted,
           arrive: () => {
             if (!waits || !process.alive || !listener.process.alive) return;
             waits = false;
+            const shown = peerOf(listener.options.credentials);
+            const verdict =
+              options.trust.kind === "judged" ? options.trust.authorize(shown) : { kind: "accept" as const };
+            if (verdict.kind === "refuse") {
+              answered.reject(new TransportError("PEER_REFUSED", `the peer was refused (${verdict.reason})`));
+              return;
+            }
             const near = new SimConnection({
               ...common,
               process,
               direction: "to-gateway",
-              peer: opaquePeer(listener.options.credentials),
+              peer: shown,
               remoteAddress,
               localAddress,
             });
@@ -79,7 +103,7 @@ export class SimNetwork {
               ...common,
               process: listener.process,
               direction: "to-node",
-              peer: opaquePeer(options.credentials),
+              peer: peerOf(options.credentials),
               remoteAddress: localAddress,
               localAddress: remoteAddress,
             });
@@ -116,10 +140,18 @@ export class SimNetwork {
   }
 }
 
+/** Real certificates are seen as TLS shows them, others as they are. */
+function peerOf(credentials: Credentials): PeerIdentity {
+  if (!credentials.chainPem.startsWith("-----BEGIN")) return opaquePeer(credentials);
+  const chain = certificatesFromPem(credentials.chainPem);
+  const leaf = new X509Certificate(chain[0] ?? new Uint8Array());
+  return { chain, spkiSha256: sha256(leaf.publicKey.export({ type: "spki", format: "der" })) };
+}
+
 class SimListener implements Listener {
   readonly options: ListenOptions;
   readonly process: Process;
-  readonly addresses: readonly BoundAddress[] = [{ ...GATEWAY_ADDRESS, asked: GATEWAY_ADDRESS }];
+  readonly addresses: readonly BoundAddress[];
   readonly #incoming = new AsyncQueue<Connection>();
   readonly #connections = new Set<SimConnection>();
   #open = true;
@@ -127,10 +159,15 @@ class SimListener implements Listener {
   constructor(options: ListenOptions, process: Process) {
     this.options = options;
     this.process = process;
+    const asked = [options.address].flat();
+    this.addresses = asked.map((each) => {
+      const { host, port } = "host" in each ? each : GATEWAY_ADDRESS;
+      return { host, port, asked: each };
+    });
   }
 
   get address(): SocketAddress {
-    return GATEWAY_ADDRESS;
+    return this.addresses[0] ?? GATEWAY_ADDRESS;
   }
 
   /** Whether a dialer is answered. */
@@ -140,7 +177,11 @@ class SimListener implements Listener {
 
   /** The dialer has completed TLS: judge it. It believes itself connected already. */
   admit(connection: SimConnection): void {
-    const { trust } = this.options;
+    const { trust, limits } = this.options;
+    if (this.#connections.size >= (limits?.maxConnections ?? Infinity)) {
+      const code = QUIC_ERRORS.connectionRefused;
+      return this.#refuse(connection, { kind: "transport", code, reason: "busy", byPeer: false });
+    }
     if (!this.#open) return this.#refuse(connection, { kind: "local" });
     const verdict = trust.authorize?.(connection.peer) ?? { kind: "accept" };
     if (verdict.kind === "refuse") {

@@ -55,6 +55,8 @@ function draw(kind: Fault["kind"], random: Random, { nodes, readers }: Around): 
     case "gateway-drain":
     case "store-full":
       return { kind, forMs };
+    case "endpoint-crash":
+      return { kind };
     case "disk":
       return { kind, node, fault: random.pick(["sync-fails", "short-write", "full-once"] as const) };
     case "disk-full":

@@ -5,6 +5,8 @@ import type { Broken, Stage } from "../stage.ts";
 /** A simulation that can be run. */
 export interface Running {
   readonly stage: Stage;
+  /** What has to be there before the first step. */
+  prepare?(): Promise<void>;
   /** After every step. @throws {Violation} */
   check(): void;
   /** Whether all has come right. */

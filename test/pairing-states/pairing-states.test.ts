@@ -1,0 +1,42 @@
+import { readFile } from "node:fs/promises";
+import { beforeAll, expect, test } from "vitest";
+import { DOCUMENT, explore, renderTables, withTables, type Explored } from "./document.ts";
+import { IN_SIMULATION } from "./in-simulation.ts";
+import { GATEWAY_PAIRS, NODE_PAIRS } from "./states.ts";
+
+let explored: Explored;
+beforeAll(() => {
+  explored = explore();
+}, 120_000);
+
+test("the gateway's machine is given every input in every state, and what cannot be never is", () => {
+  expect([...explored.gateway.keys()].toSorted()).toEqual(GATEWAY_PAIRS.toSorted());
+});
+
+test("the node's machine is given every input in every state", () => {
+  expect([...explored.node.keys()].toSorted()).toEqual(NODE_PAIRS.toSorted());
+});
+
+test("the document has the transitions that the machines make", async () => {
+  const text = await readFile(DOCUMENT, "utf8");
+  // `npm run pairing-states` writes it anew.
+  expect(text).toBe(withTables(text, renderTables(explored)));
+});
+
+test("an attempt is judged only where it was persisted, and leaving early is no way out", () => {
+  const judging = [...explored.gateway].filter(([, came]) => [...came].some((outcome) => outcome.includes("settle")));
+  expect(judging.map(([pair]) => pair).toSorted()).toEqual([
+    "attempt persisting + persisted",
+    "attempt persisting, gone + persisted",
+  ]);
+});
+
+test("only an approval issues, and only for a request that waits for one", () => {
+  const issuing = [...explored.gateway].filter(([, came]) => [...came].some((outcome) => /\bissue\b/u.test(outcome)));
+  expect(issuing.map(([pair]) => pair)).toEqual(["request pending + approve"]);
+});
+
+test("what simulations take are transitions that there are", () => {
+  const all = new Set([...GATEWAY_PAIRS, ...NODE_PAIRS]);
+  expect([...IN_SIMULATION].filter((pair) => !all.has(pair))).toEqual([]);
+});

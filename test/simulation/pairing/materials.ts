@@ -1,0 +1,58 @@
+/** Keys and certificates that pairing is simulated with: real ones, made once per process. Which they are changes nothing that happens. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Authority, createKeyFile, KeyPair, KeyStore, selfSignedCredentials } from "@quaymesh/identity";
+import type { Credentials } from "@quaymesh/protocol";
+import { watchRealWork } from "../real-work.ts";
+import { EPOCH_MS } from "../world.ts";
+
+/** A key, and the certificate that its holder shows on a pairing endpoint. */
+export interface Holder {
+  readonly key: KeyPair;
+  readonly credentials: Credentials;
+}
+
+/** What everybody brings along. */
+export interface Materials {
+  readonly authority: Authority;
+  /** The authority of whoever sits in between. */
+  readonly stranger: Authority;
+  /** The same for the same name. */
+  readonly holder: (name: string) => Promise<Holder>;
+}
+
+let made: Promise<Materials> | undefined;
+
+/** Make them, or take those there are. */
+export function materials(): Promise<Materials> {
+  watchRealWork();
+  made ??= make();
+  return made;
+}
+
+async function make(): Promise<Materials> {
+  const holders = new Map<string, Promise<Holder>>();
+  const holder = (name: string): Promise<Holder> => {
+    const known = holders.get(name) ?? makeHolder();
+    holders.set(name, known);
+    return known;
+  };
+  return { authority: await openAuthority("harbor"), stranger: await openAuthority("strange"), holder };
+}
+
+async function makeHolder(): Promise<Holder> {
+  const key = await KeyPair.generate();
+  return { key, credentials: await selfSignedCredentials(key, { now: EPOCH_MS }) };
+}
+
+async function openAuthority(meshName: string): Promise<Authority> {
+  const directory = await mkdtemp(join(tmpdir(), "quaymesh-simulate-"));
+  try {
+    const key = await createKeyFile(join(directory, "sealing.key"));
+    const store = await KeyStore.open(join(directory, "keys"), { key });
+    return await Authority.create({ store, meshName, now: EPOCH_MS });
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}

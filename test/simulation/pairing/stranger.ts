@@ -1,0 +1,197 @@
+/** Who comes without being asked: guesses at codes, has read one over a shoulder, or sits in between. */
+import { randomInt } from "node:crypto";
+import {
+  createCsr,
+  createGatewayPairing,
+  drawAttemptEntropy,
+  drawNodeEntropy,
+  judgeChain,
+  Secret,
+  startNodePairing,
+  stepGateway,
+  stepNode,
+  type Authority,
+  type CodeSecret,
+  type GatewayPairing,
+  type GatewayPairingInput,
+  type NodeCode,
+} from "@quaymesh/identity";
+import {
+  encodeFrame,
+  errorFrameOf,
+  MessageStream,
+  PAIRING_METHODS,
+  parsePairToGateway,
+  parsePairToNode,
+  parseRequest,
+  type ByteStream,
+  type Connection,
+} from "@quaymesh/protocol";
+import type { SimNetwork } from "../net/network.ts";
+import type { Process } from "../process.ts";
+import { PAIRING_ADDRESS } from "./endpoint.ts";
+import { invitationOf, type Handed } from "./joiner.ts";
+import type { Holder } from "./materials.ts";
+
+/** Who a stranger is. */
+export interface StrangerParts {
+  readonly network: SimNetwork;
+  readonly process: Process;
+  readonly holder: Holder;
+}
+
+const MAX_FRAME_BYTES = 16_384;
+
+/** Try a code at the gateway, once. @returns when there is nothing more to hear */
+export async function tryCode(
+  parts: StrangerParts,
+  code: NodeCode,
+  manner: "waits" | "leaves" | "hangs" = "waits",
+): Promise<void> {
+  const { holder, process } = parts;
+  const connection = await dialGateway(parts);
+  try {
+    const judged = judgeChain(connection.peer.chain, { rootSpkiSha256: "first-use", now: process.nodeClock.now() });
+    if (judged.kind === "refuse") return;
+    const begun = startNodePairing({
+      code,
+      channel: {
+        meshId: judged.meshId,
+        nodeSpkiSha256: holder.key.spkiSha256,
+        gatewaySpkiSha256: judged.spkiSha256,
+      },
+      root: judged.root,
+      name: process.machine.name,
+      platform: { os: "sim", arch: "sim" },
+      csr: await createCsr(holder.key),
+      ...drawNodeEntropy(),
+      now: process.nodeClock.now(),
+    });
+    const stream = new MessageStream(await connection.openStream(), { maxFrameBytes: MAX_FRAME_BYTES });
+    let step = begun;
+    for (;;) {
+      for (const effect of step.effects) {
+        if (effect.kind !== "send") continue;
+        await stream.send(effect.message);
+        if (manner === "leaves" && "type" in effect.message && effect.message.type === "prove") return;
+      }
+      if (step.state.kind === "failed" || step.state.kind === "storing") return;
+      const message = await stream.receive(parsePairToNode);
+      if (message === null) return;
+      if (manner === "hangs") {
+        await connection.closed;
+        return;
+      }
+      step = stepNode(step.state, { kind: "message", now: process.nodeClock.now(), message });
+    }
+  } catch {
+    // Whatever it is told, it goes away.
+  } finally {
+    connection.close(0);
+  }
+}
+
+/** A guess at what somebody was given. */
+export function guessAt(handed: Handed, code: "pin" | "ticket" | "unknown"): NodeCode {
+  const secret = new Secret(new Uint8Array(16).fill(7));
+  if (code === "pin") return { kind: "pin", pin: new Secret(wrongPin(handed)) };
+  const invitation = handed.kind === "ticket" && code === "ticket" ? invitationOf(handed) : undefined;
+  const codeId = invitation?.kind === "ticket" ? invitation.ticket.codeId : new Uint8Array(8).fill(9);
+  return { kind: "ticket", codeId, secret };
+}
+
+/** What somebody was given. */
+export function rightCode(handed: Handed): NodeCode {
+  const invitation = invitationOf(handed);
+  if (invitation.kind === "pin") return invitation;
+  return { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret };
+}
+
+function wrongPin(handed: Handed): string {
+  for (;;) {
+    const pin = String(randomInt(100_000_000)).padStart(8, "0");
+    if (handed.kind !== "pin" || handed.pin !== pin) return pin;
+  }
+}
+
+async function dialGateway({ network, process, holder }: StrangerParts): Promise<Connection> {
+  return network.transport(process).dial(PAIRING_ADDRESS, {
+    protocol: "quaymesh-pair/1",
+    serverName: "",
+    credentials: holder.credentials,
+    trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
+  });
+}
+
+/** What {@link sitBetween} takes. */
+export interface MiddleOptions extends StrangerParts {
+  readonly authority: Authority;
+  readonly port: number;
+  /** Pass everything on, or play the gateway with this code. */
+  readonly plays: CodeSecret | undefined;
+}
+
+/** Answer in the gateway's place, with a certificate of one's own. */
+export async function sitBetween(options: MiddleOptions): Promise<void> {
+  const { network, process, authority, port } = options;
+  const leaf = await authority.issuePairingLeaf({ now: process.gatewayClock.now() });
+  const listener = await network.transport(process).listen({
+    address: { host: process.machine.name, port },
+    protocol: "quaymesh-pair/1",
+    credentials: leaf.credentials,
+    trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
+  });
+  for await (const connection of listener) {
+    const serve =
+      options.plays === undefined ? passOn(options, connection) : play(options, connection, leaf.spkiSha256);
+    serve.catch(() => connection.close(0));
+  }
+}
+
+async function passOn(options: MiddleOptions, near: Connection): Promise<void> {
+  const far = await dialGateway(options);
+  for await (const stream of near.incomingStreams) {
+    const beyond = await far.openStream();
+    await Promise.all([pump(stream, beyond), pump(beyond, stream)]);
+  }
+}
+
+async function pump(from: ByteStream, to: ByteStream): Promise<void> {
+  for await (const bytes of from) await to.write(bytes);
+  await to.end();
+}
+
+/** The gateway's own machine with another root: proves the code to the node where it has it, and then lets it wait. */
+async function play(options: MiddleOptions, near: Connection, gatewaySpkiSha256: Uint8Array): Promise<void> {
+  const { authority, plays, process } = options;
+  if (plays === undefined) return;
+  const now = (): number => process.gatewayClock.now();
+  for await (const bytes of near.incomingStreams) {
+    const stream = new MessageStream(bytes);
+    const first = await stream.read();
+    if (first === null) return;
+    const hello = parseRequest(first, PAIRING_METHODS);
+    if (hello.method !== "pair") return;
+    let state: GatewayPairing = createGatewayPairing({ meshId: authority.meshId, root: authority.rootDer });
+    const feed = async (input: GatewayPairingInput): Promise<void> => {
+      const step = stepGateway(state, input);
+      state = step.state;
+      for (const effect of step.effects) {
+        if (effect.kind === "send") await stream.sendFrame(encodeFrame(effect.message));
+        if (effect.kind === "fail") await stream.sendFrame(encodeFrame(errorFrameOf(effect)));
+        if (effect.kind === "persist") await feed({ kind: "persisted", attemptId: "it", now: now() });
+        if (effect.kind === "inspect-csr") {
+          const spkiSha256 = near.peer.spkiSha256;
+          const finding = { kind: "valid", spkiSha256, enrolment: { kind: "none" } } as const;
+          await feed({ kind: "csr-inspected", attemptId: "it", finding, now: now() });
+        }
+      }
+    };
+    const peer = { source: "it", nodeSpkiSha256: near.peer.spkiSha256, gatewaySpkiSha256 };
+    await feed({ kind: "open", windowId: "w", code: plays, expiresAt: now() + 600_000, now: now() });
+    await feed({ kind: "hello", attemptId: "it", hello, peer, entropy: drawAttemptEntropy(), now: now() });
+    for await (const message of stream.messages(parsePairToGateway)) {
+      if (message.type === "prove") await feed({ kind: "prove", attemptId: "it", prove: message, now: now() });
+    }
+  }
+}

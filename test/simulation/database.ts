@@ -35,6 +35,7 @@ export class SimDatabase {
   /** What was committed, where the disk may forget some of it. */
   #groups: (readonly Job[])[] = [];
   #synced = 0;
+  readonly #forgotten = new Map<string, number>();
 
   /** @param options.omitSync commits that a crash takes back */
   constructor(options: { readonly omitSync?: boolean } = {}) {
@@ -63,6 +64,19 @@ export class SimDatabase {
   /** Change rows behind the units' back, for the controls. */
   tamper(sql: string): void {
     this.#db.exec(sql);
+  }
+
+  /** Sabotage: until the next call this device counts as not revoked, and every other as what it is. */
+  forgetRevocations(deviceId: string): void {
+    const db = this.#db;
+    for (const [id, revokedAt] of this.#forgotten) {
+      db.run("UPDATE devices SET revoked_at = ? WHERE device_id = ?", revokedAt, id);
+    }
+    this.#forgotten.clear();
+    const row = db.get("SELECT revoked_at FROM devices WHERE device_id = ? AND revoked_at IS NOT NULL", deviceId);
+    if (row === undefined) return;
+    this.#forgotten.set(deviceId, Number(row["revoked_at"]));
+    db.run("UPDATE devices SET revoked_at = NULL WHERE device_id = ?", deviceId);
   }
 
   /** What was written so far is on disk for good. */

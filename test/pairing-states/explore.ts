@@ -27,12 +27,12 @@ import { NOW } from "../../packages/identity/test/support.ts";
 import { Random } from "../simulation/random.ts";
 import {
   attemptState,
-  codeState,
   GATEWAY_INPUTS,
   nodeInputOf,
   pairOf,
   requestState,
   touchedBy,
+  windowState,
   type Pair,
   type Touched,
 } from "./states.ts";
@@ -76,7 +76,7 @@ class Walk {
   }
 
   run(): void {
-    this.#take({ kind: "open", windowId: "w0", code: CODES[0], expiresAt: this.#now + HOUR_MS, now: this.#now });
+    this.#take({ kind: "open", ...this.#setup("w0"), expiresAt: this.#now + HOUR_MS, now: this.#now });
     for (let at = 0; at < STEPS; at++) {
       // Half of the time whatever an attempt needs next, so that walks come far.
       if (this.#random.chance(0.5)) this.#advance();
@@ -141,12 +141,12 @@ class Walk {
     const requestId = this.#one(this.#state.requests.keys());
     switch (kind) {
       case "open": {
-        const windowId = random.chance(0.3) ? this.#one(this.#state.codes.keys()) : `w${String(this.#count++)}`;
+        const windowId = random.chance(0.3) ? this.#one(this.#state.windows.keys()) : `w${String(this.#count++)}`;
         const expiresAt = random.chance(0.1) ? now : now + HOUR_MS;
-        return { kind, windowId, code: random.pick(CODES), expiresAt, now };
+        return { kind, ...this.#setup(windowId), expiresAt, now };
       }
       case "close":
-        return { kind, windowId: this.#one(this.#state.codes.keys()), now };
+        return { kind, windowId: this.#one(this.#state.windows.keys()), now };
       case "hello":
         return this.#hello();
       case "prove":
@@ -192,6 +192,13 @@ class Walk {
     }
   }
 
+  #setup(windowId: string) {
+    const random = this.#random;
+    const [a, b, pin] = CODES;
+    const codes = random.pick([[a], [b], [pin], [a, pin]] as const);
+    return { windowId, codes, uses: random.pick([1, 1, 2]), preapproved: random.chance(0.15) };
+  }
+
   #hello(): GatewayPairingInput {
     const random = this.#random;
     const attemptId = `a${String(this.#count++)}`;
@@ -208,6 +215,7 @@ class Walk {
       hello,
       peer: this.#peer(keyName),
       entropy: entropyOf(attemptId),
+      deviceId: `device of ${attemptId}`,
       now: this.#now,
     };
   }
@@ -225,7 +233,7 @@ class Walk {
     const spkiSha256 = what === "other" ? bytesOf("another key", 32) : (this.#nodes.get(attemptId)?.key ?? CSR);
     const enrolment =
       what === "device"
-        ? ({ kind: what, deviceId: "known" } as const)
+        ? ({ kind: what, deviceId: "known", frozen: this.#random.chance(0.3) } as const)
         : ({ kind: what === "revoked" ? what : "none" } as const);
     return { kind: "valid", spkiSha256, enrolment };
   }
@@ -264,7 +272,7 @@ interface StepSeen {
 }
 
 function outcomeOf({ subject, id }: Touched, input: GatewayPairingInput, { before, after, effects }: StepSeen): string {
-  const stateOf = { code: codeState, attempt: attemptState, request: requestState }[subject];
+  const stateOf = { window: windowState, attempt: attemptState, request: requestState }[subject];
   const next = stateOf(after, id).slice(subject.length + 1);
   const streams = new Set([
     ...(subject === "attempt" ? [id] : []),
@@ -273,7 +281,9 @@ function outcomeOf({ subject, id }: Touched, input: GatewayPairingInput, { befor
   ]);
   const own = effects.filter((effect) => {
     if ("attemptId" in effect) return streams.has(effect.attemptId);
-    if (effect.kind === "code-ended") return subject === "code" && effect.windowId === id;
+    if (effect.kind === "code-ended" || effect.kind === "window-ended")
+      return subject === "window" && effect.windowId === id;
+    if (effect.kind === "issue" && subject === "attempt") return isOf(after, id, effect.requestId);
     if (effect.kind === "request-ended" || effect.kind === "issue")
       return subject === "request" && effect.requestId === id;
     if (effect.kind === "ask") return effect.request.attemptId !== undefined && streams.has(effect.request.attemptId);
@@ -281,6 +291,11 @@ function outcomeOf({ subject, id }: Touched, input: GatewayPairingInput, { befor
   });
   const said = own.map(describe);
   return said.length === 0 ? `→ ${next}` : `→ ${next}: ${said.join(", ")}`;
+}
+
+function isOf({ attempts }: GatewayPairing, attemptId: string, requestId: string): boolean {
+  const attempt = attempts.get(attemptId);
+  return attempt?.kind === "waiting" && attempt.requestId === requestId;
 }
 
 function describe(effect: GatewayPairingEffect): string {
@@ -294,6 +309,7 @@ function describe(effect: GatewayPairingEffect): string {
     case "request-ended":
       return `${effect.kind} ${effect.outcome}`;
     case "code-ended":
+    case "window-ended":
     case "rejected":
       return `${effect.kind} ${effect.reason}`;
     default:
@@ -345,8 +361,8 @@ function sharesFor() {
     }
   };
   const peer = { source: "it", nodeSpkiSha256: node.key, gatewaySpkiSha256: GATEWAY_KEY };
-  take({ kind: "open", windowId: "w", code: CODE, expiresAt: NOW + HOUR_MS, now: NOW });
-  take({ kind: "hello", attemptId: "it", hello: node.hello, peer, entropy: entropyOf("it"), now: NOW });
+  take({ kind: "open", windowId: "w", codes: [CODE], uses: 1, preapproved: false, expiresAt: NOW + HOUR_MS, now: NOW });
+  take({ kind: "hello", attemptId: "it", hello: node.hello, peer, entropy: entropyOf("it"), deviceId: "it", now: NOW });
   const share = said.shift() as Message<"share">;
   node.receive(share);
   take({ kind: "prove", attemptId: "it", prove: node.prove, now: NOW });

@@ -2,19 +2,25 @@
  * Every state and every input of the two pairing machines, and what each input is about. The compiler refuses the lists when a machine gets one more, or loses one; what is
  * in them has to be exercised (`pairing-states.test.ts`) and is in `docs/pairing-states.md`.
  */
-import type { GatewayPairing, GatewayPairingInput, NodePairing, NodePairingInput } from "@quaymesh/identity";
+import type {
+  CodeSecret,
+  GatewayPairing,
+  GatewayPairingInput,
+  NodePairing,
+  NodePairingInput,
+} from "@quaymesh/identity";
 
 /** What the gateway's machine holds. */
-export type Subject = "code" | "attempt" | "request";
+export type Subject = "window" | "attempt" | "request";
 
-type Code = GatewayPairing["codes"] extends ReadonlyMap<string, infer C> ? C : never;
 type Attempt = GatewayPairing["attempts"] extends ReadonlyMap<string, infer A> ? A : never;
 type Request = GatewayPairing["requests"] extends ReadonlyMap<string, infer R> ? R : never;
 type NodeInput =
   | Exclude<NodePairingInput["kind"], "message">
   | Extract<NodePairingInput, { kind: "message" }>["message"]["type"];
 
-const CODES = { none: 0, open: 0, claimed: 0, proved: 0 } satisfies Record<Code["status"]["kind"] | "none", 0>;
+/** `free`: a place, and nobody at it. `claimed`: somebody proves a code. `held`: places are taken, and nobody is proving. */
+const WINDOWS = ["none", "free", "claimed", "held"];
 const ATTEMPTS = {
   none: 0,
   proving: 0,
@@ -32,16 +38,16 @@ const REQUESTS = { none: 0, pending: 0, approved: 0, issued: 0 } satisfies Recor
 
 /** States by what is in them; `none`: there is nothing of that name. */
 const GATEWAY_STATES: Readonly<Record<Subject, readonly string[]>> = {
-  code: Object.keys(CODES),
+  window: WINDOWS,
   attempt: Object.keys(ATTEMPTS),
   request: Object.keys(REQUESTS),
 };
 
 /** What each input of the gateway's machine is about. A `tick` is about everything. */
 export const GATEWAY_INPUTS = {
-  open: ["code"],
-  close: ["code"],
-  hello: ["code"],
+  open: ["window"],
+  close: ["window"],
+  hello: ["window"],
   prove: ["attempt"],
   persisted: ["attempt"],
   "persist-failed": ["attempt"],
@@ -57,7 +63,7 @@ export const GATEWAY_INPUTS = {
   done: ["attempt"],
   gone: ["attempt"],
   activated: ["request"],
-  tick: ["code", "attempt", "request"],
+  tick: ["window", "attempt", "request"],
 } as const satisfies Record<GatewayPairingInput["kind"], readonly Subject[]>;
 
 /** States of the node's machine. */
@@ -85,7 +91,7 @@ const NODE_INPUTS: readonly string[] = Object.keys({
 /** A state and an input, as the table and the tests name them. */
 export type Pair = string;
 
-/** `code open + hello`. */
+/** `window free + hello`. */
 export function pairOf(state: string, input: string): Pair {
   return `${state} + ${input}`;
 }
@@ -95,7 +101,7 @@ const IMPOSSIBLE: ReadonlySet<Pair> = new Set([
   ...GATEWAY_STATES.attempt.filter((state) => state !== "none").map((state) => pairOf(`attempt ${state}`, "renew")),
   pairOf("request pending", "activated"),
   pairOf("request approved", "activated"),
-  ...(["code", "attempt", "request"] as const).map((subject) => pairOf(`${subject} none`, "tick")),
+  ...(["window", "attempt", "request"] as const).map((subject) => pairOf(`${subject} none`, "tick")),
 ]);
 
 /** All pairs of the gateway's machine. */
@@ -110,9 +116,12 @@ export const NODE_PAIRS: readonly Pair[] = NODE_STATES.flatMap((state) =>
   NODE_INPUTS.map((input) => pairOf(state, input)),
 );
 
-/** Where the code of a window is. */
-export function codeState({ codes }: GatewayPairing, windowId: string): string {
-  return `code ${codes.get(windowId)?.status.kind ?? "none"}`;
+/** Where a window is. */
+export function windowState({ windows }: GatewayPairing, windowId: string): string {
+  const window = windows.get(windowId);
+  if (window === undefined) return "window none";
+  if (window.codes.some(({ claims }) => claims.length > 0)) return "window claimed";
+  return window.requests.length > 0 ? "window held" : "window free";
 }
 
 /** Where an attempt is. */
@@ -128,14 +137,17 @@ export function requestState({ requests }: GatewayPairing, requestId: string): s
 }
 
 /** Which window a hello is about; empty, where none has such a code. */
-function windowOf({ codes }: GatewayPairing, codeId: Uint8Array | undefined): string {
-  for (const [windowId, { secret }] of codes) {
-    if (secret.kind === "pin" && codeId === undefined) return windowId;
-    if (secret.kind === "ticket" && codeId !== undefined && Buffer.compare(secret.codeId, codeId) === 0)
-      return windowId;
-  }
-  return "";
+function windowOf({ windows }: GatewayPairing, { codeId, own }: HelloInput["hello"]): string {
+  const named = (secret: CodeSecret): boolean => {
+    if (secret.kind === "pin") return codeId === undefined;
+    if (codeId === undefined || (secret.kind === "node") !== (own === true)) return false;
+    return Buffer.compare(secret.codeId, codeId) === 0;
+  };
+  const found = [...windows.values()].find(({ codes }) => codes.some(({ secret }) => named(secret)));
+  return found?.windowId ?? "";
 }
+
+type HelloInput = Extract<GatewayPairingInput, { kind: "hello" }>;
 
 /** Which request waits for this device's first session; empty, where none does. */
 function awaitedBy({ requests }: GatewayPairing, deviceId: string): string {
@@ -149,21 +161,21 @@ function awaitedBy({ requests }: GatewayPairing, deviceId: string): string {
 export interface Touched {
   readonly subject: Subject;
   readonly id: string;
-  /** `code open` and the like. */
+  /** `window free` and the like. */
   readonly state: string;
 }
 
 /** What an input is about, and where that is. */
 export function touchedBy(state: GatewayPairing, input: GatewayPairingInput): readonly Touched[] {
-  const code = (id: string): Touched => ({ subject: "code", id, state: codeState(state, id) });
+  const window = (id: string): Touched => ({ subject: "window", id, state: windowState(state, id) });
   const attempt = (id: string): Touched => ({ subject: "attempt", id, state: attemptState(state, id) });
   const request = (id: string): Touched => ({ subject: "request", id, state: requestState(state, id) });
   switch (input.kind) {
     case "open":
     case "close":
-      return [code(input.windowId)];
+      return [window(input.windowId)];
     case "hello":
-      return [code(windowOf(state, input.hello.codeId))];
+      return [window(windowOf(state, input.hello))];
     case "approve":
     case "deny":
     case "issued":
@@ -173,7 +185,7 @@ export function touchedBy(state: GatewayPairing, input: GatewayPairingInput): re
       return [request(awaitedBy(state, input.deviceId))];
     case "tick":
       return [
-        ...[...state.codes.keys()].map(code),
+        ...[...state.windows.keys()].map(window),
         ...[...state.attempts.keys()].map(attempt),
         ...[...state.requests.keys()].map(request),
       ];

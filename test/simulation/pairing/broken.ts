@@ -20,27 +20,31 @@ export interface BrokenPairing {
   readonly limits?: Partial<PairingLimits>;
 }
 
-/** A hello finds a code open that another one has claimed. */
+/** A hello finds a code free that another one has claimed. */
 export const noClaim: typeof stepGateway = (state, input) => {
   if (input.kind !== "hello") return stepGateway(state, input);
-  const codes = new Map(
-    [...state.codes].map(([id, code]) => {
-      return [id, code.status.kind === "claimed" ? { ...code, status: { kind: "open" } as const } : code] as const;
-    }),
-  );
-  return stepGateway({ ...state, codes }, input);
+  const windows = new Map<string, PairingWindow>();
+  for (const [id, window] of state.windows) {
+    windows.set(
+      id,
+      Object.assign({}, window, {
+        codes: window.codes.map(({ secret, failures }) => ({ secret, failures, claims: [] })),
+      }),
+    );
+  }
+  return stepGateway({ ...state, windows }, input);
 };
 
-/** A code is open again as soon as a device has proved it. */
+/** A window has a place again as soon as a device has taken its last. */
 export const staysOpen: typeof stepGateway = (state, input) => {
   const step = stepGateway(state, input);
-  const codes = new Map(
-    [...step.state.codes].map(([id, code]) => {
-      return [id, code.status.kind === "proved" ? { ...code, status: { kind: "open" } as const } : code] as const;
-    }),
-  );
-  return { ...step, state: { ...step.state, codes } };
+  const windows = new Map<string, PairingWindow>();
+  for (const [id, window] of step.state.windows)
+    windows.set(id, Object.assign({}, window, { places: Math.max(1, window.places) }));
+  return { ...step, state: { ...step.state, windows } };
 };
+
+type PairingWindow = GatewayPairing["windows"] extends ReadonlyMap<string, infer W> ? W : never;
 
 /** Whoever has proved a code is let in. */
 export const noApproval: typeof stepGateway = (state, input) => {

@@ -76,6 +76,13 @@ export class SimEndpoint implements EndpointPort {
     this.#order(peer, undefined, (relay) => relay.drop());
   }
 
+  renew(): void {
+    const run = this.#run;
+    this.#run = undefined;
+    void run?.stop();
+    if (this.#wanted) void this.demand();
+  }
+
   /** Its process dies; while it is wanted another one starts. */
   crash(): void {
     const run = this.#run;

@@ -1,4 +1,4 @@
-import { stepGateway, type GatewayPairing, type Authority } from "@quaymesh/identity";
+import { stepGateway, type Authority, type CodeSecret, type GatewayPairing } from "@quaymesh/identity";
 import { parsePairToGateway } from "@quaymesh/protocol";
 import { silentLogger, type Logger } from "../../../packages/gateway/src/logger.ts";
 import type { PeerListener } from "../../../packages/gateway/src/pairing/child-run.ts";
@@ -40,8 +40,8 @@ export interface PairingSite {
   readonly onError: (what: string, cause: unknown) => void;
 }
 
-/** A window's code as the machine holds it. */
-export type CodeOf = GatewayPairing["codes"] extends ReadonlyMap<string, infer C> ? C : never;
+/** What opens a window, as the machine holds it. */
+export type CodeOf = CodeSecret;
 
 /** The real desk on the real core, with its endpoint's process played. */
 export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; endpoint: SimEndpoint }> {
@@ -67,6 +67,7 @@ export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; 
       });
       return endpoint;
     },
+    roots: () => ({ type: "roots", statements: [], settled: true }),
     ticketAddresses: (bound) => bound.map(({ host, port }) => ({ host, port })),
     meshAddresses: () => [`${GATEWAY_ADDRESS.host}:${String(GATEWAY_ADDRESS.port)}`],
     door,
@@ -81,12 +82,17 @@ export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; 
       TAKEN.onGateway(state, input);
       const step = (broken.gatewayStep ?? stepGateway)(state, input);
       for (const effect of step.effects) if (effect.kind === "request-ended") model.requestEnded(effect.requestId);
-      site.onEnded([...state.codes].flatMap(([id, code]) => (step.state.codes.has(id) ? [] : [code])));
+      const left = new Set(secretsOf(step.state));
+      site.onEnded(secretsOf(state).filter((secret) => !left.has(secret)));
       return step;
     },
   });
   if (endpoint === undefined) throw new Error("a desk without an endpoint");
   return { desk, endpoint };
+}
+
+function secretsOf({ windows }: GatewayPairing): readonly CodeSecret[] {
+  return [...windows.values()].flatMap(({ codes }) => codes.map(({ secret }) => secret));
 }
 
 function watched(peers: PeerListener, model: ModelPairing): PeerListener {

@@ -198,8 +198,14 @@ export class SimJoiner implements Inhabitant {
       transport: network().transport(process),
       key,
       clock: process.nodeClock,
-      identity: { ...identity, pairingAddresses: [PAIRING_ADDRESS] },
-      store: (renewed) => this.#store(process, renewed, onStored),
+      keeper: {
+        current: { ...identity, pairingAddresses: [PAIRING_ADDRESS] },
+        update: async (change) => {
+          const renewed = change(identity);
+          await this.#store(process, renewed, onStored);
+          return renewed;
+        },
+      },
     });
   }
 

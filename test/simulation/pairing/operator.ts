@@ -1,4 +1,3 @@
-import { Secret } from "@quaymesh/identity";
 import { GatewayError } from "@quaymesh/gateway";
 import type { PairingDesk } from "../../../packages/gateway/src/pairing/desk.ts";
 import type { OpenedWindow, WindowUpdate } from "../../../packages/gateway/src/pairing/service.ts";
@@ -187,8 +186,8 @@ function deathOf(process: Process): Promise<undefined> {
   });
 }
 
-function readOff({ code }: OpenedWindow): Handed {
-  const text = code.kind === "ticket" ? code.link : code.pin;
-  const shown = text instanceof Secret ? text.reveal() : text;
-  return code.kind === "ticket" ? { kind: "ticket", link: shown } : { kind: "pin", pin: shown };
+function readOff({ link, pin }: OpenedWindow): Handed {
+  if (link !== undefined) return { kind: "ticket", link: link.reveal() };
+  if (pin === undefined) throw new Error("a window without a code");
+  return { kind: "pin", pin: pin.reveal() };
 }

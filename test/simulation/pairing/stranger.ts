@@ -40,6 +40,9 @@ export interface StrangerParts {
   readonly holder: Holder;
 }
 
+/** A code that can be tried, and played. */
+type StrangerCode = Exclude<CodeSecret, { readonly kind: "node" }>;
+
 const MAX_FRAME_BYTES = 16_384;
 
 /** Try a code at the gateway, once. @returns when there is nothing more to hear */
@@ -92,7 +95,7 @@ export async function tryCode(
 }
 
 /** A guess at what somebody was given. */
-export function guessAt(handed: Handed, code: "pin" | "ticket" | "unknown"): NodeCode {
+export function guessAt(handed: Handed, code: "pin" | "ticket" | "unknown"): StrangerCode {
   const secret = new Secret(new Uint8Array(16).fill(7));
   if (code === "pin") return { kind: "pin", pin: new Secret(wrongPin(handed)) };
   const invitation = handed.kind === "ticket" && code === "ticket" ? invitationOf(handed) : undefined;
@@ -101,7 +104,7 @@ export function guessAt(handed: Handed, code: "pin" | "ticket" | "unknown"): Nod
 }
 
 /** What somebody was given. */
-export function rightCode(handed: Handed): NodeCode {
+export function rightCode(handed: Handed): StrangerCode {
   const invitation = invitationOf(handed);
   if (invitation.kind === "pin") return invitation;
   return { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret };
@@ -188,8 +191,17 @@ async function play(options: MiddleOptions, near: Connection, gatewaySpkiSha256:
       }
     };
     const peer = { source: "it", nodeSpkiSha256: near.peer.spkiSha256, gatewaySpkiSha256 };
-    await feed({ kind: "open", windowId: "w", code: plays, expiresAt: now() + 600_000, now: now() });
-    await feed({ kind: "hello", attemptId: "it", hello, peer, entropy: drawAttemptEntropy(), now: now() });
+    const setup = { windowId: "w", codes: [plays], uses: 1, preapproved: false, expiresAt: now() + 600_000 };
+    await feed({ kind: "open", ...setup, now: now() });
+    await feed({
+      kind: "hello",
+      attemptId: "it",
+      hello,
+      peer,
+      entropy: drawAttemptEntropy(),
+      deviceId: "it",
+      now: now(),
+    });
     for await (const message of stream.messages(parsePairToGateway)) {
       if (message.type === "prove") await feed({ kind: "prove", attemptId: "it", prove: message, now: now() });
     }

@@ -84,7 +84,7 @@ class PairingRun implements Running {
   }
 
   check(): void {
-    for (const { secret } of this.#ended.splice(0)) {
+    for (const secret of this.#ended.splice(0)) {
       if (!isErased(secret))
         throw new Violation("secrets-erased", "the code of a window that is over can still be read");
     }
@@ -284,7 +284,7 @@ class PairingRun implements Running {
   }
 }
 
-function isErased(secret: CodeOf["secret"]): boolean {
+function isErased(secret: CodeOf): boolean {
   try {
     if (secret.kind === "pin") secret.pin.reveal();
     else secret.secret.reveal();

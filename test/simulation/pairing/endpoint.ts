@@ -50,6 +50,10 @@ export class SimEndpoint implements EndpointPort {
     return this.#spkiSha256;
   }
 
+  get health(): EndpointPort["health"] {
+    return { wanted: this.#wanted, pid: undefined, faults: 0, lastFault: undefined };
+  }
+
   async demand(): Promise<void> {
     this.#wanted = true;
     if (this.#run !== undefined) return;

@@ -1,5 +1,6 @@
 /** The transition table of `docs/pairing-states.md`, as the machines give it. */
-import { exploreGateway, exploreNode, type Outcomes } from "./explore.ts";
+import { exploreNode } from "./explore-node.ts";
+import { exploreGateway, type Outcomes } from "./explore.ts";
 import { IN_SIMULATION } from "./in-simulation.ts";
 import { GATEWAY_PAIRS, NODE_PAIRS, type Pair } from "./states.ts";
 

@@ -179,6 +179,8 @@ export class SimJoiner implements Inhabitant {
           ...drawNodeEntropy(),
           now: clock.now(),
         },
+        // What several attempts add up to is kept in a file, which is not played.
+        judgeUnproved: async (error) => error,
         onStep: (at) => {
           if (at.kind !== "proved") return;
           const { host, port } = connection.stats().localAddress;
@@ -225,7 +227,7 @@ export const BLIND = {
 } as const;
 
 /** As a person would type it. @throws {IdentityError} */
-export function invitationOf(handed: Handed): JoinInvitation {
+export function invitationOf(handed: Handed): Exclude<JoinInvitation, { readonly kind: "own" }> {
   if (handed.kind === "pin") return { kind: "pin", address: PAIRING_ADDRESS, pin: new Secret(handed.pin) };
   return { kind: "ticket", ticket: parseTicket(handed.link, { now: 0 }) };
 }

@@ -42,9 +42,9 @@ export interface LogKeeperOptions {
 /** Between looks at what may go. */
 const SWEEP_MS = 5000;
 /** Between pieces: what others want to commit goes first. */
-const PAUSE_MS = 10;
+const PAUSE_MS = 5;
 /** Events in one piece: some milliseconds of the store's time. */
-const PIECE_EVENTS = 2000;
+const PIECE_EVENTS = 500;
 /** Rows of history in one piece: a task has others that go with it. */
 const PIECE_ROWS = 100;
 /** How often the clock is saved: so much of what passed may be taken for a jump after a crash. */

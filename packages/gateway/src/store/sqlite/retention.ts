@@ -19,14 +19,14 @@ const KEPT_FREE_PAGES = 2048;
 
 /** Drop a piece of what may go, or, where nothing may, give a piece of free disk back. */
 export function retain(db: Database, input: RetainInput): RetainResult {
-  const piece = droppable(db, input);
-  if (piece.upTo > 0) {
-    const wanted = Math.max(piece.upTo, wantedUpTo(db, input));
+  const mayGo = droppable(db, input);
+  if (mayGo > 0) {
+    const wanted = Math.max(mayGo, wantedUpTo(db, input));
     const floor = retentionFloor(db, { wanted, now: input.now });
-    const upTo = Math.min(piece.upTo, floor.upTo);
-    const dropped = dropUpTo(db, upTo);
+    const dropped = dropUpTo(db, Math.min(mayGo, floor.upTo));
     const { heldBy, lapsed } = floor;
-    if (dropped > 0) return { dropped, pagesFreed: 0, more: piece.more || upTo < piece.upTo, heldBy, lapsed };
+    // There is more at least to look for: what was dropped may have left disk to give back.
+    if (dropped > 0) return { dropped, pagesFreed: 0, more: true, heldBy, lapsed };
     return { ...vacuumed(db), heldBy, lapsed };
   }
   return { ...vacuumed(db), heldBy: [], lapsed: [] };
@@ -72,13 +72,8 @@ function receivedAt(db: Database, offset: number): number | undefined {
   return row === undefined ? undefined : number(row, "received");
 }
 
-/** The oldest events that the policy lets go, a piece of them; `upTo` 0 is none. */
-interface Piece {
-  readonly upTo: number;
-  readonly more: boolean;
-}
-
-function droppable(db: Database, input: RetainInput): Piece {
+/** The last of a piece of the oldest events that the policy lets go; 0 where there are none. */
+function droppable(db: Database, input: RetainInput): number {
   const { earliest, latest } = logBounds(db);
   let excessBytes = heldBytes(db) - (input.maxBytes ?? Number.MAX_SAFE_INTEGER);
   let excessEvents = latest + 1 - earliest - (input.maxEvents ?? Number.MAX_SAFE_INTEGER);
@@ -93,7 +88,7 @@ function droppable(db: Database, input: RetainInput): Piece {
   );
   for (const row of rows) {
     const verdict = excessBytes > 0 || excessEvents > 0 ? "old" : ageOf(number(row, "received"), input);
-    if (verdict === "young") return { upTo, more: false };
+    if (verdict === "young") return upTo;
     if (looked === input.limit || bytes >= MAX_PIECE_BYTES) break;
     const cost = eventCost(number(row, "size"));
     looked += 1;
@@ -104,7 +99,7 @@ function droppable(db: Database, input: RetainInput): Piece {
     else undecided = number(row, "position");
   }
   if (upTo < undecided && isFollowedByOld(db, undecided, input)) upTo = undecided;
-  return { upTo, more: upTo > 0 && upTo < latest };
+  return upTo;
 }
 
 /** All that the policy lets go, to the mark before: what a subscription that needs it is judged by. */

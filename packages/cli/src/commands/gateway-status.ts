@@ -51,7 +51,7 @@ function statusRows(status: GatewayStatus, now: number): readonly (readonly [str
     ["nodes dial", status.meshAddresses.join(", ")],
     ["root", shortFingerprint(status.rootFingerprint)],
     ["devices", `${status.devices}, ${status.online} online, ${status.connections} connections`],
-    ["events", `${count(status.lastOffset)} in the log`],
+    ["events", `${count(status.lastOffset)} so far`],
     ["revocations", `epoch ${status.revocationEpoch}`],
     ["pairing", status.pairingOpen ? "a window is open" : "closed"],
     ["refused", refused.length === 0 ? "nobody" : refused.map(([why, times]) => `${why} ${times}`).join(", ")],

@@ -22,6 +22,11 @@ export class FairQueue {
     return sum;
   }
 
+  /** Pieces of one that wait for their turn. */
+  waitingOf(key: string): number {
+    return this.#lanes.get(key)?.waiting.length ?? 0;
+  }
+
   /** Do `work` when it is its turn. @param weight more than 0 @returns what it gives */
   run<T>(key: string, weight: number, work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {

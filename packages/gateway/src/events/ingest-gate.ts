@@ -48,6 +48,9 @@ const MAX_STORE_BYTES = 4 * 1024 * 1024;
 /** What one device may begin in its turn. A batch weighs its data, and as much for each event as a small one costs. */
 const QUANTUM_BYTES = 128 * 1024;
 const EVENT_WEIGHT = 256;
+/** Batches of one device that may wait for their turn, on however many streams it sends them: they take memory. A node means to send a handful at a time. */
+const MAX_WAITING = 64;
+const CROWDED_PAUSE_MS = 200;
 /** Between log lines of one device. */
 const LOG_EVERY_MS = 60_000;
 /** Devices whose buckets are full again are forgotten beyond so many. */
@@ -89,6 +92,7 @@ export class IngestGate {
     const meter = this.#meter(deviceId);
     const now = clock.monotonicMs();
     const waitMs = Math.max(meter.events.waitMs(now), meter.bytes.waitMs(now));
+    if (this.#queue.waitingOf(deviceId) >= MAX_WAITING) return this.#turnAway(deviceId, "rate", CROWDED_PAUSE_MS);
     if (waitMs > 0) return this.#turnAway(deviceId, "rate", Math.max(waitMs, MIN_PAUSE_MS));
     meter.events.take(events.length, now);
     meter.bytes.take(bytes, now);

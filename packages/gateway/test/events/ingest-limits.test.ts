@@ -1,5 +1,7 @@
 import { encodeValue } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
+import { IngestGate } from "../../src/events/ingest-gate.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { TokenBucket } from "../../src/events/token-bucket.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { ticks } from "../support/fake-node.ts";
@@ -66,4 +68,30 @@ test("a device that holds its quota of the log waits until some of it has gone; 
   expect((await gateway.core.stats()).ingest.throttledQuota).toBe(1);
   await gateway.store.events.compact({ upTo: 15 });
   await publisher.publish(21, ticks(21, 1));
+});
+
+test("what waits of one device is bounded, on however many streams it comes, and leaves room for others", async () => {
+  await using gateway = await testGateway();
+  const release = Promise.withResolvers<void>();
+  const { events } = gateway.store;
+  const append: typeof events.append = async (input) => {
+    await release.promise;
+    return { kind: "expected", seq: input.first };
+  };
+  const store = { ...gateway.store, events: { ...events, append } };
+  const gate = new IngestGate({ store, clock: new FakeClock(), logger: silentLogger });
+  const batch = (deviceId: string) => {
+    const data = new Uint8Array(60_000);
+    const events = Array.from({ length: 6 }, () => ({ kind: "big", time: 1, data }));
+    return gate.append({ deviceId, outboxEpoch: new Uint8Array(16), first: 1, events, now: 0 });
+  };
+  const flood = Array.from({ length: 400 }, () => batch("loud"));
+  expect(gate.stats.waiting).toBe(64);
+  const quiet = batch("quiet");
+  expect(gate.stats.waiting).toBe(65);
+  release.resolve();
+  const answers = await Promise.all(flood);
+  expect(await quiet).toEqual({ kind: "expected", seq: 1 });
+  expect(answers.filter(({ kind }) => kind === "throttled").length).toBeGreaterThan(300);
+  expect(answers.filter(({ kind }) => kind === "expected").length).toBeGreaterThanOrEqual(64);
 });

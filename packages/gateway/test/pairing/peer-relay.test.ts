@@ -11,8 +11,18 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A peer that was refused: what it said first is no hello. */
-async function refused(): Promise<{ readonly peer: Connection; readonly stream: MessageStream; relay: Promise<void> }> {
+const HELLO = {
+  v: 1,
+  method: "pair",
+  nonce: new Uint8Array(16),
+  ya: new Uint8Array(32),
+  name: "build-box",
+  platform: { os: "linux", arch: "x64" },
+  csrHash: new Uint8Array(32),
+};
+
+/** A connection, and its relay's run. */
+async function connected(): Promise<{ readonly peer: Connection; readonly relay: Promise<void> }> {
   const network = createMemoryNetwork();
   const protocol = "quaymesh-pair/1";
   const trust: PeerTrust = { kind: "judged", authorize: () => ({ kind: "accept" }) };
@@ -21,7 +31,12 @@ async function refused(): Promise<{ readonly peer: Connection; readonly stream: 
   const peer = await network.dial(listener.address, { protocol, serverName: "pair", credentials, trust });
   const accepted = await listener[Symbol.asyncIterator]().next();
   if (accepted.done === true) throw new Error("nobody was accepted");
-  const relay = new PeerRelay(1, accepted.value, () => {}).run();
+  return { peer, relay: new PeerRelay(1, accepted.value, () => {}).run() };
+}
+
+/** A peer that was refused: what it said first is no hello. */
+async function refused(): Promise<{ readonly peer: Connection; readonly stream: MessageStream; relay: Promise<void> }> {
+  const { peer, relay } = await connected();
   const bytes = await peer.openStream();
   await bytes.write(encodeFrame({ v: 1, method: "health" }));
   const stream = new MessageStream(bytes);
@@ -46,5 +61,29 @@ test("a peer that was refused and says no more is let go after a moment", async 
   expect(closed).toBe(false);
   await vi.advanceTimersByTimeAsync(1);
   expect(await peer.closed).toMatchObject({ code: 0 });
+  await relay;
+});
+
+test("a peer that says it is done is let go at once: it waits for nothing but that", async () => {
+  const { peer, relay } = await connected();
+  const stream = new MessageStream(await peer.openStream());
+  await stream.sendFrame(encodeFrame(HELLO));
+  await stream.end({ type: "done" });
+  expect(await peer.closed).toMatchObject({ kind: "application", code: 0 });
+  await relay;
+});
+
+test("a peer that ends its side without a last word is given a moment", async () => {
+  const { peer, relay } = await connected();
+  const stream = new MessageStream(await peer.openStream());
+  await stream.sendFrame(encodeFrame(HELLO));
+  await stream.end({ type: "prove", mac: new Uint8Array(64), csr: new Uint8Array(1) });
+  let closed = false;
+  void peer.closed.then(() => {
+    closed = true;
+  });
+  await vi.advanceTimersByTimeAsync(999);
+  expect(closed).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
   await relay;
 });

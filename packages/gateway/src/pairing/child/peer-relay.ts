@@ -37,6 +37,8 @@ export class PeerRelay {
   /** Writes go one after the other. */
   #writing: Promise<void> = Promise.resolve();
   #ended = false;
+  /** The peer has said its last word: it waits for nothing but the end. */
+  #done = false;
   readonly #after: Timer;
   #hangUp: (() => void) | undefined;
   /** Whether the gateway has heard of this peer. */
@@ -67,8 +69,8 @@ export class PeerRelay {
     inTime();
     if (this.#ended) await this.#readOut();
     await this.#writing;
-    // A peer that ends its side after we ended ours has read why; there is nothing to wait for.
-    if (this.#ended) this.#connection.close(CLOSE_CODES.ok);
+    // A peer that ends its side after we ended ours has read why, and one that is done has got what it came for; there is nothing to wait for.
+    if (this.#ended || this.#done) this.#connection.close(CLOSE_CODES.ok);
     else this.drop();
     await this.#connection.closed;
     this.#hangUp?.();
@@ -113,7 +115,7 @@ export class PeerRelay {
     this.#report({ kind: "peer", id: this.#id, ...remoteAddress, spki, frame: base64(first) });
     try {
       for await (const body of frames) {
-        parsePairToGateway(body);
+        this.#done = parsePairToGateway(body)?.type === "done";
         this.#report({ kind: "frame", id: this.#id, frame: base64(body) });
       }
       // A question ends with its one frame; who asked is there until it has been answered.

@@ -1,4 +1,4 @@
-import type { Transport } from "@quaymesh/protocol";
+import type { SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "./clock.ts";
 import type { ExecRule } from "./tasks/exec-policy.ts";
 import type { TaskDefinition } from "./tasks/define.ts";
@@ -30,6 +30,10 @@ export interface NodeOptions {
   readonly maxOutboxBytes?: number;
   /** What the gateway is told runs here. Default `quaymesh-node/<version>`. */
   readonly software?: string;
+  /**
+   * Where the gateway of this mesh might be, asked once it is at none of the addresses that are known, each minute at most: a hint that is held to the mesh's root. Default: nowhere.
+   */
+  readonly elsewhere?: (meshId: string, signal: AbortSignal) => Promise<readonly SocketAddress[]>;
   readonly log?: (line: NodeLogLine) => void;
   /** Default: the system's. */
   readonly clock?: Clock;

@@ -117,6 +117,7 @@ export class Node implements AsyncDisposable {
       recovery: new Recovery({ transport: options.transport, key: parts.key, clock, keeper, log: this.#log }),
       keepNews: (news, connection) => keepNews(news, { connection }, { keeper, clock, log: this.#log }),
       serve: (session) => this.#serve(session),
+      elsewhere: options.elsewhere,
     });
     this.#status = new StatusWriter(parts.layout.status);
     const onChange = (): void => void this.#status.write(this.state, this.unacknowledged, this.#throttle.state);

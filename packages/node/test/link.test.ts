@@ -1,7 +1,8 @@
 import type { Connection, Transport } from "@quaymesh/protocol";
 import { createMemoryNetwork } from "@quaymesh/protocol/memory";
-import { TransportError } from "@quaymesh/protocol";
+import { QUIC_ERRORS, TransportError } from "@quaymesh/protocol";
 import { describe, expect, it } from "vitest";
+import type { FindMesh } from "../src/link/hints.ts";
 import { Link } from "../src/link/link.ts";
 import type { NodeIdentity } from "../src/state/identity-file.ts";
 import { FakeGateway } from "./support/fake-gateway.ts";
@@ -19,7 +20,7 @@ const identity: NodeIdentity = {
   notAfter: 0,
 };
 
-function openLink(transport: Transport, own: Partial<NodeIdentity> = {}) {
+function openLink(transport: Transport, own: Partial<NodeIdentity> = {}, elsewhere?: FindMesh) {
   const clock = new ManualClock();
   const abort = new AbortController();
   const link = new Link({
@@ -43,6 +44,7 @@ function openLink(transport: Transport, own: Partial<NodeIdentity> = {}) {
       followRoots: () => Promise.reject(new Error("nobody to ask")),
     },
     keepNews: () => Promise.resolve(undefined),
+    elsewhere,
     serve: async ({ signal }) => {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     },
@@ -98,6 +100,54 @@ describe("a link", () => {
     await settle();
     await it.clock.advance(1000);
     expect(transport.dialed.slice(0, 3)).toEqual(["192.0.2.1", "192.0.2.2", "192.0.2.1"]);
+  });
+
+  it("looks elsewhere once no address that is known can be reached, each minute at most, and dials what it finds after those", async () => {
+    const transport = unreachable();
+    const asked: string[] = [];
+    const elsewhere: FindMesh = (meshId) => {
+      asked.push(meshId);
+      return Promise.resolve([MESH_ADDRESS, { host: "192.0.2.50", port: 7420 }]);
+    };
+    await using it = openLink(transport, {}, elsewhere);
+    it.clock.chance = 0.5;
+    for (let second = 0; second < 8; second++) {
+      await settle();
+      await it.clock.advance(1000);
+    }
+    const known = MESH_ADDRESS.host;
+    expect(transport.dialed.slice(0, 5)).toEqual([known, known, "192.0.2.50", known, "192.0.2.50"]);
+    expect(asked).toEqual([identity.meshId]);
+  });
+
+  it("is not stopped by what anybody says where a hint led: revoked, or not its gateway, from there is nobody's word", async () => {
+    const refused = (host: string): TransportError => {
+      if (host === MESH_ADDRESS.host) return new TransportError("UNREACHABLE", "nothing there");
+      const close = { kind: "transport", code: QUIC_ERRORS.certificateRevoked, reason: "", byPeer: true } as const;
+      return host === "192.0.2.50"
+        ? new TransportError("CONNECTION_CLOSED", "closed", { close })
+        : new TransportError("PEER_REFUSED", "not the root");
+    };
+    const dialed: string[] = [];
+    const transport: Transport = {
+      listen: () => Promise.reject(new Error("nobody listens here")),
+      dial: ({ host }) => {
+        dialed.push(host);
+        return Promise.reject(refused(host));
+      },
+    };
+    const hints = ["192.0.2.50", "192.0.2.51"].map((host) => ({ host, port: 7420 }));
+    await using it = openLink(transport, {}, () => Promise.resolve(hints));
+    it.clock.chance = 0.5;
+    for (let second = 0; second < 16; second++) {
+      await settle();
+      expect(it.link.state.value).toMatchObject({ kind: "waiting", error: { code: "GATEWAY_UNREACHABLE" } });
+      await it.clock.advance(1000);
+    }
+    expect(new Set(dialed)).toEqual(new Set([MESH_ADDRESS.host, "192.0.2.50", "192.0.2.51"]));
+    // From an address that is known, the same word stops it.
+    await using known = openLink(transport, { addresses: hints.slice(0, 1) });
+    await expect(known.running).rejects.toMatchObject({ code: "DEVICE_REVOKED" });
   });
 
   it("dials at once when the machine wakes from sleep, also where it still thought itself online", async () => {

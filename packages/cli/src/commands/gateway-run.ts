@@ -20,6 +20,7 @@ interface Options extends CommonOptions, TransportFlags, SealingFlags, Retention
   readonly door?: "window" | "always";
   readonly maxConnections?: number;
   readonly metrics?: SocketAddress;
+  readonly announce?: string | true;
   readonly log: LogLevel;
 }
 
@@ -64,6 +65,12 @@ export function gatewayRunCommand(context: Context): Command {
     )
     .addOption(
       new Option("--advertise <hosts>", "hosts that nodes are told to dial (default: this machine's)").argParser(list),
+    )
+    .addOption(
+      new Option(
+        "--announce [address]",
+        "answer whoever asks for gateways on this network (mDNS), on the interface with this address (default: the system's choice)",
+      ),
     )
     .addOption(new Option("--mesh <name>", "name of the mesh, on its first start (default: quaymesh)"))
     .addOption(
@@ -130,6 +137,8 @@ async function run(context: Context, options: Options): Promise<void> {
         signal,
       }),
     );
+    await using _announced =
+      options.announce === undefined ? undefined : await announceOn(options.announce, gateway, terminal);
     announce(terminal, gateway, options.json);
     await withGatewayHints(() => gateway.run({ signal }));
     if (!options.json) terminal.note("stopped; everything is committed");
@@ -138,6 +147,16 @@ async function run(context: Context, options: Options): Promise<void> {
     if (signal.aborted && error === signal.reason) return;
     throw error;
   }
+}
+
+async function announceOn(on: string | true, gateway: Gateway, terminal: Terminal): Promise<AsyncDisposable> {
+  const { announceGateway } = await import("../discovery/gateway.ts");
+  let told = false;
+  return announceGateway(gateway, on, ({ message }) => {
+    // Each interface that takes no multicast says so, and once is enough.
+    if (!told) terminal.note(`this gateway may not be found on the network: ${message}`);
+    told = true;
+  });
 }
 
 function announce(terminal: Terminal, gateway: Gateway, json: boolean): void {

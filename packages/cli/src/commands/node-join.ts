@@ -18,6 +18,7 @@ interface Options extends CommonOptions, TransportFlags {
   readonly name?: string;
   readonly show: boolean;
   readonly invert: boolean;
+  readonly interface?: string;
 }
 
 /** UDP port of a pairing endpoint, where an address does not name one. */
@@ -42,6 +43,7 @@ export function nodeJoinCommand(context: Context): Command {
       ["quaymesh node join - < link.txt", "the link from standard input, where no one sees it in a list of processes"],
       ["quaymesh node join 192.0.2.10", "by PIN, asked for at a prompt"],
       ["quaymesh node join --show 192.0.2.10", "show this machine's own code, for  quaymesh pair QUAYNODE:…"],
+      ["quaymesh node join", "by PIN, the gateway chosen among those that announce themselves"],
     ],
     exits: [3, 6, 10, 11, 12, 13, 14, 15, 17, 18, 19, 37],
     state: "node",
@@ -50,6 +52,7 @@ export function nodeJoinCommand(context: Context): Command {
     .option("--show", "show a code of this machine's own and wait until an operator has scanned it", false)
     .option("--invert", "with --show: draw dark blocks, for a light screen without colour", false)
     .option("--name <name>", "what the operator sees this machine called (default: its host name)")
+    .option("--interface <address>", "where to look for announced gateways: an address of this machine (default: all)")
     .addOption(datagramOption())
     .addOption(traceOption())
     .action((target: string | undefined, options: Options) => run(context, target, options));
@@ -79,7 +82,11 @@ async function joinWith(
       const invitation = await invitationFrom(context, target, options);
       const { join } = await import("@quaymesh/node");
       const name = options.name ?? hostname();
-      return await join({ state, transport: await openTransport(options), invitation, name, onStep, signal });
+      const transport = await openTransport(options);
+      const elsewhere = mayLook(context, options)
+        ? (meshId: string) => findElsewhere(context, meshId, options)
+        : undefined;
+      return await join({ state, transport, invitation, name, ...(elsewhere && { elsewhere }), onStep, signal });
     } catch (cause) {
       const again = terminal.interactive && isAddress(target, options) && isWrongPin(cause) && tries > 1;
       if (!again) throw cause;
@@ -102,7 +109,7 @@ function isWrongPin(cause: unknown): boolean {
 async function invitationFrom(
   context: Context,
   target: string | undefined,
-  { png, show }: Options,
+  { png, show, interface: on }: Options,
 ): Promise<JoinInvitation> {
   if (png !== undefined) {
     if (target !== undefined) throw usage("a picture and a link or address were given", "Give one of them.");
@@ -112,14 +119,40 @@ async function invitationFrom(
   if (show && (target === undefined || target === "-" || LINK.test(target))) {
     throw usage("--show needs the gateway's address", "Give HOST or HOST:PORT: the code is this machine's own.");
   }
-  if (target === undefined) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
+  if (target === undefined) return pinFor(context, await discover(context, on));
   if (show) return { kind: "own", addresses: [addressFrom(target)] };
   if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin, context.signal));
   if (LINK.test(target)) return ticketFrom(context, target);
-  const address = addressFrom(target);
+  return pinFor(context, addressFrom(target));
+}
+
+async function pinFor(context: Context, address: SocketAddress): Promise<JoinInvitation> {
   const { parsePin } = await import("@quaymesh/identity");
   return { kind: "pin", address, pin: parsePin(await readSecret(context, "PIN: ")) };
 }
+
+/** Nobody said where: look on this network, and ask. */
+async function discover(context: Context, on: string | undefined): Promise<SocketAddress> {
+  const { terminal, signal } = context;
+  if (!terminal.interactive) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
+  terminal.note("looking for gateways on this network…");
+  const { browse } = await import("../discovery/browse.ts");
+  const { chooseGateway } = await import("../discovery/choose.ts");
+  return await chooseGateway(context, await browse({ ...interfacesOf(on), signal }));
+}
+
+/** A script that gave an address means that address; the network is asked only where a person looks on, or says where. */
+const mayLook = ({ terminal }: Context, options: Options): boolean =>
+  terminal.interactive || options.interface !== undefined;
+
+async function findElsewhere(context: Context, meshId: string, options: Options): Promise<readonly SocketAddress[]> {
+  context.terminal.note("nobody answers there; looking for the gateway on this network…");
+  const { findPairing } = await import("../discovery/browse.ts");
+  return await findPairing(meshId, { ...interfacesOf(options.interface), signal: context.signal });
+}
+
+const interfacesOf = (on: string | undefined): { readonly interfaces?: readonly string[] } =>
+  on === undefined ? {} : { interfaces: [on] };
 
 async function ticketFrom(context: Context, text: string): Promise<JoinInvitation> {
   const { parseTicket } = await import("@quaymesh/identity");

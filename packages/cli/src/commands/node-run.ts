@@ -1,4 +1,5 @@
 import type { ExecRule, NodeLogLine, NodeState, TaskDefinition } from "@quaymesh/node";
+import type { SocketAddress } from "@quaymesh/protocol";
 import { Option, type Command } from "commander";
 import { formatAddress } from "../address.ts";
 import { makeCommand, wholeNumber } from "../command.ts";
@@ -17,6 +18,7 @@ interface Options extends CommonOptions, TransportFlags {
   readonly concurrency?: number;
   readonly verbose: boolean;
   readonly retry: boolean;
+  readonly find?: string | true;
 }
 
 const MAX_CONCURRENCY = 1024;
@@ -46,6 +48,10 @@ export function nodeRunCommand(context: Context): Command {
     .addOption(new Option("--concurrency <n>", "tasks at once (default: 8)").argParser(wholeNumber(1, MAX_CONCURRENCY)))
     .addOption(datagramOption())
     .addOption(traceOption())
+    .option(
+      "--find [address]",
+      "look for the gateway on this network (mDNS) where it is at none of its addresses, on the interface with this address (default: all)",
+    )
     .option("--no-retry", "end, with the reason, when the gateway cannot be reached or is full")
     .option("--verbose", "also say what the node does inside", false)
     .action((options: Options) => run(context, options));
@@ -64,6 +70,7 @@ async function run(context: Context, options: Options): Promise<void> {
     tasks: definitions,
     exec,
     ...(options.concurrency !== undefined && { concurrency: options.concurrency }),
+    ...(options.find !== undefined && { elsewhere: finder(options.find) }),
     log: (line) => log(terminal, line, options),
   });
   const giveUp = new AbortController();
@@ -84,6 +91,14 @@ async function run(context: Context, options: Options): Promise<void> {
   }
   // An abort is a polite stop, which does not throw; the reason still has to be told.
   if (giveUp.signal.aborted) throw giveUp.signal.reason;
+}
+
+/** Hints from the network: what is found is held to the mesh's root. */
+function finder(on: string | true): (meshId: string, signal: AbortSignal) => Promise<readonly SocketAddress[]> {
+  return async (meshId, signal) => {
+    const { findMesh } = await import("../discovery/browse.ts");
+    return await findMesh(meshId, { signal, ...(on !== true && { interfaces: [on] }) });
+  };
 }
 
 async function watch(states: AsyncIterable<NodeState>, tell: (state: NodeState) => void): Promise<void> {

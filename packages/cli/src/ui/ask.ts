@@ -23,7 +23,8 @@ export async function confirm(
   return /^y(?:es)?$/iu.test(answer.trim());
 }
 
-async function readAnswer(context: Context, prompt: string, signal: AbortSignal): Promise<string> {
+/** Read a line at the terminal; empty where it ends. Rethrows `signal.reason`. */
+export async function readAnswer(context: Context, prompt: string, signal: AbortSignal): Promise<string> {
   const { streams } = context.terminal;
   const lines = createInterface({ input: streams.stdin, output: streams.stderr, terminal: true });
   // In raw mode Ctrl-C is a key, and readline swallows it unless someone listens.

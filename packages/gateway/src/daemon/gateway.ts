@@ -112,6 +112,12 @@ export class Gateway implements AsyncDisposable {
     return gateway;
   }
 
+  /** Where the pairing endpoint listens now, host:port; none while it is closed. */
+  get openPairing(): readonly string[] {
+    const { pairing } = this.#parts;
+    return pairing.endpointHealth.pid === undefined ? [] : pairing.addresses;
+  }
+
   /** Path of the admin socket. */
   get adminSocket(): string {
     return this.#socket?.path ?? this.#parts.layout.adminSocket;

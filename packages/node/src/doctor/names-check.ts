@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { ok, wrong, type Check, type SocketAddress } from "@quaymesh/protocol";
+import { dialAddresses } from "../mesh/moves.ts";
 import { formatAddress } from "../state/address.ts";
 import type { NodeDoctorContext, ResolvedEndpoint } from "./context.ts";
 
@@ -12,7 +13,9 @@ export const namesCheck: Check<NodeDoctorContext> = {
   needs: ["identity"],
   async run(context) {
     const { identity } = context;
-    const endpoints = await Promise.all((identity?.addresses ?? []).map((endpoint) => resolve(endpoint, context)));
+    const endpoints = await Promise.all(
+      (identity === undefined ? [] : dialAddresses(identity)).map((endpoint) => resolve(endpoint, context)),
+    );
     context.endpoints = endpoints;
     const names = endpoints.filter(({ endpoint }) => isIP(bare(endpoint.host)) === 0);
     const unknown = names.filter(({ ips }) => ips.length === 0);

@@ -21,6 +21,7 @@ import { formatAddress } from "../state/address.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
 import { withClocks } from "./clocks.ts";
 import { failureOf, type LinkFailure } from "./failure.ts";
+import { Hints, type FindMesh } from "./hints.ts";
 import { calledForRenewal, tryRenewal, type LateOutcome } from "./late.ts";
 import { calledForRoots, tryFollowing } from "./untrusted.ts";
 import { judgeEnd, type LinkEnd } from "./judge-end.ts";
@@ -55,6 +56,8 @@ export interface LinkOptions {
   readonly recovery: Pick<Recovery, "renew" | "followRoots">;
   /** Judge and store news of the mesh that came over a connection. Resolves with what to answer; never rejects. */
   readonly keepNews: (news: MeshNews, connection: Connection) => Promise<MeshNewsApplied | undefined>;
+  /** Where the gateway might be, once it is at none of the addresses that are known. */
+  readonly elsewhere?: FindMesh | undefined;
   /** What goes on while a session is online. Returns when `session.signal` aborts; never rejects. */
   readonly serve: (session: OnlineSession) => Promise<void>;
 }
@@ -72,9 +75,11 @@ export class Link {
   /** The addresses that the index is about. */
   #listed = "";
   #isLeaving = false;
+  readonly #hints: Hints;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#hints = new Hints(options.elsewhere, options.clock);
   }
 
   /** The session that is online now, or the next one. @throws rethrows `signal.reason` */
@@ -175,7 +180,7 @@ export class Link {
 
   /** Where to dial now. Addresses that changed are tried from the first on. */
   #address(identity: NodeIdentity): SocketAddress {
-    const addresses = dialAddresses(identity);
+    const addresses = [...dialAddresses(identity), ...this.#hints.addresses];
     const listed = addresses.map(formatAddress).join();
     if (listed !== this.#listed) this.#addressIndex = 0;
     this.#listed = listed;
@@ -199,8 +204,7 @@ export class Link {
         signal,
       });
     } catch (cause) {
-      this.#addressIndex += 1;
-      return { failure: failureOf(cause, address), wasOnline: false };
+      return { failure: await this.#notReached(cause, address, signal), wasOnline: false };
     }
     this.#connection = connection;
     const { end, serving } = await this.#serve(connection, { address, began });
@@ -214,6 +218,18 @@ export class Link {
     // Only now: some of it ends with the connection.
     await serving;
     return judged;
+  }
+
+  async #notReached(cause: unknown, address: SocketAddress, signal: AbortSignal): Promise<LinkFailure> {
+    const { identity } = this.#options;
+    const { meshId } = identity();
+    const known = dialAddresses(identity());
+    this.#addressIndex += 1;
+    if (this.#hints.addresses.includes(address)) return this.#hints.failure(address, cause);
+    const failure = failureOf(cause, address);
+    const isLast = this.#addressIndex % known.length === 0;
+    if (isLast && failure.error.code === "GATEWAY_UNREACHABLE") await this.#hints.search(meshId, known, signal);
+    return failure;
   }
 
   async #serve(

@@ -16,6 +16,7 @@ import { findIdentity, loadOrCreateKey, storeIdentity, type NodeIdentity } from 
 import { layoutOf, type StateLayout } from "../state/layout.ts";
 import { lockState } from "../state/lock.ts";
 import { dialPairing, targetOf, type PairingLink, type PairingTarget } from "./dial.ts";
+import { dialElsewhere } from "./elsewhere.ts";
 import { joinShown } from "./join-shown.ts";
 import type { JoinInvitation, JoinOptions, JoinResult, JoinStep } from "./options.ts";
 import { runPairing } from "./run-pairing.ts";
@@ -70,14 +71,15 @@ async function attempt(parts: Parts, code: NodeCode, onStep: OnStep): Promise<Jo
   const { options, key, clock, target } = parts;
   const { transport, signal } = options;
   const credentials = await selfSignedCredentials(key, { now: clock.now() });
-  const link = await dialPairing({
+  const dialing = {
     transport,
     target,
     credentials,
     now: clock.now(),
     ...(onStep !== undefined && { onStep }),
     ...(signal !== undefined && { signal }),
-  });
+  };
+  const link = await dialPairing(dialing).catch((cause: unknown) => dialElsewhere(cause, dialing, options.elsewhere));
   try {
     const rootFingerprint = fingerprint(link.chain.rootSpkiSha256);
     onStep?.({ kind: "connected", address: link.address, rootFingerprint });

@@ -32,6 +32,11 @@ export interface JoinOptions {
   readonly invitation: JoinInvitation;
   /** What the operator sees this machine called. Default: the host's name. */
   readonly name?: string;
+  /**
+   * More addresses of the pairing endpoint of a mesh, from whatever hints there are: asked once none of a ticket's addresses can be reached. They are dialed as the ticket's are, and held to its pin.
+   * Rejections count as none.
+   */
+  readonly elsewhere?: (meshId: string) => Promise<readonly SocketAddress[]>;
   readonly onStep?: (step: JoinStep) => void;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;

@@ -15,6 +15,8 @@ export interface ProxyOptions {
   readonly weather?: Weather;
   /** Default 1. */
   readonly seed?: number;
+  /** Sees each datagram as it was sent, of both directions. */
+  readonly onDatagram?: (datagram: Uint8Array) => void;
 }
 
 /** How {@link Proxy.rebind} changes the dialers' address. */
@@ -74,6 +76,7 @@ class UdpProxy implements Proxy {
   readonly #backs = new Set<dgram.Socket>();
   readonly #skies: Readonly<Record<Direction, Sky>>;
   readonly #departures = new Departures();
+  readonly #onDatagram: (datagram: Uint8Array) => void;
   #upstreamPort: number;
   #backHost = LOOPBACK;
   #isClosed = false;
@@ -81,6 +84,7 @@ class UdpProxy implements Proxy {
   constructor(front: dgram.Socket, options: ProxyOptions) {
     this.#front = front;
     this.#upstreamPort = options.upstreamPort;
+    this.#onDatagram = options.onDatagram ?? (() => undefined);
     const random = seededRandom(options.seed ?? 1);
     const weather = options.weather ?? {};
     this.#skies = { up: new Sky(weather, random), down: new Sky(weather, random) };
@@ -135,6 +139,7 @@ class UdpProxy implements Proxy {
   }
 
   #pass(direction: Direction, datagram: Uint8Array, arrive: (datagram: Uint8Array) => void): void {
+    this.#onDatagram(datagram);
     for (const arrival of this.#skies[direction].pass(datagram, performance.now())) {
       this.#departures.add(arrival.afterMs, () => {
         if (!this.#isClosed) arrive(arrival.datagram);

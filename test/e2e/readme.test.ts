@@ -1,6 +1,8 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { pairNode, Running, startGateway, temporaryDirectory } from "./support.ts";
@@ -15,7 +17,9 @@ const blocks = (language: string): string[] =>
 
 describe("the README", () => {
   it("shows the examples as they are", () => {
-    const examples = ["node.ts", "submit.ts"].map((name) => readFileSync(join(ROOT, "examples", name), "utf8"));
+    const examples = ["node.ts", "submit.ts", "follow.ts"].map((name) =>
+      readFileSync(join(ROOT, "examples", name), "utf8"),
+    );
     expect(blocks("ts")).toEqual(examples);
   });
 
@@ -29,6 +33,24 @@ describe("the README", () => {
     expect(named.filter((name) => name !== "ci" && !(name in scripts) && name !== "and")).toEqual([]);
     const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map((match) => match[1] ?? "");
     for (const link of links) expect(() => readFileSync(join(ROOT, link)), link).not.toThrow(/ENOENT/);
+  });
+
+  it("has a follower that prints what a node has reported", { timeout: 90_000 }, async () => {
+    await using directory = await temporaryDirectory();
+    const [gatewayState, nodeState] = [directory.path("gateway"), directory.path("node")];
+    await using _gateway = await startGateway(gatewayState);
+    await pairNode(gatewayState, nodeState, "desk");
+    const example = (name: string, state: string) => ["-C", "@quaymesh/source", join(ROOT, "examples", name), state];
+    await promisify(execFile)(process.execPath, example("publish.ts", nodeState));
+    const follower = spawn(process.execPath, example("follow.ts", gatewayState), {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      const [line] = (await once(createInterface({ input: follower.stdout }), "line")) as [string];
+      expect(line).toMatch(/^21\.5 [0-9a-f-]{36}:\d+$/u);
+    } finally {
+      follower.kill("SIGKILL");
+    }
   });
 
   it("has a node and a submitter that do what it says", { timeout: 90_000 }, async () => {

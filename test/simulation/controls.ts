@@ -2,6 +2,7 @@
 import type { OutboxCursor } from "../../packages/node/src/outbox/cursor.ts";
 import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
 import type { AppendInput, AppendResult } from "../../packages/gateway/src/store/port-events.ts";
+import type { AcknowledgeSubscription } from "../../packages/gateway/src/store/port-subscriptions.ts";
 import type { RevokeInput, RevokeResult } from "../../packages/gateway/src/store/port-devices.ts";
 import type { ReceiptRow } from "../../packages/gateway/src/store/rows.ts";
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
@@ -73,6 +74,12 @@ export const CONTROLS = {
     about: "what an outbox has committed is read off the log, and forgotten when retention drops its events",
     broken: { store: { rewrite: forgetWatermarks } },
     rules: ["exactly-once", "sequences-in-order", "acknowledged-is-committed", "no-surprises"],
+  },
+  "durable-cursor-before-delivery": {
+    scenario: "events",
+    about: "the gateway moves the cursor of a durable subscription past what its reader has acknowledged",
+    broken: { store: { rewrite: acknowledgeEverything } },
+    rules: ["read-all-in-order", "comes-right"],
   },
   "revoked-in-name-only": {
     scenario: "sessions",
@@ -172,6 +179,13 @@ function forgetWatermarks(job: Job, database: SimDatabase): Job {
     );
   }
   return job;
+}
+
+/** A cursor that runs ahead of its reader. */
+function acknowledgeEverything(job: Job, database: SimDatabase): Job {
+  if (job.unit !== "subscriptions.acknowledge") return job;
+  const input = job.input as AcknowledgeSubscription;
+  return { ...job, input: { ...input, offset: database.read("events.bounds", undefined).latest } };
 }
 
 /** The answer a commit would have, given before it. */

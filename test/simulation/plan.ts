@@ -30,6 +30,8 @@ export interface ReaderPlan {
   readonly at: number | "operator";
   readonly kinds?: readonly string[];
   readonly devices?: readonly number[];
+  /** The gateway keeps its cursor. */
+  readonly durable?: boolean;
   /** How long it takes over an event, at most; 2 where it is left out. */
   readonly slowMs?: number;
 }

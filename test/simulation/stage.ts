@@ -256,13 +256,15 @@ export class Stage {
   #reader(plan: ReaderPlan, index: number): { readonly reader: SimReader; readonly model: ModelReader } {
     const devices = plan.devices?.map(deviceIdOf);
     const name = `reader ${String(index)}`;
-    const model = new ModelReader(this.log, name, this.#viewOf(plan));
+    const model = new ModelReader(this.log, name, this.#viewOf(plan), plan.durable);
     this.#holds?.open(name);
     const reader: SimReader = new SimReader({
       ...(plan.kinds !== undefined && { kinds: plan.kinds }),
       ...(devices !== undefined && { devices }),
       slowMs: plan.slowMs ?? QUICK_MS,
       cursorFirst: this.#broken.cursorFirst ?? false,
+      ...(plan.durable === true && { durable: `reader-${String(index)}` }),
+      onBegin: () => model.begins(),
       onRead: (event: ReadEvent) => {
         this.#read += 1;
         this.guard(() => model.got(event));

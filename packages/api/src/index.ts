@@ -2,8 +2,24 @@
  * The operator API, generated from schemas/proto by `npm run generate`. Nothing is written by hand but this list.
  */
 export { ErrorReasonSchema } from "../gen/quaymesh/v1/error_pb.js";
-export { EventSchema, EventService, SubscribeResponseSchema } from "../gen/quaymesh/v1/event_pb.js";
-export type { Event, QuarantinedEvent, SubscribeRequest, SubscribeResponse } from "../gen/quaymesh/v1/event_pb.js";
+export {
+  EventFilterSchema,
+  EventSchema,
+  EventService,
+  SubscribeResponseSchema,
+  SubscriptionSchema,
+} from "../gen/quaymesh/v1/event_pb.js";
+export type {
+  ConsumeRequest,
+  Event,
+  EventFilter,
+  QuarantinedEvent,
+  SubscribeRequest,
+  SubscribeResponse,
+  Subscription,
+} from "../gen/quaymesh/v1/event_pb.js";
+export { PolicySchema, PolicyService } from "../gen/quaymesh/v1/policy_pb.js";
+export type { Policy } from "../gen/quaymesh/v1/policy_pb.js";
 export { GatewayService, GetStatusResponseSchema } from "../gen/quaymesh/v1/gateway_pb.js";
 export type {
   BackupRequest,

@@ -6,6 +6,8 @@ import { deviceRotateCommand } from "./commands/device-rotate.ts";
 import { deviceUnfreezeCommand } from "./commands/device-unfreeze.ts";
 import { deviceShowCommand } from "./commands/device-show.ts";
 import { eventsQuarantineCommand } from "./commands/events-quarantine.ts";
+import { eventsSubscribeCommand } from "./commands/events-subscribe.ts";
+import { eventsSubscriptionsCommand, eventsUnsubscribeCommand } from "./commands/events-subscriptions.ts";
 import { eventsTailCommand } from "./commands/events-tail.ts";
 import { gatewayBackupCommand } from "./commands/gateway-backup.ts";
 import { gatewayResealCommand } from "./commands/gateway-reseal.ts";
@@ -25,6 +27,8 @@ import { nodeLeaveCommand } from "./commands/node-leave.ts";
 import { nodeRunCommand } from "./commands/node-run.ts";
 import { nodeStatusCommand } from "./commands/node-status.ts";
 import { pairCommand } from "./commands/pair.ts";
+import { policyCheckCommand, policySetCommand } from "./commands/policy-set.ts";
+import { policyShowCommand } from "./commands/policy-show.ts";
 import { taskCancelCommand } from "./commands/task-cancel.ts";
 import { taskListCommand } from "./commands/task-list.ts";
 import { taskRunCommand } from "./commands/task-run.ts";
@@ -84,7 +88,22 @@ export function buildProgram(context: Context): Command {
         taskCancelCommand(context),
       ]),
     )
-    .addCommand(makeGroup("events", "the event log", [eventsTailCommand(context), eventsQuarantineCommand(context)]))
+    .addCommand(
+      makeGroup("events", "the event log", [
+        eventsTailCommand(context),
+        eventsQuarantineCommand(context),
+        eventsSubscribeCommand(context),
+        eventsSubscriptionsCommand(context),
+        eventsUnsubscribeCommand(context),
+      ]),
+    )
+    .addCommand(
+      makeGroup("policy", "who may read what of the event log", [
+        policyShowCommand(context),
+        policySetCommand(context),
+        policyCheckCommand(context),
+      ]),
+    )
     .helpCommand(false)
     .addHelpText("after", `\n${FIRST_STEPS}`);
   prepare(program, context);

@@ -29,10 +29,10 @@ describe("help", () => {
         .sort()
         .join(", "),
     ).toBe(
-      "device list, device revoke, device rotate, device show, device unfreeze, events quarantine, events tail, gateway backup, gateway backup verify, gateway doctor, " +
+      "device list, device revoke, device rotate, device show, device unfreeze, events quarantine, events subscribe, events subscriptions, events tail, events unsubscribe, gateway backup, gateway backup verify, gateway doctor, " +
         "gateway move, gateway reseal, gateway restore, gateway restore accept-loss, gateway root export, gateway root renew-issuing, gateway root rotate, gateway root show, " +
-        "gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, pair, pair approve, pair cancel, pair deny, pair list, task cancel, " +
-        "task list, task run, task show",
+        "gateway run, gateway stats, gateway status, node doctor, node join, node leave, node run, node status, pair, pair approve, pair cancel, pair deny, pair list, " +
+        "policy check, policy set, policy show, task cancel, task list, task run, task show",
     );
   });
 

@@ -3,6 +3,8 @@ import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
 import { Rotations } from "./devices/rotation.ts";
 import { IngestGate } from "./events/ingest-gate.ts";
+import { SubscriptionHolds } from "./events/holds.ts";
+import { SharedReads } from "./events/shared-reads.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { LogKeeper } from "./events/log-keeper.ts";
 import { LogScrub } from "./events/log-scrub.ts";
@@ -10,6 +12,8 @@ import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { NO_NEWS } from "./mesh/news.ts";
 import { RefusalLog, summarizeRefusals } from "./observe/refusal-log.ts";
+import { keepPolicyPushed } from "./policy/push.ts";
+import { ReadAccess } from "./policy/read-access.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
 import { Lineage } from "./sessions/lineage.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
@@ -31,6 +35,9 @@ export interface CoreParts {
   readonly ingest: IngestGate;
   readonly keeper: LogKeeper;
   readonly scrub: LogScrub;
+  readonly holds: SubscriptionHolds;
+  readonly pages: SharedReads;
+  readonly access: ReadAccess;
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
   readonly rotations: Rotations;
@@ -47,6 +54,8 @@ export interface CoreParts {
   /** Aborts when the core closes. */
   readonly closed: AbortController;
   readonly dueClock: Promise<void>;
+  /** Push no more policies. */
+  readonly stopPushing: () => Promise<void>;
   /** Stop hearing from the store. */
   readonly unwatch: () => void;
 }
@@ -75,9 +84,14 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   const { leaseMs } = limits;
   trust.load(await store.devices.trustSnapshot());
   const log = new LogHub((await store.events.bounds()).latest);
+  const holds = new SubscriptionHolds();
+  const pages = new SharedReads(store.events);
+  const access = await ReadAccess.load(store);
   const hub = new TaskHub();
   const dispatcher = new Dispatcher({ store, clock, logger, leaseMs });
   const unwatch = store.watch((change) => {
+    // Before whoever it wakes reads.
+    access.changed(change);
     if (change.latest !== undefined) log.appended(change.latest);
     for (const task of change.tasks) {
       dispatcher.changed(task);
@@ -93,6 +107,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       refused: () => listener.stats().refused,
       cut: () => listener.stats().cut,
     });
+    const stopPushing = keepPolicyPushed({ access, registry, logger });
     const rotations = new Rotations();
     const lineage = await Lineage.open({ store, registry, clock, logger });
     const context = {
@@ -105,6 +120,9 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       registry,
       log,
       ingest: new IngestGate({ store, clock, logger }, options.ingest),
+      holds,
+      pages,
+      access,
       dispatch: dispatcher,
       clock,
       logger,
@@ -152,6 +170,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       endpoint,
       closed,
       dueClock,
+      stopPushing,
       unwatch,
     };
   } catch (error) {

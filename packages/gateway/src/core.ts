@@ -24,6 +24,7 @@ import { tellEveryone } from "./mesh/sessions.ts";
 import { endOldSessions, endStrangers } from "./mesh/strangers.ts";
 import type { MeshNewsDesk } from "./mesh/news.ts";
 import type { Refusal } from "./observe/refusal-log.ts";
+import { createPolicyService, type PolicyService } from "./policy/policy-service.ts";
 import type { SessionService, SessionStats } from "./sessions/service.ts";
 import type { Store, StoreStats } from "./store/port.ts";
 import type { LogUsage } from "./store/port-events.ts";
@@ -131,6 +132,7 @@ export class GatewayCore implements AsyncDisposable {
   readonly tasks: TaskService;
   readonly events: EventService;
   readonly sessions: SessionService;
+  readonly policies: PolicyService;
   readonly #parts: CoreParts;
   readonly #startedAt: number;
   #draining = false;
@@ -139,11 +141,12 @@ export class GatewayCore implements AsyncDisposable {
   private constructor(parts: CoreParts) {
     this.#parts = parts;
     this.#startedAt = parts.clock.now();
-    const { store, log, registry, dispatcher, clock, limits } = parts;
+    const { store, log, pages, holds, access, registry, dispatcher, clock, limits } = parts;
     const signal = parts.closed.signal;
     this.sessions = registry;
     this.devices = createDeviceService(parts);
-    this.events = createEventService({ store, log, signal });
+    this.events = createEventService({ store, log, pages, access, holds, clock, signal });
+    this.policies = createPolicyService({ store, access, devices: this.devices, clock });
     this.tasks = createTaskService({
       store,
       dispatcher,
@@ -289,7 +292,7 @@ export class GatewayCore implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { endpoint, dispatcher, registry, closed, dueClock, keeper, scrub, unwatch } = this.#parts;
+    const { endpoint, dispatcher, registry, closed, dueClock, stopPushing, keeper, scrub, unwatch } = this.#parts;
     this.#draining = true;
     closed.abort(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping"));
     this.#parts.lineage.close();
@@ -300,6 +303,7 @@ export class GatewayCore implements AsyncDisposable {
     await dueClock;
     await keeper[Symbol.asyncDispose]();
     await scrub[Symbol.asyncDispose]();
+    await stopPushing();
     unwatch();
   }
 }

@@ -11,7 +11,9 @@ export type { TaskContext, TaskLogLevel, TaskStopReason } from "./tasks/context.
 export type { ExecRule } from "./tasks/exec-policy.ts";
 export type { JoinInvitation, JoinOptions, JoinResult, JoinStep } from "./pairing/options.ts";
 export { join } from "./pairing/join.ts";
-export type { EventCursor, NodeEvent, SubscribeOptions } from "./events/subscribe.ts";
+export { formatCursor, parseCursor } from "@quaymesh/protocol";
+export type { EventCursor } from "@quaymesh/protocol";
+export type { NodeEvent, NodeSubscription, SubscribeOptions } from "./events/subscribe.ts";
 export type { ExecInput, ExecOutput } from "./tasks/exec.ts";
 export type { NodeIdentity } from "./state/identity-file.ts";
 export { formatAddress, parseAddress } from "./state/address.ts";

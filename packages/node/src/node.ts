@@ -5,8 +5,8 @@ import { systemClock, type Clock } from "./clock.ts";
 import { NodeError } from "./errors.ts";
 import { checkKind, encodeBody } from "./events/body.ts";
 import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
+import { subscribe, type NodeSubscription, type SubscribeOptions } from "./events/subscribe.ts";
 import { ThrottleNotice } from "./events/throttle-notice.ts";
-import { subscribe, type NodeEvent, type SubscribeOptions } from "./events/subscribe.ts";
 import { keepWelcome } from "./link/keep-welcome.ts";
 import { Link, type OnlineSession } from "./link/link.ts";
 import { helloOf } from "./link/hello.ts";
@@ -252,10 +252,12 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Events from the gateway's log (this device's own, or with the label `events-reader` those of all), each once and in order, over as many sessions as it takes. The node has to run.
-   * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`; rethrows `signal.reason`
+   * Events from the gateway's log that the mesh's policy lets this device read (unless an operator set another: its own, or with the label `events-reader` those of all), in order,
+   * over as many sessions as it takes. The node has to run.
+   * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `SUBSCRIPTION_TAKEN`, `SUBSCRIPTION_EXISTS`, `SUBSCRIPTION_LIMIT`, `GATEWAY_UNSUPPORTED`,
+   * `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`, `OPTIONS_INVALID`; rethrows `signal.reason`
    */
-  subscribe(options: SubscribeOptions = {}): AsyncIterable<NodeEvent> {
+  subscribe(options: SubscribeOptions = {}): NodeSubscription {
     return subscribe(this.#link, options);
   }
 

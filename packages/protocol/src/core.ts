@@ -8,5 +8,6 @@ export { VERDICTS } from "./transport/verdicts.ts";
 export { worstFinding } from "./diagnosis/checks.ts";
 export type { Finding, FindingVerdict } from "./diagnosis/checks.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
+export { formatCursor, parseCursor } from "./events/cursor.ts";
 export { decodeValue } from "./cbor/decode.ts";
 export { encodeValue } from "./cbor/encode.ts";

@@ -51,6 +51,7 @@ export type {
   PublishedEvent,
   PublishReply,
   PublishRequest,
+  Subscribed,
   SubscribeRequest,
   SubscriptionMessage,
 } from "./messages/events.ts";
@@ -151,7 +152,10 @@ export type {
   SubscriptionEffect,
   SubscriptionInput,
   SubscriptionRefusal,
+  SubscriptionStart,
 } from "./events/subscription.ts";
+export { formatCursor, parseCursor } from "./events/cursor.ts";
+export type { EventCursor } from "./events/cursor.ts";
 export { createSubscriber, stepSubscriber, SUBSCRIBER_WINDOW } from "./events/subscriber.ts";
 export type {
   Subscriber,

@@ -137,6 +137,12 @@ export class SubscribeWorld {
       case "caught-up":
         this.caughtUpAt = effect.offset;
         return;
+      case "opened":
+      case "acked":
+        return;
+      case "unsupported":
+        this.problems.push(`${effect.feature} is not supported`);
+        return;
       case "fail":
         this.problems.push(effect.what);
         return;

@@ -16,6 +16,10 @@ export interface ReadEvent {
 export interface SimReaderOptions {
   readonly kinds?: readonly string[];
   readonly devices?: readonly string[];
+  /** Under this name the gateway keeps the cursor. */
+  readonly durable?: string;
+  /** It begins to read, from its cursor. */
+  readonly onBegin?: () => void;
   /** How long it takes over an event, at most. */
   readonly slowMs: number;
   /** What it makes of the event and its new cursor are written in one transaction. */
@@ -51,9 +55,11 @@ export class SimReader {
       ...(this.#options.kinds !== undefined && { kinds: [...this.#options.kinds] }),
       ...(this.#options.devices !== undefined && { devices: [...this.#options.devices] }),
     };
+    const { durable } = this.#options;
     this.#begin(process, async function* (after, signal) {
       const cursor = { log: LOG, offset: after };
-      for await (const event of subscribe(link, { ...(after > 0 && { after: cursor }), filter, signal })) {
+      const from = durable === undefined ? after > 0 && { after: cursor } : { durable };
+      for await (const event of subscribe(link, { ...from, filter, signal })) {
         const { device, seq, kind, body } = event;
         yield { offset: event.cursor.offset, device, seq, kind, data: body };
       }
@@ -62,9 +68,13 @@ export class SimReader {
 
   /** Read as an operator, for as long as the gateway's process lives. */
   readAt(core: GatewayCore, process: Process): void {
-    const { kinds = [], devices = [] } = this.#options;
+    const { kinds = [], devices = [], durable } = this.#options;
+    const filter = { kinds, devices };
+    if (durable !== undefined) {
+      return this.#begin(process, (_after, signal) => consume(core, process, { name: durable, filter, signal }));
+    }
     this.#begin(process, async function* (after, signal) {
-      for await (const row of core.events.subscribe({ after, logId: LOG, filter: { kinds, devices }, signal })) {
+      for await (const row of core.events.subscribe({ after, logId: LOG, filter, signal })) {
         yield { offset: row.offset, device: row.deviceId, seq: row.seq, kind: row.kind, data: row.data };
       }
     });
@@ -91,6 +101,7 @@ export class SimReader {
       if (!process.alive) return;
       const run = { abort: new AbortController(), dead: false };
       this.#run = run;
+      this.#options.onBegin?.();
       this.#read(process, open(this.#cursor, run.abort.signal), run).catch((cause: unknown) => {
         if (!run.dead && process.alive && !isEnd(cause)) this.#options.onError("a reader failed", cause);
       });
@@ -109,6 +120,36 @@ export class SimReader {
       onRead(event);
       this.#cursor = event.offset;
       onCursor?.(event.offset);
+    }
+  }
+}
+
+interface Consuming {
+  readonly name: string;
+  readonly filter: { readonly kinds: readonly string[]; readonly devices: readonly string[] };
+  readonly signal: AbortSignal;
+}
+
+/** As the operator's client reads a durable subscription: acknowledged when the next event is asked for. A store that is full is asked again. */
+async function* consume(
+  core: GatewayCore,
+  process: Process,
+  options: Consuming,
+): AsyncGenerator<ReadEvent, void, undefined> {
+  for (let seen = 0; ;) {
+    let epoch = 0;
+    try {
+      for await (const batch of core.events.consume({ ...options, createdBy: "sim", ...(seen > 0 && { seen }) })) {
+        epoch = batch.opened?.epoch ?? epoch;
+        for (const { offset, deviceId, seq, kind, data } of batch.events) {
+          yield { offset, device: deviceId, seq, kind, data };
+          seen = offset;
+          await core.events.acknowledge({ name: options.name, epoch, offset });
+        }
+      }
+    } catch (cause) {
+      if (!(cause instanceof GatewayError) || cause.code !== "STORE_FULL") throw cause;
+      await process.later(50, () => undefined);
     }
   }
 }

@@ -86,6 +86,7 @@ export function drawReader(random: Random, nodes: number): ReaderPlan {
       kinds: random.pick([["sim.*"], ["sim.tick"], ["other.note", "sim.tock"], ["mesh.*"]]),
     }),
     ...(random.chance(0.2) && { devices: [random.between(0, nodes - 1)] }),
+    ...(random.chance(0.35) && { durable: true }),
   };
 }
 

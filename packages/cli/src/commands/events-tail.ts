@@ -1,17 +1,19 @@
-import type { EventRecord, GatewayClient } from "@quaymesh/gateway/client";
+import type { GatewayClient } from "@quaymesh/gateway/client";
 import { Option, type Command } from "commander";
 import { setTimeout as delay } from "node:timers/promises";
 import { list, makeCommand, wholeNumber } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
-import { explain } from "../errors.ts";
-import { connectOperator, expandId } from "../operator.ts";
-import { fit, printable, shortId } from "../ui/format.ts";
-import { toJson } from "../ui/json.ts";
+import { CliError, explain } from "../errors.ts";
+import { connectOperator } from "../operator.ts";
+import { deviceIds, moment, printEvent } from "./events-print.ts";
 
 interface Options extends CommonOptions {
   readonly after?: number;
+  readonly cursor?: string;
+  readonly since?: (now: number) => number;
   readonly kind?: readonly string[];
   readonly device?: readonly string[];
+  readonly label?: readonly string[];
   readonly limit?: number;
   readonly reconnect: boolean;
 }
@@ -25,10 +27,11 @@ export function eventsTailCommand(context: Context): Command {
   return makeCommand("tail", {
     summary: "follow the event log",
     description:
-      "Print events as the gateway commits them, until Ctrl-C. With --after N it begins with the first event after offset N; 0 is the log's beginning. " +
-      "When the gateway restarts, it goes on where it was: no event is printed twice or left out.",
+      "Print events as the gateway commits them, until Ctrl-C. With --after N it begins with the first event after offset N (0 is the log's beginning), with --since 2h with the first " +
+      "that the gateway received then or later, with --cursor where an event's cursor says. When the gateway restarts, it goes on where it was: no event is printed twice or left out.",
     examples: [
       ["quaymesh events tail", "what happens from now on"],
+      ["quaymesh events tail --since 2h --label gpu", "of the devices labelled gpu, from two hours ago on"],
       ["quaymesh events tail --after 0 --kind 'sensor.*' --json", "all events of some kinds, one JSON value a line"],
     ],
     exits: [3, 4, 5, 30, 40],
@@ -37,8 +40,13 @@ export function eventsTailCommand(context: Context): Command {
     .addOption(
       new Option("--after <offset>", "begin after this offset").argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
     )
+    .option("--cursor <cursor>", "begin behind the event with this cursor")
+    .addOption(
+      new Option("--since <age>", "begin so long ago, or at this time: 2h, 2026-11-20T10:00:00Z").argParser(moment),
+    )
     .addOption(new Option("--kind <kinds>", "only these kinds; a trailing * stands for any ending").argParser(list))
     .addOption(new Option("--device <devices>", "only from these devices, by id or name").argParser(list))
+    .addOption(new Option("--label <labels>", "only from devices with one of these labels").argParser(list))
     .addOption(
       new Option("--limit <n>", "stop after so many events").argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
     )
@@ -47,13 +55,21 @@ export function eventsTailCommand(context: Context): Command {
 }
 
 interface Position {
-  after: number | undefined;
+  after: number | string | undefined;
   logId: string | undefined;
+  since: number | undefined;
   printed: number;
 }
 
 async function run(context: Context, options: Options): Promise<void> {
-  const position: Position = { after: options.after, logId: undefined, printed: 0 };
+  const starts = [options.after, options.cursor, options.since].filter((start) => start !== undefined);
+  if (starts.length > 1) throw new CliError("USAGE", "give one of --after, --cursor and --since");
+  const position: Position = {
+    after: options.after ?? options.cursor ?? (options.since === undefined ? undefined : 0),
+    logId: undefined,
+    since: options.since?.(context.now()),
+    printed: 0,
+  };
   for (let waitMs = FIRST_RECONNECT_MS; ;) {
     const before = position.printed;
     try {
@@ -84,56 +100,34 @@ async function follow(context: Context, gateway: GatewayClient, position: Positi
   } else {
     note(context, options, { resumed: { after: position.after ?? 0 } });
   }
+  const moved = (offset: number): void => {
+    position.after = typeof position.after === "number" ? Math.max(position.after, offset) : offset;
+    // From here on the place in the log counts.
+    position.since = undefined;
+  };
   const subscription = gateway.events({
     after: position.after ?? 0,
     logId: position.logId,
-    filter: { kinds: options.kind ?? [], devices },
+    ...(position.since !== undefined && { since: position.since }),
+    filter: { kinds: options.kind ?? [], devices, labels: options.label ?? [] },
     // With a filter, the cursor moves past what is hidden too.
-    onCaughtUp: ({ offset }) => (position.after = Math.max(position.after ?? 0, offset)),
+    onCaughtUp: ({ offset }) => moved(offset),
+    // This command tells of it.
+    reconnect: false,
     signal,
   });
   for await (const event of subscription) {
-    print(context, event, options.json);
-    position.after = event.offset;
+    printEvent(context, event, options.json);
+    moved(event.offset);
     position.printed += 1;
     if (position.printed === options.limit) return;
   }
   signal.throwIfAborted();
 }
 
-async function deviceIds(
-  gateway: GatewayClient,
-  names: readonly string[],
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const ids = async (): Promise<readonly string[]> =>
-    (await gateway.devices.list({ signal })).map((device) => device.id);
-  const found = [];
-  for (const name of names) found.push((await gateway.devices.get(await expandId(name, ids), { signal })).id);
-  return found;
-}
-
-function print(context: Context, event: EventRecord, json: boolean): void {
-  const { terminal } = context;
-  if (json) {
-    const { outboxEpoch, bytes: _bytes, data, time, received, ...rest } = event;
-    const times = { time: iso(time), received: iso(received) };
-    terminal.json({ ...rest, outboxEpoch: Buffer.from(outboxEpoch).toString("hex"), ...times, data: toJson(data) });
-    return;
-  }
-  const when = (iso(event.received) ?? "").slice(11, 23);
-  const head = `${String(event.offset).padStart(8)}  ${when}  ${shortId(event.deviceId)}  ${printable(event.kind)}  `;
-  const body = printable(JSON.stringify(toJson(event.data)) ?? "");
-  terminal.result(
-    fit(`${head}${body}`, terminal.streams.stdout.isTTY === true ? terminal.columns : Number.MAX_SAFE_INTEGER),
-  );
-}
-
-function iso(time: number | undefined): string | null {
-  return time === undefined ? null : new Date(time).toISOString();
-}
-
-type Note = { readonly reconnecting: { after: number; inMs: number } } | { readonly resumed: { after: number } };
+type Note =
+  | { readonly reconnecting: { after: number | string; inMs: number } }
+  | { readonly resumed: { after: number | string } };
 
 function note(context: Context, options: Options, what: Note): void {
   if (options.json) context.terminal.note(JSON.stringify(what));

@@ -6,6 +6,7 @@ import {
   PairingState,
   TaskState,
   type DeviceSchema,
+  type EventFilterSchema,
   type EventSchema,
   type PairingRequestSchema,
   type RevocationReceiptSchema,
@@ -13,6 +14,7 @@ import {
 } from "@quaymesh/api";
 import type { DeviceView } from "../devices/service.ts";
 import type { RequestView, WindowUpdate } from "../pairing/service.ts";
+import type { LogFilter } from "../store/port-events.ts";
 import type { EventRow, ReceiptRow, TaskState as TaskWord } from "../store/rows.ts";
 import type { TaskView } from "../tasks/service.ts";
 
@@ -126,6 +128,15 @@ export function eventMessage(event: EventRow): MessageInitShape<typeof EventSche
     received: timestamp(event.received),
     data: event.data,
   };
+}
+
+/** @see LogFilter */
+export function filterMessage({
+  kinds = [],
+  devices = [],
+  labels = [],
+}: LogFilter): MessageInitShape<typeof EventFilterSchema> {
+  return { kinds: [...kinds], devices: [...devices], labels: [...labels] };
 }
 
 /** A pairing state as the API says it. */

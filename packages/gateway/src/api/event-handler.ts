@@ -1,10 +1,20 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { EventService, SubscribeRequest } from "@quaymesh/api";
+import type { ConsumeRequest, EventFilter, EventService, SubscribeRequest, SubscriptionSchema } from "@quaymesh/api";
 import type { DeviceService as Devices } from "../devices/service.ts";
-import type { EventService as Events, LogBatch, SubscribeOptions } from "../events/service.ts";
-import type { QuarantinedRow } from "../store/port-events.ts";
-import { eventMessage, timestamp } from "./encode.ts";
+import type {
+  ConsumedBatch,
+  ConsumeOptions,
+  EventService as Events,
+  LogBatch,
+  SubscribeOptions,
+  SubscriptionView,
+} from "../events/service.ts";
+import type { LogFilter, QuarantinedRow } from "../store/port-events.ts";
+import { eventMessage, filterMessage, timestamp } from "./encode.ts";
 import { safeInteger } from "./numbers.ts";
+import { callerKey } from "./permissions.ts";
 
 const DEFAULT_QUARANTINED = 100;
 /** At most 64 KiB of data each. */
@@ -25,20 +35,63 @@ export function eventHandler(events: Events, devices: Devices): ServiceImpl<type
       });
       return { events: rows.map(quarantinedMessage) };
     },
+    async *consume(request, { signal, values }) {
+      const createdBy = values.get(callerKey)?.name ?? "";
+      const options = await consumeOptions(request, devices, createdBy);
+      for await (const batch of events.consume({ ...options, signal })) yield consumedMessage(batch);
+    },
+    async acknowledge({ name, epoch, offset }) {
+      const wanted = { name, epoch: safeInteger(epoch, "epoch"), offset: safeInteger(offset, "offset") };
+      return { acked: BigInt(await events.acknowledge(wanted)) };
+    },
+    async listSubscriptions() {
+      return { subscriptions: (await events.subscriptions()).map(subscriptionMessage) };
+    },
+    async removeSubscription({ name, deviceId }) {
+      const device = deviceId === "" ? {} : { deviceId: await devices.resolve(deviceId) };
+      await events.removeSubscription({ name, ...device });
+      return {};
+    },
   };
 }
 
 async function subscribeOptions(request: SubscribeRequest, devices: Devices): Promise<SubscribeOptions> {
-  const named = request.filter?.devices ?? [];
-  const kinds = request.filter?.kinds ?? [];
   return {
     after: safeInteger(request.after, "after"),
     tail: request.tail,
     ...(request.logId !== "" && { logId: request.logId }),
-    filter: {
-      ...(kinds.length > 0 && { kinds }),
-      ...(named.length > 0 && { devices: await Promise.all(named.map((device) => devices.resolve(device))) }),
-    },
+    ...(request.since !== undefined && { since: timestampMs(request.since) }),
+    filter: await filterOf(request.filter, devices),
+  };
+}
+
+async function consumeOptions(request: ConsumeRequest, devices: Devices, createdBy: string): Promise<ConsumeOptions> {
+  const { name, tail, existing, skipLost, quota } = request;
+  const limits = Object.entries({
+    maxAgeMs: safeInteger(quota?.maxAgeMs ?? 0n, "max_age_ms"),
+    maxEvents: safeInteger(quota?.maxEvents ?? 0n, "max_events"),
+    maxBytes: safeInteger(quota?.maxBytes ?? 0n, "max_bytes"),
+  });
+  return {
+    name,
+    tail,
+    existing,
+    skipLost,
+    createdBy,
+    after: safeInteger(request.after, "after"),
+    seen: safeInteger(request.seen, "seen"),
+    quota: Object.fromEntries(limits.filter(([, value]) => value > 0)),
+    ...(request.since !== undefined && { since: timestampMs(request.since) }),
+    ...(request.filter !== undefined && { filter: await filterOf(request.filter, devices) }),
+  };
+}
+
+async function filterOf(filter: EventFilter | undefined, devices: Devices): Promise<LogFilter> {
+  const { kinds = [], devices: named = [], labels = [] } = filter ?? {};
+  return {
+    ...(kinds.length > 0 && { kinds }),
+    ...(labels.length > 0 && { labels }),
+    ...(named.length > 0 && { devices: await Promise.all(named.map((device) => devices.resolve(device))) }),
   };
 }
 
@@ -59,4 +112,34 @@ function quarantinedMessage(row: QuarantinedRow) {
 
 function batchMessage({ logId, events, caughtUp }: LogBatch) {
   return { logId, events: events.map(eventMessage), caughtUp: BigInt(caughtUp) };
+}
+
+function consumedMessage({ opened, ...batch }: ConsumedBatch) {
+  if (opened === undefined) return batchMessage(batch);
+  const { epoch, acked, created, lost } = opened;
+  const facts = { epoch: BigInt(epoch), acked: BigInt(acked), created, lost: BigInt(lost) };
+  return { ...batchMessage(batch), opened: facts };
+}
+
+function subscriptionMessage(view: SubscriptionView): MessageInitShape<typeof SubscriptionSchema> {
+  const { name, createdBy, quota, lapsed, isHeld } = view;
+  return {
+    name,
+    deviceId: view.deviceId ?? "",
+    filter: filterMessage(view.filter),
+    createdBy,
+    createdAt: timestamp(view.createdAt),
+    lastSeenAt: timestamp(view.lastSeenAt),
+    acked: BigInt(view.acked),
+    epoch: BigInt(view.epoch),
+    quota: {
+      maxAgeMs: BigInt(quota.maxAgeMs),
+      maxEvents: BigInt(quota.maxEvents),
+      maxBytes: BigInt(quota.maxBytes),
+    },
+    pending: BigInt(view.pending),
+    held: isHeld,
+    lapsedAt: lapsed === undefined ? undefined : timestamp(lapsed.at),
+    lapsedBy: lapsed?.by ?? "",
+  };
 }

@@ -1,11 +1,20 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { DeviceService, EventService, GatewayService, MeshService, PairingService, TaskService } from "@quaymesh/api";
+import {
+  DeviceService,
+  EventService,
+  GatewayService,
+  MeshService,
+  PairingService,
+  PolicyService,
+  TaskService,
+} from "@quaymesh/api";
 import type { DeviceService as Devices } from "../devices/service.ts";
 import type { EventService as Events } from "../events/service.ts";
 import type { Logger } from "../logger.ts";
 import type { MeshService as Mesh } from "../mesh/service.ts";
+import type { PolicyService as Policies } from "../policy/policy-service.ts";
 import type { PairingService as Pairing } from "../pairing/service.ts";
 import { MAX_TASK_INPUT_BYTES, type TaskService as Tasks } from "../tasks/service.ts";
 import { deviceHandler } from "./device-handler.ts";
@@ -14,6 +23,7 @@ import { eventHandler } from "./event-handler.ts";
 import { gatewayHandler, type DaemonControl } from "./gateway-handler.ts";
 import { meshHandler } from "./mesh-handler.ts";
 import { pairingHandler } from "./pairing-handler.ts";
+import { policyHandler } from "./policy-handler.ts";
 import { callerKey, enforcePermission, permissionOf, type Caller } from "./permissions.ts";
 import { taskHandler } from "./task-handler.ts";
 
@@ -24,6 +34,7 @@ export interface OperatorApiParts {
   readonly devices: Devices;
   readonly events: Events;
   readonly pairing: Pairing;
+  readonly policies: Policies;
   readonly tasks: Tasks;
 }
 
@@ -47,6 +58,7 @@ export const OPERATOR_SERVICES: readonly DescService[] = [
   DeviceService,
   TaskService,
   EventService,
+  PolicyService,
 ];
 
 /** The largest task input, as base64 in JSON, and the rest of the message. */
@@ -75,4 +87,5 @@ function routes(router: ConnectRouter, parts: OperatorApiParts): void {
   router.service(DeviceService, deviceHandler(parts.devices));
   router.service(TaskService, taskHandler(parts.tasks));
   router.service(EventService, eventHandler(parts.events, parts.devices));
+  router.service(PolicyService, policyHandler(parts.policies));
 }

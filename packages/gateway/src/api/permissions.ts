@@ -21,14 +21,16 @@ const VIEWER = [
   Permission.DEVICE_READ,
   Permission.TASK_READ,
   Permission.EVENT_READ,
+  Permission.POLICY_READ,
 ];
-const OPERATOR = [...VIEWER, Permission.TASK_SUBMIT];
+const OPERATOR = [...VIEWER, Permission.TASK_SUBMIT, Permission.EVENT_CONSUME];
 const ADMIN = [
   ...OPERATOR,
   Permission.PAIRING_APPROVE,
   Permission.DEVICE_ROTATE,
   Permission.DEVICE_REVOKE,
   Permission.GATEWAY_ADMIN,
+  Permission.POLICY_WRITE,
 ];
 
 const GRANTS: Readonly<Record<Role, ReadonlySet<Permission>>> = {

@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { createClient } from "@connectrpc/connect";
 import { GatewayService } from "@quaymesh/api";
 import type { SealedWith } from "@quaymesh/identity";
@@ -6,12 +7,15 @@ import { gatewayDiagnosis } from "./decode-diagnosis.ts";
 import { gatewayStats } from "./decode-stats.ts";
 import { gatewayStatus } from "./decode.ts";
 import { Devices } from "./devices.ts";
-import { quarantined, subscribe, type EventsOptions, type QuarantinedOptions } from "./events.ts";
+import { subscribe, type EventsOptions, type EventStream } from "./events.ts";
 import { Mesh } from "./mesh.ts";
+import { Policies } from "./policy.ts";
 import { Pairing } from "./pairing.ts";
+import { quarantined, type QuarantinedOptions } from "./quarantined.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import type { CallOptions } from "./task-handle.ts";
 import { Tasks } from "./tasks.ts";
-import type { EventRecord, GatewayStats, GatewayStatus, QuarantinedEvent } from "./types.ts";
+import type { GatewayStats, GatewayStatus, QuarantinedEvent } from "./types.ts";
 import type { GatewayDiagnosis } from "./types-diagnosis.ts";
 import { openWire, type Wire } from "./wire.ts";
 
@@ -29,6 +33,10 @@ export class GatewayClient implements AsyncDisposable {
   readonly devices: Devices;
   readonly mesh: Mesh;
   readonly tasks: Tasks;
+  /** Durable subscriptions. */
+  readonly subscriptions: Subscriptions;
+  /** Who may read what of the event log. */
+  readonly policy: Policies;
   readonly #wire: Wire;
 
   /** Use {@link connect}. */
@@ -38,6 +46,8 @@ export class GatewayClient implements AsyncDisposable {
     this.devices = new Devices(wire);
     this.mesh = new Mesh(wire);
     this.tasks = new Tasks(wire);
+    this.subscriptions = new Subscriptions(wire);
+    this.policy = new Policies(wire);
   }
 
   /** @throws {ClientError} */
@@ -59,10 +69,13 @@ export class GatewayClient implements AsyncDisposable {
   }
 
   /**
-   * The event log after an offset, replayed and then live. Leaving the loop ends the subscription.
-   * @throws {ClientError} `RESUME_COMPACTED` (`metadata.earliest`), `RESUME_FUTURE`, `LOG_CHANGED`, `SLOW_CONSUMER`, `GATEWAY_GONE`
+   * The event log after a cursor, replayed and then live, over restarts of the gateway. Leaving the loop ends the subscription.
+   * @throws {ClientError} `RESUME_COMPACTED` (`metadata.earliest`), `RESUME_FUTURE`, `LOG_CHANGED`, `CURSOR_INVALID`, `EVENT_INVALID`, of a durable one `SUBSCRIPTION_*`;
+   * `GATEWAY_GONE` and `GATEWAY_UNREACHABLE` at the start or without `reconnect`; rethrows `signal.reason`
    */
-  events(options: EventsOptions = {}): AsyncGenerator<EventRecord, void, undefined> {
+  events<S extends StandardSchemaV1 = StandardSchemaV1>(
+    options: EventsOptions<S> = {},
+  ): EventStream<StandardSchemaV1.InferOutput<S>> {
     return subscribe(this.#wire, options);
   }
 

@@ -11,7 +11,7 @@ import type {
   Task,
   WatchTaskResponse,
 } from "@quaymesh/api";
-import { decodeValue } from "@quaymesh/protocol/core";
+import { decodeValue, formatCursor } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
   BehindInfo,
@@ -156,6 +156,7 @@ export function eventRecord(event: Event, logId: string): EventRecord {
     data: readable(event.data),
     bytes: event.data,
     logId,
+    cursor: formatCursor({ log: logId, offset: Number(event.offset) }),
   };
 }
 

@@ -19,6 +19,10 @@ export type ClientErrorCode =
   | "INPUT_TOO_LARGE"
   /** The task succeeded, but its output does not fit the definition's schema. */
   | "OUTPUT_INVALID"
+  /** An event does not fit the schema that was given for it. */
+  | "EVENT_INVALID"
+  /** A cursor cannot be read; nothing was sent. */
+  | "CURSOR_INVALID"
   /** The task ended without success: its own error is in `message`, its state in `metadata`. */
   | "TASK_FAILED"
   | "TASK_CANCELLED"

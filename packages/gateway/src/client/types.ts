@@ -181,7 +181,7 @@ export interface RotationResult {
 }
 
 /** An event as the gateway's log holds it. */
-export interface EventRecord {
+export interface EventRecord<T = unknown> {
   readonly offset: number;
   readonly deviceId: string;
   readonly outboxEpoch: Uint8Array;
@@ -192,15 +192,17 @@ export interface EventRecord {
   /** The gateway's clock at commit. */
   readonly received: number | undefined;
   /** The decoded value; `undefined` for an empty body and for one that is not in the CBOR profile (`bytes` has it as it came). */
-  readonly data: unknown;
+  readonly data: T;
   /** The body as it came: one CBOR value. */
   readonly bytes: Uint8Array;
   /** Names the log `offset` belongs to. */
   readonly logId: string;
+  /** This place as text: give it as `after` to go on behind this event. */
+  readonly cursor: string;
 }
 
 /** An event that was set aside: under its sequence another one was stored before. */
-export interface QuarantinedEvent extends Omit<EventRecord, "offset" | "logId"> {
+export interface QuarantinedEvent extends Omit<EventRecord, "offset" | "logId" | "cursor"> {
   readonly id: number;
   /** Where the event that was first is in the log; undefined once it is no longer kept. */
   readonly offset: number | undefined;

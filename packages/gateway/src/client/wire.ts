@@ -1,5 +1,6 @@
 /** The client's connection to the admin socket. */
 import { Agent } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ClientError, clientError } from "./errors.ts";
@@ -15,6 +16,8 @@ export interface Wire {
     map: (message: T) => R,
     signal?: AbortSignal,
   ): AsyncGenerator<R, void, undefined>;
+  /** Wait before trying again. @throws `signal.reason`, {ClientError} `CLIENT_CLOSED` */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
   /** Aborts every call under way. */
   close(): void;
 }
@@ -56,6 +59,11 @@ export function openWire(socketPath: string): Wire {
       } finally {
         left.abort();
       }
+    },
+    async pause(ms, signal) {
+      const both = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
+      await delay(ms, undefined, { signal: both }).catch(() => undefined);
+      both.throwIfAborted();
     },
     close() {
       closing.abort(new ClientError("CLIENT_CLOSED", "this client was closed during the call"));

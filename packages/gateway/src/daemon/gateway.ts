@@ -181,7 +181,7 @@ export class Gateway implements AsyncDisposable {
       backup: (sealing: SealedWith) => this.#backup(sealing),
     };
     const listener = operatorApi(
-      { daemon, mesh, pairing, devices: core.devices, events: core.events, tasks: core.tasks },
+      { daemon, mesh, pairing, devices: core.devices, events: core.events, tasks: core.tasks, policies: core.policies },
       { logger, caller: { role: "admin", name: "admin-socket" }, shutdownSignal: this.#ending.signal },
     );
     const probed = await this.#serveProbes(listener);

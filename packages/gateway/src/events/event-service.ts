@@ -1,18 +1,16 @@
-import { MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
+import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Store } from "../store/port.ts";
-import type { LogFilter } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
-import type { LogHub } from "./log-hub.ts";
+import { acknowledge, consume, listSubscriptions, removeSubscription } from "./consume.ts";
+import type { SubscriptionHolds } from "./holds.ts";
+import { compacted, parseFilter, readPages, type PageParts } from "./pages.ts";
 import type { EventService, LogBatch, SubscribeOptions } from "./service.ts";
 
-/** Most kinds or devices one filter names. */
-const MAX_FILTER_ITEMS = 64;
-
 /** What {@link createEventService} takes. */
-export interface EventServiceOptions {
-  readonly store: Store;
-  readonly log: LogHub;
+export interface EventServiceOptions extends PageParts {
+  readonly holds: SubscriptionHolds;
+  readonly clock: Clock;
   /** Aborts when the gateway closes. */
   readonly signal: AbortSignal;
 }
@@ -26,37 +24,30 @@ export function createEventService(options: EventServiceOptions): EventService {
     bounds: () => store.events.bounds(),
     batches: (subscribe = {}) => batches(options, subscribe),
     subscribe: (subscribe = {}) => single(batches(options, subscribe)),
+    consume: (wanted) => consume(options, wanted),
+    acknowledge: (wanted) => acknowledge(options, wanted),
+    subscriptions: () => listSubscriptions(options),
+    removeSubscription: (wanted) => removeSubscription(options, wanted),
   };
 }
 
 async function* batches(
-  { store, log, signal: closing }: EventServiceOptions,
+  options: EventServiceOptions,
   subscribe: SubscribeOptions,
 ): AsyncGenerator<LogBatch, void, undefined> {
+  const { store, signal: closing } = options;
   const signal = subscribe.signal === undefined ? closing : AbortSignal.any([closing, subscribe.signal]);
   const filter = parseFilter(subscribe.filter ?? {});
-  const { logId } = store.meta;
-  let after = await startOffset(store, subscribe);
-  let announced = -1;
-  for (;;) {
-    signal.throwIfAborted();
-    const page = await store.events.read({ after, limit: MAX_BATCH_EVENTS, maxBytes: MAX_READ_BYTES, filter });
-    if (after > 0 && after + 1 < page.earliest) throw compacted(page.earliest);
-    after = Math.max(page.scannedTo, page.earliest - 1);
-    const caughtUp = after >= page.latest;
-    if (page.events.length > 0 || (caughtUp && announced !== after)) {
-      announced = after;
-      yield { logId, events: page.events, caughtUp: after };
-    }
-    if (caughtUp) await log.grownBeyond(after, signal);
-  }
+  const after = await startOffset(store, subscribe);
+  yield* readPages(options, { after, filter, signal });
 }
 
 async function* single(pages: AsyncIterable<LogBatch>): AsyncGenerator<EventRow, void, undefined> {
   for await (const page of pages) yield* page.events;
 }
 
-async function startOffset(store: Store, { after = 0, logId, tail }: SubscribeOptions): Promise<number> {
+async function startOffset(store: Store, subscribe: SubscribeOptions): Promise<number> {
+  const { after = 0, since, logId, tail } = subscribe;
   const { earliest, latest } = await store.events.bounds();
   if (tail === true) return latest;
   if (logId !== undefined && logId !== "" && logId !== store.meta.logId) {
@@ -68,21 +59,5 @@ async function startOffset(store: Store, { after = 0, logId, tail }: SubscribeOp
     throw new GatewayError("RESUME_FUTURE", `the log ends at ${latest}`, { metadata: { latest: String(latest) } });
   }
   if (after > 0 && after + 1 < earliest) throw compacted(earliest);
-  return after;
-}
-
-function parseFilter(filter: LogFilter): LogFilter {
-  const { kinds = [], devices = [] } = filter;
-  if (kinds.length > MAX_FILTER_ITEMS || devices.length > MAX_FILTER_ITEMS) {
-    throw new GatewayError("FILTER_INVALID", `a filter names at most ${MAX_FILTER_ITEMS} kinds and devices`);
-  }
-  const star = kinds.find((kind) => kind === "" || kind.slice(0, -1).includes("*"));
-  if (star !== undefined) throw new GatewayError("FILTER_INVALID", `a kind may end in *, not contain it: ${star}`);
-  return { kinds, devices };
-}
-
-function compacted(earliest: number): GatewayError {
-  return new GatewayError("RESUME_COMPACTED", `the log begins at ${earliest}`, {
-    metadata: { earliest: String(earliest) },
-  });
+  return since === undefined ? after : Math.max(after, await store.events.seek({ since }));
 }

@@ -1,4 +1,5 @@
 import type { LogFilter, QuarantinedRow, ReadQuarantine } from "../store/port-events.ts";
+import type { SubscriptionQuota, SubscriptionRow } from "../store/port-subscriptions.ts";
 import type { EventRow } from "../store/rows.ts";
 
 /** Where a subscription starts and what it takes. */
@@ -7,6 +8,8 @@ export interface SubscribeOptions {
   readonly after?: number;
   /** Names the log that `after` belongs to; absent or empty skips the check. */
   readonly logId?: string;
+  /** Begin no earlier than the first event received then or later, Unix milliseconds. */
+  readonly since?: number;
   readonly filter?: LogFilter;
   /** Start at the end of the log instead. */
   readonly tail?: boolean;
@@ -18,6 +21,41 @@ export interface LogBatch {
   readonly logId: string;
   readonly events: readonly EventRow[];
   readonly caughtUp: number;
+}
+
+/** Takes a durable subscription. `after`, `since`, `tail`, `filter` and `quota` are for one that is new; with another filter than its own it is refused. */
+export interface ConsumeOptions extends Omit<SubscribeOptions, "logId"> {
+  readonly name: string;
+  readonly createdBy: string;
+  readonly quota?: Partial<SubscriptionQuota>;
+  /** Do not make it where it is not there. */
+  readonly existing?: boolean;
+  /** What this consumer was given before its connection broke: not to be sent again. */
+  readonly seen?: number;
+  /** Go on with what is left where events are gone that were not acknowledged. */
+  readonly skipLost?: boolean;
+}
+
+/** A batch of a durable subscription; the first says where it stands, and has no events. */
+export interface ConsumedBatch extends LogBatch {
+  readonly opened?: {
+    /** For {@link EventService.acknowledge}. */
+    readonly epoch: number;
+    readonly acked: number;
+    readonly created: boolean;
+    /** Events that are gone unread. */
+    readonly lost: number;
+  };
+}
+
+/** A durable subscription as operators see it. */
+export interface SubscriptionView extends SubscriptionRow {
+  /** Whose it is; undefined for the operators'. */
+  readonly deviceId: string | undefined;
+  /** Events in the log behind its cursor, whatever its filter. */
+  readonly pending: number;
+  /** Somebody reads it now. */
+  readonly isHeld: boolean;
 }
 
 /** The event log. Replay and live are one path: pages read by offset. */
@@ -34,4 +72,15 @@ export interface EventService {
   /** What was set aside because another event was stored under its sequence; newest first. */
   quarantined(input: ReadQuarantine): Promise<readonly QuarantinedRow[]>;
   bounds(): Promise<{ readonly earliest: number; readonly latest: number }>;
+  /**
+   * What a durable subscription has not acknowledged, and then what comes. Takes it from whoever reads it.
+   * @throws {GatewayError} as `SubscriptionStore.open`; `SUBSCRIPTION_TAKEN`, `SUBSCRIPTION_NOT_FOUND` once another takes or removes it; `SUBSCRIPTION_INVALID`, `FILTER_INVALID`
+   */
+  consume(options: ConsumeOptions): AsyncIterable<ConsumedBatch>;
+  /** Everything up to `offset` is done with. @returns where the cursor is @throws {GatewayError} as `SubscriptionStore.acknowledge` */
+  acknowledge(options: { readonly name: string; readonly epoch: number; readonly offset: number }): Promise<number>;
+  /** Every durable subscription, of operators and devices. */
+  subscriptions(): Promise<readonly SubscriptionView[]>;
+  /** Of the operators', or of a device. @throws {GatewayError} `SUBSCRIPTION_NOT_FOUND` */
+  removeSubscription(options: { readonly name: string; readonly deviceId?: string }): Promise<void>;
 }

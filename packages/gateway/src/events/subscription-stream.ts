@@ -1,7 +1,11 @@
-/** `events.subscribe` on a gateway: the protocol's subscription machine says what to read, the log says what there is. */
+/**
+ * `events.subscribe` on a gateway: the protocol's subscription machine says what to read, the log says what there is, the policy what of it may be seen. A durable subscription
+ * moves its cursor only by what its consumer acknowledges.
+ */
 import {
   openSubscription,
   parseSubscriberMessage,
+  ProtocolError,
   stepSubscription,
   type LoggedEvent,
   type MessageStream,
@@ -12,16 +16,16 @@ import {
   type SubscriptionMessage,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
+import type { Grants } from "../policy/read-access.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { OwnedTasks } from "../sessions/owned.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
-import type { EventPage, LogFilter, ReadEvents } from "../store/port-events.ts";
+import { wireError } from "../sessions/stream-failure.ts";
+import type { EventPage } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
-
-/** A device with this label reads the events of all; every other reads its own. docs/wire.md, "Subscribing". */
-const READER_LABEL = "events-reader";
-/** No device has this id. */
-const NO_DEVICE = "";
+import { Acknowledger } from "./acknowledger.ts";
+import { cutPage, type PageWanted } from "./shared-reads.ts";
+import { findStart, type FoundStart } from "./subscription-start.ts";
 
 /** Serve one subscription to its end. */
 export async function serveSubscription(
@@ -29,60 +33,63 @@ export async function serveSubscription(
   messages: MessageStream,
   session: LiveSession,
 ): Promise<void> {
-  const { store, log, clock } = session.context;
-  const filter = allowedFilter(request, session);
-  const extent = { log: store.meta.logId, ...(await store.events.bounds()) };
-  const stream = new SubscriptionStream(messages, session, filter);
+  const { log, clock, holds } = session.context;
+  const found = await findStart(request, session);
+  const stream = new SubscriptionStream(messages, session, found);
   const stop = log.listen((latest) => stream.feed({ kind: "appended", latest, now: clock.monotonicMs() }));
+  const { taken } = found;
+  const letGo = taken && holds.take(taken.key, taken.epoch, (error) => stream.fail(error));
   try {
-    await stream.run(request, extent);
+    await stream.run(request);
   } finally {
     stop();
+    letGo?.();
     stream.close();
   }
-}
-
-/** A filter narrows what its reader may see; it opens nothing. */
-function allowedFilter(request: SubscribeRequest, session: LiveSession): LogFilter {
-  const wanted = request.filter ?? {};
-  if (session.labels.includes(READER_LABEL)) return wanted;
-  const { devices = [] } = wanted;
-  const asksForOwn = devices.length === 0 || devices.includes(session.deviceId);
-  return { ...wanted, devices: [asksForOwn ? session.deviceId : NO_DEVICE] };
 }
 
 class SubscriptionStream {
   readonly #messages: MessageStream;
   readonly #session: LiveSession;
-  readonly #filter: LogFilter;
+  readonly #found: FoundStart;
   readonly #work: OwnedTasks;
+  readonly #acknowledger: Acknowledger | undefined;
   #failure: { readonly error: unknown } | undefined;
+  #lost: GatewayError | undefined;
   #state: Subscription = { kind: "closed" };
+  #grants: Grants | undefined;
+  /** What was sent goes this far: nothing beyond can have been read. */
+  #sentThrough = 0;
   #sends: Promise<void> = Promise.resolve();
   #cancelTimer: () => void = () => undefined;
 
-  constructor(messages: MessageStream, session: LiveSession, filter: LogFilter) {
+  constructor(messages: MessageStream, session: LiveSession, found: FoundStart) {
+    const { store, clock } = session.context;
     this.#messages = messages;
     this.#session = session;
-    this.#filter = filter;
+    this.#found = found;
+    this.#acknowledger =
+      found.taken &&
+      new Acknowledger(store.subscriptions, clock, found.taken, (offset) => this.#send({ type: "acked", offset }));
     this.#work = new OwnedTasks((error) => {
       this.#failure ??= { error };
       messages.reset(0);
     });
   }
 
-  async run(request: SubscribeRequest, extent: Parameters<typeof openSubscription>[1]): Promise<void> {
-    const { clock } = this.#session.context;
-    const opened = openSubscription(request, extent, clock.monotonicMs());
+  async run(request: SubscribeRequest): Promise<void> {
+    const { clock, store, log } = this.#session.context;
+    const extent = { log: store.meta.logId, ...(await store.events.bounds()) };
+    // Overtaken before it began.
+    if (this.#lost !== undefined) throw this.#lost;
+    const opened = openSubscription(request, extent, clock.monotonicMs(), this.#found.start);
     this.#state = opened.state;
+    this.#sentThrough = opened.state.kind === "open" ? opened.state.cursor : 0;
     this.#perform(opened.effects);
     // The log may have grown between its extent and the listener.
-    this.feed({ kind: "appended", latest: this.#session.context.log.latest, now: clock.monotonicMs() });
+    this.feed({ kind: "appended", latest: log.latest, now: clock.monotonicMs() });
     try {
-      for await (const message of this.#messages.messages(parseSubscriberMessage)) {
-        if (message.type === "end") break;
-        this.feed({ ...message, kind: "credit", now: clock.monotonicMs() });
-      }
+      await this.#readMessages();
     } catch (error) {
       this.close();
       await this.#work.settled();
@@ -102,9 +109,59 @@ class SubscriptionStream {
     this.#perform(effects);
   }
 
+  /** End with an error frame, for a reason outside of the stream. */
+  fail(error: GatewayError): void {
+    this.#lost ??= error;
+    if (this.#state.kind === "closed") return;
+    this.close();
+    this.#work.run(() => this.#queue(async () => await this.#messages.fail(wireError(error, this.#session))));
+  }
+
   close(): void {
     this.#cancelTimer();
     this.#state = { kind: "closed" };
+  }
+
+  async #readMessages(): Promise<void> {
+    const { clock, store } = this.#session.context;
+    for await (const message of this.#messages.messages(parseSubscriberMessage)) {
+      switch (message.type) {
+        case "end":
+          return;
+        case "credit":
+          this.feed({ ...message, kind: "credit", now: clock.monotonicMs() });
+          break;
+        case "ack":
+          this.#acknowledge(message.offset);
+          break;
+        case "forget": {
+          const { taken } = this.#found;
+          if (taken === undefined) throw new ProtocolError("STATE_INVALID", "nothing durable to forget");
+          if (this.#state.kind === "closed") break;
+          this.#cancelTimer();
+          await store.subscriptions.remove(taken.key);
+          return;
+        }
+        default:
+          message satisfies never;
+      }
+    }
+  }
+
+  #acknowledge(offset: number): void {
+    // What was under way when the subscription failed.
+    if (this.#state.kind === "closed") return;
+    const acknowledger = this.#acknowledger;
+    if (acknowledger === undefined) throw new ProtocolError("STATE_INVALID", "an ack where nothing is durable");
+    if (offset > this.#sentThrough) throw new ProtocolError("STATE_INVALID", "an ack of what was not sent");
+    this.#work.run(async () => {
+      try {
+        await acknowledger.acknowledge(offset);
+      } catch (error) {
+        if (!(error instanceof GatewayError)) throw error;
+        this.fail(error);
+      }
+    });
   }
 
   #perform(effects: readonly SubscriptionEffect[]): void {
@@ -116,6 +173,7 @@ class SubscriptionStream {
       case "send":
         return this.#work.run(() => this.#send(effect.message));
       case "caught-up":
+        this.#sentThrough = effect.offset;
         return this.#work.run(() => this.#send({ type: "caught-up", offset: effect.offset }));
       case "read":
         return this.#work.run(() => this.#read(effect));
@@ -128,33 +186,52 @@ class SubscriptionStream {
     }
   }
 
-  async #read(effect: Extract<SubscriptionEffect, { kind: "read" }>): Promise<void> {
-    const { clock } = this.#session.context;
-    const { after, maxEvents, maxBytes } = effect;
+  async #read({ after, maxEvents, maxBytes }: Extract<SubscriptionEffect, { kind: "read" }>): Promise<void> {
+    const { clock, access } = this.#session.context;
     // What a reader is told beside events costs it no credit; one that does not read gets no more of it.
     await this.#sends;
-    const page = await this.#page({ after, limit: maxEvents, maxBytes, filter: this.#filter });
-    if (page === undefined) return;
-    if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
-    const { events } = page;
-    if (events.length > 0) await this.#send({ type: "events", events: events.map(loggedEvent) });
-    const bytes = events.reduce((sum, { data }) => sum + data.length, 0);
-    this.feed({ kind: "sent", events: events.length, bytes, through: page.scannedTo, now: clock.monotonicMs() });
+    while (this.#state.kind === "open") {
+      const { generation, grants } = await this.#granted();
+      const { filter } = this.#found;
+      const page = await this.#page({ after, filter, grants, generation }, maxEvents, maxBytes);
+      if (page === undefined) return;
+      if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
+      // Read again what may not be seen any more, up to the moment in which it is sent.
+      if (!(await this.#sendEvents(page.events, () => access.generation === generation))) continue;
+      const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
+      const now = clock.monotonicMs();
+      return this.feed({ kind: "sent", events: page.events.length, bytes, through: page.scannedTo, now });
+    }
   }
 
   /** @returns undefined where the next event is damaged: the subscription has ended then, and its reader knows where */
-  async #page(wanted: ReadEvents): Promise<EventPage | undefined> {
+  async #page(wanted: PageWanted, maxEvents: number, maxBytes: number): Promise<EventPage | undefined> {
     try {
-      return await this.#session.context.store.events.read(wanted);
+      return cutPage(await this.#session.context.pages.read(wanted), maxEvents, maxBytes);
     } catch (error) {
       if (!(error instanceof GatewayError && error.code === "EVENT_DAMAGED")) throw error;
-      const { code, message, metadata } = error;
-      this.close();
-      await this.#queue(
-        async () => await this.#messages.fail({ code, message, details: { offset: Number(metadata["offset"]) } }),
-      );
+      this.fail(error);
       return undefined;
     }
+  }
+
+  async #granted(): Promise<Grants> {
+    const { access } = this.#session.context;
+    if (this.#grants?.generation !== access.generation) this.#grants = await access.of(this.#session.deviceId);
+    return this.#grants;
+  }
+
+  /** @returns whether they were sent, which they are not where they may not be seen when it is their turn */
+  async #sendEvents(events: readonly EventRow[], maySend: () => boolean): Promise<boolean> {
+    let sent = false;
+    await this.#queue(async () => {
+      sent = maySend();
+      const last = events.at(-1);
+      if (!sent || last === undefined) return;
+      this.#sentThrough = last.offset;
+      await this.#messages.send({ type: "events", events: events.map(loggedEvent) });
+    });
+    return sent;
   }
 
   #send(message: SubscriptionMessage): Promise<void> {

@@ -6,8 +6,11 @@ import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
 import type { Rotations } from "../devices/rotation.ts";
 import type { IngestGate } from "../events/ingest-gate.ts";
 import type { MeshNewsDesk } from "../mesh/news.ts";
+import type { SubscriptionHolds } from "../events/holds.ts";
 import type { LogHub } from "../events/log-hub.ts";
 import type { Lineage } from "./lineage.ts";
+import type { SharedReads } from "../events/shared-reads.ts";
+import type { ReadAccess } from "../policy/read-access.ts";
 import type { LiveSession } from "./live-session.ts";
 import type { SessionRegistry } from "./registry.ts";
 
@@ -19,6 +22,11 @@ export interface SessionContext {
   readonly registry: SessionRegistry;
   readonly log: LogHub;
   readonly ingest: IngestGate;
+  /** Who reads durable subscriptions. */
+  readonly holds: SubscriptionHolds;
+  readonly pages: SharedReads;
+  /** What devices may read of the log. */
+  readonly access: ReadAccess;
   readonly dispatch: DispatchPort;
   readonly rotations: Rotations;
   readonly news: MeshNewsDesk;

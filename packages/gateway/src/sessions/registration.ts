@@ -15,15 +15,13 @@ import { adoptCertificate } from "../devices/adoption.ts";
 import { freezeDevice } from "../devices/freezing.ts";
 import { tellNews } from "../mesh/sessions.ts";
 import { GatewayError, type GatewayErrorCode } from "../errors.ts";
+import { pushPolicy } from "../policy/push.ts";
 import type { OpenedSession } from "../store/port-events.ts";
 import type { AttemptToStop } from "./context.ts";
 import type { LiveSession } from "./live-session.ts";
 
 /** Kind of the event that records a superseded session. */
 const SUPERSEDED_EVENT = "mesh.session.superseded";
-
-/** The policy nodes are told of. Policies are not served yet; version 0 is none. */
-const POLICY_VERSION = 0;
 
 /** Close codes of what the store refuses a session for; of the rest nobody but us is at fault. */
 const REFUSED: ReadonlyMap<GatewayErrorCode, number> = new Map([
@@ -53,6 +51,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   await adoptCertificate(session);
   retireOlderCertificates(session);
   session.feed({ kind: "registered", welcome: welcomeOf(session, opened, join), now: clock.monotonicMs() });
+  await pushPolicy(session);
   if (opened.rotationDue) session.feed({ kind: "request-renewal" });
   else session.context.rotations.settled(deviceId);
   tellNews(session, session.knows);
@@ -151,13 +150,13 @@ function retireOlderCertificates(session: LiveSession): void {
 }
 
 function welcomeOf(session: LiveSession, opened: OpenedSession, join: Uint8Array): Omit<Welcome, "type"> {
-  const { meshId, heartbeatMs, clock, pairingAddresses } = session.context;
+  const { meshId, heartbeatMs, clock, pairingAddresses, access } = session.context;
   return {
     sessionEpoch: opened.sessionEpoch,
     mesh: meshId,
     heartbeatMs,
     ackedSeq: opened.ackedSeq,
-    policyVersion: POLICY_VERSION,
+    policyVersion: access.version,
     limits: { maxFrameBytes: MAX_FRAME_BYTES, maxBatchEvents: MAX_BATCH_EVENTS, maxEventBytes: MAX_EVENT_BYTES },
     time: clock.now(),
     join,

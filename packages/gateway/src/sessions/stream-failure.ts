@@ -8,7 +8,7 @@ import {
   type ErrorFacts,
   type MessageStream,
 } from "@quaymesh/protocol";
-import { GatewayError } from "../errors.ts";
+import { GatewayError, type GatewayErrorCode } from "../errors.ts";
 import type { LiveSession } from "./live-session.ts";
 import { awaitPeerEnd, PEER_END_MS } from "./peer-end.ts";
 
@@ -41,14 +41,34 @@ async function tellFailure(error: unknown, messages: MessageStream, session: Liv
   }
 }
 
-function wireError(error: unknown, session: LiveSession): ErrorFacts {
+/** Answers about the log that a node can act on: told under their own names, with their facts. */
+const TOLD: ReadonlySet<string> = new Set<GatewayErrorCode>([
+  "DEVICE_REVOKED",
+  "EVENT_DAMAGED",
+  "RESUME_COMPACTED",
+  "RESUME_FUTURE",
+  "SUBSCRIPTION_EXISTS",
+  "SUBSCRIPTION_INVALID",
+  "SUBSCRIPTION_LIMIT",
+  "SUBSCRIPTION_NOT_FOUND",
+  "SUBSCRIPTION_TAKEN",
+]);
+
+/** What a node is told of an error. */
+export function wireError(error: unknown, session: LiveSession): ErrorFacts {
   if (error instanceof ProtocolError) return error;
   if (error instanceof IdentityError) return { code: error.code, message: error.message };
   if (error instanceof GatewayError) {
-    if (error.code === "DEVICE_REVOKED") return { code: error.code, message: "the device is revoked" };
+    if (TOLD.has(error.code)) return { code: error.code, message: error.message, details: factsOf(error) };
     const code = error.code === "STORE_FULL" ? "STORE_FULL" : "STORE_UNAVAILABLE";
     return { code, message: "the gateway cannot store that now", retryAfterMs: RETRY_AFTER_MS };
   }
   session.context.logger.error({ device: session.deviceId, error }, "a stream failed");
   return { code: "INTERNAL", message: "the gateway failed" };
+}
+
+/** Offsets and counts are numbers on the wire. */
+function factsOf({ metadata }: GatewayError): Record<string, unknown> {
+  const facts = Object.entries(metadata).map(([name, text]) => [name, /^\d{1,15}$/u.test(text) ? Number(text) : text]);
+  return Object.fromEntries(facts) as Record<string, unknown>;
 }

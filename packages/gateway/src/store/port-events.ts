@@ -237,6 +237,8 @@ export interface ReadEvents {
   readonly limit: number;
   readonly maxBytes: number;
   readonly filter: LogFilter;
+  /** What the reader may see: of these filters one must pass. Absent: everything; none: nothing. */
+  readonly grants?: readonly LogFilter[];
 }
 
 /** `scannedTo`: nothing up to this offset is left to read with this filter. */

@@ -40,7 +40,7 @@ export interface SubscriptionKey {
 }
 
 /** How much a subscription may hold retention back. */
-interface SubscriptionQuota {
+export interface SubscriptionQuota {
   /** Age of the oldest event that is not acknowledged, by `received`. */
   readonly maxAgeMs: number;
   readonly maxEvents: number;
@@ -71,7 +71,8 @@ export interface OpenSubscription extends SubscriptionKey {
   readonly create?: {
     /** The first event is the first after this offset. */
     readonly after: number;
-    readonly filter: LogFilter;
+    /** Absent: any that it has, or everything. */
+    readonly filter?: LogFilter;
     readonly quota: SubscriptionQuota;
     readonly createdBy: string;
     readonly maxPerOwner: number;

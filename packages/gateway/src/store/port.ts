@@ -8,7 +8,7 @@ import type { DeviceStore } from "./port-devices.ts";
 import type { LineageStore } from "./port-lineage.ts";
 import type { EventStore, SessionStore } from "./port-events.ts";
 import type { PairingStore } from "./port-pairing.ts";
-import type { PolicyStore } from "./port-policies.ts";
+import type { PolicyRow, PolicyStore } from "./port-policies.ts";
 import type { SubscriptionStore } from "./port-subscriptions.ts";
 import type { TaskStore } from "./port-tasks.ts";
 import type { TaskRow } from "./rows.ts";
@@ -39,6 +39,10 @@ export interface Store extends AsyncDisposable {
 export interface StoreChange {
   readonly latest: number | undefined;
   readonly tasks: readonly TaskRow[];
+  /** Devices have come, gone, or other labels. */
+  readonly devices?: boolean;
+  /** The policy is this one now. */
+  readonly policy?: PolicyRow;
 }
 
 /** Facts about the whole store. */

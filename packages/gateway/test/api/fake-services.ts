@@ -159,6 +159,17 @@ export const stats: GatewayStats = {
   ingest: { throttledRate: 46, throttledQuota: 47, waiting: 48 },
 };
 
+/** What of the event service most tests do not ask for. */
+export const unaskedEvents = {
+  quarantined: unused,
+  subscribe: unused,
+  bounds: unused,
+  consume: unused,
+  acknowledge: unused,
+  subscriptions: unused,
+  removeSubscription: unused,
+};
+
 /** A diagnosis of which no two facts are equal. */
 export const diagnosis: DaemonDiagnosis = {
   now: 1_700_000_000_000,
@@ -265,7 +276,6 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
       addCertificate: unused,
     },
     events: {
-      quarantined: unused,
       logId: "log-1",
       async *batches(options) {
         try {
@@ -276,9 +286,10 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
           seen.onEnded();
         }
       },
-      subscribe: unused,
-      bounds: unused,
+      ...unaskedEvents,
+      subscriptions: () => Promise.resolve([]),
     },
+    policies: { current: unused, history: unused, set: unused, check: unused },
     pairing: {
       isOpen: false,
       open: unused,

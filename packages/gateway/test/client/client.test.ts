@@ -17,6 +17,7 @@ import {
   type ServedApi,
   unused,
   diagnosis,
+  unaskedEvents,
 } from "../api/fake-services.ts";
 
 /** A schema that takes what `is` accepts. */
@@ -247,9 +248,7 @@ describe("events", () => {
             seen.ended.push("events");
             yield { logId: "log-1", events: [event(1, Uint8Array.of(0xff)), event(2, new Uint8Array())], caughtUp: 9 };
           },
-          subscribe: () => ({ [Symbol.asyncIterator]: () => ({ next: () => aborted(undefined) }) }),
-          quarantined: () => Promise.resolve([]),
-          bounds: () => Promise.resolve({ earliest: 1, latest: 2 }),
+          ...unaskedEvents,
         },
       }),
     });
@@ -265,7 +264,7 @@ describe("events", () => {
     expect(positions).toEqual([9]);
   });
 
-  test("end with GATEWAY_DRAINING when the gateway stops, and with the reason when the reader aborts", async () => {
+  test("end with GATEWAY_DRAINING when the gateway stops and nobody wants to reconnect, and with the reason when the reader aborts", async () => {
     await using api = await serveFakes();
     await using client = await withClient(api);
     const reason = new Error("enough");
@@ -275,7 +274,7 @@ describe("events", () => {
     })();
     await expect(reading).rejects.toBe(reason);
     const following = (async () => {
-      for await (const { offset } of client.events()) {
+      for await (const { offset } of client.events({ reconnect: false })) {
         if (offset === 2) api.shutdown(connectError(new GatewayError("GATEWAY_DRAINING", "the gateway is stopping")));
       }
     })();

@@ -1,31 +1,20 @@
 import {
-  createSubscriber,
   decodeValue,
-  MessageStream,
-  parseSubscriptionMessage,
-  RemoteError,
-  stepSubscriber,
+  parseCursor,
+  ProtocolError,
   SUBSCRIBER_WINDOW,
-  TransportError,
+  type EventCursor,
   type EventFilter,
   type LoggedEvent,
-  type Subscriber,
-  type SubscriberEffect,
-  type SubscriberInput,
 } from "@quaymesh/protocol";
-import { NodeError, type NodeErrorCode } from "../errors.ts";
-import type { Link, OnlineSession } from "../link/link.ts";
-
-/** A place in a log. It only means something together with the log's name. */
-export interface EventCursor {
-  readonly log: string;
-  /** The offset of the last event seen; 0 is before the first. */
-  readonly offset: number;
-}
+import { NodeError } from "../errors.ts";
+import type { Link } from "../link/link.ts";
+import { SubscriptionReader } from "./subscription-reader.ts";
+import { finalError, isPassing } from "./subscription-errors.ts";
 
 /** An event as a subscriber gets it. */
 export interface NodeEvent {
-  /** Give it as `after` to go on behind this event. */
+  /** Give it as `after` to go on behind this event. `formatCursor` makes text of it. */
   readonly cursor: EventCursor;
   /** The device that recorded it. */
   readonly device: string;
@@ -44,36 +33,75 @@ export interface NodeEvent {
 
 /** Options of `Node.subscribe`. */
 export interface SubscribeOptions {
-  /** Where to go on; default the beginning of what the log holds. */
-  readonly after?: EventCursor;
-  /** Only these kinds (exact, or a prefix that ends in `*`) and devices. */
+  /** Where to go on, as a cursor or its text; default the beginning of what the log holds. */
+  readonly after?: EventCursor | string;
+  /** Begin with the first event the gateway received then or later, Unix milliseconds or a `Date`. */
+  readonly since?: number | { getTime(): number };
+  /** Only these kinds (exact, or a prefix that ends in `*`), devices, and devices with one of these labels. */
   readonly filter?: EventFilter;
+  /**
+   * Keep the cursor on the gateway under this name: the next to subscribe under it goes on behind what was acknowledged, from this process or another of this device, and takes it
+   * from whoever holds it. `after` and `since` say where it begins when it is new. An event is acknowledged when the loop comes back for the next, so one whose handling did not
+   * come to its end is given again.
+   */
+  readonly durable?: string;
+  /** With `durable`: go on with what is left where retention has removed events that were not acknowledged, instead of failing with `RESUME_COMPACTED`. */
+  readonly skipLost?: boolean;
+  /** With `durable`: acknowledge only what {@link NodeSubscription.acknowledge} is called with. Default false. */
+  readonly manualAck?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** The gateway's answers that asking again does not change. */
-const FINAL: ReadonlyMap<string, NodeErrorCode> = new Map([
-  ["RESUME_COMPACTED", "RESUME_COMPACTED"],
-  ["RESUME_FUTURE", "RESUME_FUTURE"],
-  ["LOG_CHANGED", "LOG_CHANGED"],
-]);
+/** Events of a subscription; to be iterated once. */
+export interface NodeSubscription extends AsyncIterable<NodeEvent> {
+  /** Of a durable subscription: this event and all before it are done with. Sent in the background; kept over reconnects. */
+  acknowledge(event: { readonly cursor: EventCursor }): void;
+  /**
+   * Of a durable subscription: remove it from the gateway when the loop is left.
+   */
+  forget(): void;
+}
 
 /**
- * Events of the gateway's log, each once and in order, over as many sessions as it takes. Reads no further ahead than the consumer: leaving the loop ends the stream.
- * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`; rethrows `signal.reason`
+ * Events of the gateway's log, in order, over as many sessions as it takes; each once, but for a durable subscription after a crash. Reads no further ahead than the consumer:
+ * leaving the loop ends the stream.
+ * @throws {NodeError} `RESUME_COMPACTED`, `RESUME_FUTURE`, `LOG_CHANGED`, `SUBSCRIPTION_TAKEN`, `GATEWAY_UNSUPPORTED`, `GATEWAY_PROTOCOL`, `GATEWAY_REFUSED`, `OPTIONS_INVALID`;
+ * rethrows `signal.reason`
  */
-export async function* subscribe(link: Link, options: SubscribeOptions): AsyncGenerator<NodeEvent, void, undefined> {
-  const { after, filter, signal } = options;
+export function subscribe(link: Link, options: SubscribeOptions): NodeSubscription {
+  const after = cursorOf(options.after);
+  const { filter, since, durable, skipLost = false, manualAck = false } = options;
   const reader = new SubscriptionReader({
     ...SUBSCRIBER_WINDOW,
     after: after?.offset ?? 0,
     ...(after !== undefined && { log: after.log }),
     ...(filter !== undefined && { filter }),
+    ...(since !== undefined && { since: typeof since === "number" ? since : since.getTime() }),
+    ...(durable !== undefined && { durable: { name: durable, ...(skipLost && { skipLost }) } }),
   });
+  return {
+    acknowledge: ({ cursor }) => reader.acknowledge(cursor.offset),
+    forget: () => reader.forget(),
+    [Symbol.asyncIterator]: () =>
+      events(link, reader, { signal: options.signal, acks: durable !== undefined && !manualAck }),
+  };
+}
+
+interface Reading {
+  readonly signal: AbortSignal | undefined;
+  /** Acknowledge each event when the next is asked for. */
+  readonly acks: boolean;
+}
+
+async function* events(
+  link: Link,
+  reader: SubscriptionReader,
+  { signal, acks }: Reading,
+): AsyncGenerator<NodeEvent, void, undefined> {
   for (;;) {
     const session = await link.online(signal);
     try {
-      yield* reader.read(session, signal);
+      for await (const event of reader.read(session, { signal, acks })) yield nodeEvent(event, reader.log);
     } catch (cause) {
       signal?.throwIfAborted();
       if (!isPassing(cause)) throw finalError(cause);
@@ -83,92 +111,17 @@ export async function* subscribe(link: Link, options: SubscribeOptions): AsyncGe
   }
 }
 
-class SubscriptionReader {
-  #state: Subscriber;
-
-  constructor(options: Parameters<typeof createSubscriber>[0]) {
-    this.#state = createSubscriber(options);
-  }
-
-  /** One stream's worth of events. */
-  async *read(session: OnlineSession, signal: AbortSignal | undefined): AsyncGenerator<NodeEvent, void, undefined> {
-    const both = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
-    const stream = new MessageStream(await session.connection.openStream({ signal: both }));
-    const onAbort = (): void => stream.reset(0);
-    both.addEventListener("abort", onAbort, { once: true });
-    try {
-      await this.#perform({ kind: "connected" }, stream);
-      for await (const message of stream.messages(parseSubscriptionMessage)) {
-        const delivered = await this.#perform({ kind: "message", message }, stream);
-        for (const effect of delivered) {
-          for (const event of effect.events) yield this.#eventOf(event);
-          await this.#perform({ kind: "consumed", events: effect.events.length, bytes: effect.bytes }, stream);
-        }
-      }
-    } finally {
-      both.removeEventListener("abort", onAbort);
-      stream.reset(0);
-      this.#state = stepSubscriber(this.#state, { kind: "lost" }).state;
-    }
-  }
-
-  async #perform(
-    input: SubscriberInput,
-    stream: MessageStream,
-  ): Promise<Extract<SubscriberEffect, { kind: "deliver" }>[]> {
-    const step = stepSubscriber(this.#state, input);
-    this.#state = step.state;
-    const delivered: Extract<SubscriberEffect, { kind: "deliver" }>[] = [];
-    for (const effect of step.effects) {
-      switch (effect.kind) {
-        case "send":
-          await stream.send(effect.message);
-          break;
-        case "deliver":
-          delivered.push(effect);
-          break;
-        case "caught-up":
-          break;
-        case "fail":
-          throw new NodeError("GATEWAY_PROTOCOL", `the gateway broke the protocol of subscribing: ${effect.what}`);
-        default:
-          effect satisfies never;
-      }
-    }
-    return delivered;
-  }
-
-  #eventOf(event: LoggedEvent): NodeEvent {
-    const { offset, device, seq, kind, time, received, data } = event;
-    const log = this.#state.log ?? "";
-    return {
-      cursor: { log, offset },
-      device,
-      seq,
-      kind,
-      time,
-      received,
-      body: data,
-      value: () => decodeValue(data),
-    };
+function cursorOf(after: EventCursor | string | undefined): EventCursor | undefined {
+  if (typeof after !== "string") return after;
+  try {
+    return parseCursor(after);
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause;
+    throw new NodeError("OPTIONS_INVALID", cause.message, { cause });
   }
 }
 
-/** What a new stream, on this session or the next, may well get past. */
-function isPassing(cause: unknown): boolean {
-  if (cause instanceof TransportError) return true;
-  if (cause instanceof NodeError) return cause.code === "SESSION_LOST";
-  return cause instanceof RemoteError && (cause.code === "SLOW_CONSUMER" || cause.retryAfterMs !== undefined);
-}
-
-function finalError(cause: unknown): unknown {
-  if (!(cause instanceof RemoteError)) return cause;
-  const details: Record<string, string | number> = {};
-  for (const [name, value] of Object.entries(cause.details)) {
-    if (typeof value === "string" || typeof value === "number") details[name] = value;
-  }
-  return new NodeError(FINAL.get(cause.code) ?? "GATEWAY_REFUSED", `${cause.message} (${cause.code})`, {
-    cause,
-    details,
-  });
+function nodeEvent(event: LoggedEvent, log: string): NodeEvent {
+  const { offset, device, seq, kind, time, received, data } = event;
+  return { cursor: { log, offset }, device, seq, kind, time, received, body: data, value: () => decodeValue(data) };
 }

@@ -1,19 +1,28 @@
 /**
  * The reader's side of `events.subscribe`: checks the order, keeps the cursor over reconnects, gives credit as events
- * are consumed. docs/wire.md, "Subscribing".
+ * are consumed, and acknowledges to a durable subscription. docs/wire.md, "Subscribing".
  */
 import { WIRE_VERSION } from "../messages/common.ts";
-import type { EventFilter, LoggedEvent, SubscribeRequest, SubscriptionMessage } from "../messages/events.ts";
+import type {
+  EventFilter,
+  LoggedEvent,
+  Subscribed,
+  SubscribeRequest,
+  SubscriptionMessage,
+} from "../messages/events.ts";
 import type { SubscriberMessage } from "../messages/parsers.ts";
 import { stay, type Step } from "../session/step.ts";
 
 /** What a subscriber wants. */
 export interface SubscriberOptions {
-  /** The last offset already seen; 0 for everything the log holds. */
+  /** The last offset already seen; 0 for everything the log holds. Of a durable subscription: where it begins when it is made. */
   readonly after: number;
   /** The log that `after` belongs to. */
   readonly log?: string;
   readonly filter?: EventFilter;
+  /** Begin no earlier than what came at this time, Unix milliseconds. */
+  readonly since?: number;
+  readonly durable?: { readonly name: string; readonly skipLost?: boolean };
   /** Events and data bytes that may be under way or unconsumed. */
   readonly windowEvents: number;
   readonly windowBytes: number;
@@ -40,6 +49,10 @@ export interface Subscriber {
   readonly log: string | undefined;
   /** Everything up to this offset was delivered, or does not match the filter. */
   readonly cursor: number;
+  /** A gateway has said where it starts: from then on the cursor alone counts. */
+  readonly started: boolean;
+  /** Of a durable subscription: everything up to this offset is to be acknowledged. */
+  readonly ackWanted: number;
   /** Credit the gateway still holds. */
   readonly creditEvents: number;
   readonly creditBytes: number;
@@ -56,16 +69,24 @@ export type SubscriberInput =
   | { readonly kind: "message"; readonly message: SubscriptionMessage }
   /** The application is done with so much of what was delivered. */
   | { readonly kind: "consumed"; readonly events: number; readonly bytes: number }
+  /** The durable subscription may forget everything up to `offset`. Kept over reconnects until the gateway has it. */
+  | { readonly kind: "acknowledge"; readonly offset: number }
   /** The stream or the connection is gone. */
   | { readonly kind: "lost" };
 
 /** What the shell does for a subscriber. */
 export type SubscriberEffect =
   | { readonly kind: "send"; readonly message: SubscribeRequest | SubscriberMessage }
+  /** The gateway has begun. */
+  | { readonly kind: "opened"; readonly subscribed: Subscribed }
   /** New events, in order, each once. `bytes` is what {@link SubscriberInput} `consumed` gives back for all of them. */
   | { readonly kind: "deliver"; readonly events: readonly LoggedEvent[]; readonly bytes: number }
   /** Nothing is left up to the cursor. */
   | { readonly kind: "caught-up"; readonly offset: number }
+  /** The gateway keeps this cursor. */
+  | { readonly kind: "acked"; readonly offset: number }
+  /** The gateway is too old for what was asked, and would give something else: reset the stream. */
+  | { readonly kind: "unsupported"; readonly feature: string }
   /** The gateway broke the protocol: reset the stream. */
   | { readonly kind: "fail"; readonly what: string };
 
@@ -77,6 +98,8 @@ export function createSubscriber(options: SubscriberOptions): Subscriber {
     options,
     log: options.log,
     cursor: options.after,
+    started: false,
+    ackWanted: 0,
     creditEvents: 0,
     creditBytes: 0,
     unconsumedEvents: 0,
@@ -94,15 +117,17 @@ export function stepSubscriber(state: Subscriber, input: SubscriberInput): Subsc
       return onMessage(state, input.message);
     case "consumed":
       return onConsumed(state, input.events, input.bytes);
+    case "acknowledge":
+      return onAcknowledge(state, input.offset);
     case "lost":
-      return stay({ ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 });
+      return stay(down(state));
     default:
       return input satisfies never;
   }
 }
 
 function onConnected(state: Subscriber): SubscriberStep {
-  const { filter, windowEvents, windowBytes } = state.options;
+  const { filter, since, durable, windowEvents, windowBytes } = state.options;
   // What was delivered and is not consumed still takes room.
   const creditEvents = Math.max(0, windowEvents - state.unconsumedEvents);
   const creditBytes = Math.max(0, windowBytes - state.unconsumedBytes);
@@ -114,6 +139,8 @@ function onConnected(state: Subscriber): SubscriberStep {
     creditBytes,
     ...(state.log !== undefined && { log: state.log }),
     ...(filter !== undefined && { filter }),
+    ...(since !== undefined && !state.started && { since }),
+    ...(durable !== undefined && { durable: { ...durable, ...(state.started && { seen: state.cursor }) } }),
   };
   return {
     state: { ...state, creditEvents, creditBytes, link: { kind: "asking" } },
@@ -124,12 +151,8 @@ function onConnected(state: Subscriber): SubscriberStep {
 function onMessage(state: Subscriber, message: SubscriptionMessage): SubscriberStep {
   const { link } = state;
   if (link.kind === "down") return stay(state);
-  if (message.type === "end") return stay({ ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 });
-  if (message.type === "subscribed") {
-    if (link.kind === "up") return fail(state, "a second subscribed");
-    if (state.log !== undefined && state.log !== message.log) return fail(state, "another log than the one asked for");
-    return stay({ ...state, log: message.log, link: { kind: "up", last: state.cursor } });
-  }
+  if (message.type === "end") return stay(down(state));
+  if (message.type === "subscribed") return onSubscribed(state, message);
   if (link.kind === "asking") return fail(state, `${message.type} before subscribed`);
   switch (message.type) {
     case "events":
@@ -140,9 +163,43 @@ function onMessage(state: Subscriber, message: SubscriptionMessage): SubscriberS
         state: { ...state, cursor: message.offset, link: { kind: "up", last: message.offset } },
         effects: [{ kind: "caught-up", offset: message.offset }],
       };
+    case "acked":
+      return { state, effects: [{ kind: "acked", offset: message.offset }] };
     default:
       return message satisfies never;
   }
+}
+
+function onSubscribed(state: Subscriber, subscribed: Subscribed): SubscriberStep {
+  if (state.link.kind === "up") return fail(state, "a second subscribed");
+  if (state.log !== undefined && state.log !== subscribed.log) return fail(state, "another log than the one asked for");
+  const missing = featuresOf(state).find((feature) => !(subscribed.features ?? []).includes(feature));
+  // Older gateways ignore what they do not know: they would give more than was asked for, or keep no cursor.
+  if (missing !== undefined) return { state: down(state), effects: [{ kind: "unsupported", feature: missing }] };
+  const from = subscribed.from ?? state.cursor;
+  if (state.started && from < state.cursor) return fail(state, "begun behind what was sent");
+  const up: Subscriber = {
+    ...state,
+    log: subscribed.log,
+    cursor: from,
+    started: true,
+    link: { kind: "up", last: from },
+  };
+  const opened: SubscriberEffect = { kind: "opened", subscribed };
+  const acked = subscribed.durable?.acked ?? Infinity;
+  // What was acknowledged on the stream before may not have arrived.
+  if (state.ackWanted <= acked) return { state: up, effects: [opened] };
+  return { state: up, effects: [opened, { kind: "send", message: { type: "ack", offset: state.ackWanted } }] };
+}
+
+/** What an older gateway would leave out of account. */
+function featuresOf({ options, started }: Subscriber): readonly string[] {
+  const { durable, since, filter } = options;
+  return [
+    ...(durable === undefined ? [] : ["durable"]),
+    ...(since === undefined || started ? [] : ["since"]),
+    ...((filter?.labels ?? []).length === 0 ? [] : ["labels"]),
+  ];
 }
 
 function onEvents(state: Subscriber, after: number, events: readonly LoggedEvent[]): SubscriberStep {
@@ -189,9 +246,17 @@ function onConsumed(state: Subscriber, events: number, bytes: number): Subscribe
   };
 }
 
+function onAcknowledge(state: Subscriber, offset: number): SubscriberStep {
+  if (offset <= state.ackWanted || offset > state.cursor) return stay(state);
+  const next: Subscriber = { ...state, ackWanted: offset };
+  if (state.link.kind !== "up") return stay(next);
+  return { state: next, effects: [{ kind: "send", message: { type: "ack", offset } }] };
+}
+
+function down(state: Subscriber): Subscriber {
+  return { ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 };
+}
+
 function fail(state: Subscriber, what: string): SubscriberStep {
-  return {
-    state: { ...state, link: { kind: "down" }, creditEvents: 0, creditBytes: 0 },
-    effects: [{ kind: "fail", what }],
-  };
+  return { state: down(state), effects: [{ kind: "fail", what }] };
 }

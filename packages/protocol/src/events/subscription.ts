@@ -3,7 +3,7 @@
  * offsets, the shell has the events. Live and replay are one path: a reader at the end of the log just waits for it to
  * grow. docs/wire.md, "Subscribing". Times are monotonic milliseconds.
  */
-import { MAX_BATCH_EVENTS, type SubscribeRequest } from "../messages/events.ts";
+import { MAX_BATCH_EVENTS, type Subscribed, type SubscribeRequest } from "../messages/events.ts";
 import { stay, type Step } from "../session/step.ts";
 
 /** A reader without credit while events wait for it is closed after this time; it may resume. */
@@ -70,7 +70,7 @@ export type SubscriptionInput =
 
 /** What the shell does for a subscription. */
 export type SubscriptionEffect =
-  | { readonly kind: "send"; readonly message: { readonly type: "subscribed" } & LogExtent }
+  | { readonly kind: "send"; readonly message: Subscribed }
   /**
    * Read what matches in `after < offset <= through`, at most so many events and (but for a first event that is larger)
    * data bytes; send it if there is any; feed `sent` when the stream has taken it. There is one at a time.
@@ -91,14 +91,28 @@ export type SubscriptionEffect =
 type OpenSubscription = Extract<Subscription, { kind: "open" }>;
 type SubscriptionStep = Step<Subscription, SubscriptionEffect>;
 
-/** Judge a request against the log, and start where it says. */
-export function openSubscription(request: SubscribeRequest, extent: LogExtent, now: number): SubscriptionStep {
-  const refusal = refusalOf(request, extent);
+/** What the shell found out about a request's start: a time in the log, the cursor of a durable subscription. */
+export interface SubscriptionStart {
+  /** Start after this offset. */
+  readonly from: number;
+  readonly features: readonly string[];
+  readonly durable?: Subscribed["durable"];
+}
+
+/** Judge a request against the log, and start where it, or `start`, says. */
+export function openSubscription(
+  request: SubscribeRequest,
+  extent: LogExtent,
+  now: number,
+  start?: SubscriptionStart,
+): SubscriptionStep {
+  const after = start?.from ?? request.after;
+  const refusal = refusalOf({ ...request, after }, extent);
   if (refusal !== undefined) return close(refusal);
   const state: OpenSubscription = {
     kind: "open",
     // A reader that has seen nothing starts at what there is.
-    cursor: Math.max(request.after, extent.earliest - 1),
+    cursor: Math.max(after, extent.earliest - 1),
     latest: extent.latest,
     creditEvents: request.creditEvents,
     creditBytes: request.creditBytes,
@@ -106,7 +120,12 @@ export function openSubscription(request: SubscribeRequest, extent: LogExtent, n
     caughtUpAt: undefined,
     starvedSince: undefined,
   };
-  return proceed(state, now, [{ kind: "send", message: { type: "subscribed", ...extent } }]);
+  const opened = start !== undefined && {
+    from: state.cursor,
+    features: [...start.features],
+    ...(start.durable !== undefined && { durable: start.durable }),
+  };
+  return proceed(state, now, [{ kind: "send", message: { type: "subscribed", ...extent, ...opened } }]);
 }
 
 /** Advance a subscription. A closed one stays as it is. */

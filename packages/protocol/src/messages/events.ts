@@ -43,12 +43,14 @@ const filter = map(
     /** Exact kinds, or prefixes that end in `*`. */
     kinds: Type.Optional(Type.Array(text(128), { maxItems: 64 })),
     devices: Type.Optional(Type.Array(deviceId, { maxItems: 64 })),
+    /** Devices that carry one of these when the log is read; nobody does: no events. */
+    labels: Type.Optional(Type.Array(text(64), { maxItems: 64 })),
   }),
 );
 
 /**
  * Node to gateway, the request frame. `after`: the first event sent is the first after that offset; `log` names the log
- * the offset belongs to.
+ * the offset belongs to. `since` and `durable` came later: a gateway that knows them says so in `subscribed.features`.
  */
 export const subscribeRequest = request("events.subscribe", {
   after: uint(),
@@ -56,7 +58,22 @@ export const subscribeRequest = request("events.subscribe", {
   filter: Type.Optional(filter),
   creditEvents: uint(),
   creditBytes: uint(),
+  /** Begin no earlier than the first event the gateway received at this time, Unix milliseconds. */
+  since: Type.Optional(uint()),
+  durable: Type.Optional(
+    Type.Object({
+      name: text(64),
+      /** What this consumer was given before its stream was cut: not to be sent again. */
+      seen: Type.Optional(uint()),
+      /** Go on with what is left where events are gone. */
+      skipLost: Type.Optional(Type.Boolean()),
+    }),
+  ),
 });
+/** Node to gateway: everything up to `offset` is done with; of a durable subscription. */
+export const subscriptionAck = message("ack", { offset: uint() });
+/** Node to gateway: the durable subscription is not needed any more; answered by `end`. */
+export const subscriptionForget = message("forget", {});
 /** Node to gateway: this much more may be sent. */
 export const credit = message("credit", { events: uint(), bytes: uint() });
 
@@ -73,7 +90,20 @@ const loggedEvent = Type.Object({
   data: bytes(1, MAX_EVENT_BYTES),
 });
 /** Gateway to node, first: which log this is and what it holds. */
-export const subscribed = message("subscribed", { log: text(64), earliest: uint(), latest: uint() });
+export const subscribed = message("subscribed", {
+  log: text(64),
+  earliest: uint(),
+  latest: uint(),
+  /** The first event is the first after this offset; absent: after the `after` of the request. */
+  from: Type.Optional(uint()),
+  /** What of the request, beyond the first version, is in effect: `since`, `labels`, `durable`. */
+  features: Type.Optional(Type.Array(text(64), { maxItems: 16 })),
+  durable: Type.Optional(
+    Type.Object({ epoch: uint(), acked: uint(), created: Type.Boolean(), lost: Type.Optional(uint()) }),
+  ),
+});
+/** Gateway to node: the cursor it keeps is at `offset`, on disk. */
+export const subscriptionAcked = message("acked", { offset: uint() });
 /** Gateway to node. */
 export const loggedEvents = message("events", {
   events: Type.Array(loggedEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }),
@@ -106,4 +136,7 @@ export type SubscriptionMessage =
   | Static<typeof subscribed>
   | Static<typeof loggedEvents>
   | Static<typeof caughtUp>
+  | Static<typeof subscriptionAcked>
   | Static<typeof endOfStream>;
+/** The first answer on `events.subscribe`. */
+export type Subscribed = Static<typeof subscribed>;

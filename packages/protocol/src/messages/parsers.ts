@@ -14,6 +14,9 @@ import {
   publishReady,
   seqConflict,
   subscribed,
+  subscriptionAck,
+  subscriptionAcked,
+  subscriptionForget,
   throttle,
 } from "./events.ts";
 import * as mesh from "./mesh.ts";
@@ -63,13 +66,19 @@ export const parsePublishReply = messageParser({
 });
 
 /** `events.subscribe`, what a node sends after the request. */
-export const parseSubscriberMessage = messageParser({ credit, end: endOfStream });
+export const parseSubscriberMessage = messageParser({
+  credit,
+  ack: subscriptionAck,
+  forget: subscriptionForget,
+  end: endOfStream,
+});
 
 /** `events.subscribe`, what a gateway sends. */
 export const parseSubscriptionMessage = messageParser({
   subscribed,
   events: loggedEvents,
   "caught-up": caughtUp,
+  acked: subscriptionAcked,
   end: endOfStream,
 });
 
@@ -106,4 +115,8 @@ export const parseHealthReply = messageParser({ health });
 /** `events.publish`, node to gateway. */
 export type PublishMessage = Static<typeof eventBatch> | Static<typeof endOfStream>;
 /** `events.subscribe`, node to gateway. */
-export type SubscriberMessage = Static<typeof credit> | Static<typeof endOfStream>;
+export type SubscriberMessage =
+  | Static<typeof credit>
+  | Static<typeof subscriptionAck>
+  | Static<typeof subscriptionForget>
+  | Static<typeof endOfStream>;

@@ -26,6 +26,13 @@ export declare type EventFilter = Message<"quaymesh.v1.EventFilter"> & {
    * @generated from field: repeated string devices = 2;
    */
   devices: string[];
+
+  /**
+   * Devices that carry one of these when the log is read.
+   *
+   * @generated from field: repeated string labels = 3;
+   */
+  labels: string[];
 };
 
 /**
@@ -63,6 +70,13 @@ export declare type SubscribeRequest = Message<"quaymesh.v1.SubscribeRequest"> &
    * @generated from field: bool tail = 4;
    */
   tail: boolean;
+
+  /**
+   * Begin no earlier than the first event the gateway received then or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
 };
 
 /**
@@ -265,6 +279,361 @@ export declare type QuarantinedEvent = Message<"quaymesh.v1.QuarantinedEvent"> &
 export declare const QuarantinedEventSchema: GenMessage<QuarantinedEvent>;
 
 /**
+ * How much a subscription may hold retention back; 0 is the gateway's default.
+ *
+ * @generated from message quaymesh.v1.SubscriptionQuota
+ */
+export declare type SubscriptionQuota = Message<"quaymesh.v1.SubscriptionQuota"> & {
+  /**
+   * @generated from field: uint64 max_age_ms = 1;
+   */
+  maxAgeMs: bigint;
+
+  /**
+   * @generated from field: uint64 max_events = 2;
+   */
+  maxEvents: bigint;
+
+  /**
+   * @generated from field: uint64 max_bytes = 3;
+   */
+  maxBytes: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.SubscriptionQuota.
+ * Use `create(SubscriptionQuotaSchema)` to create a new message.
+ */
+export declare const SubscriptionQuotaSchema: GenMessage<SubscriptionQuota>;
+
+/**
+ * @generated from message quaymesh.v1.ConsumeRequest
+ */
+export declare type ConsumeRequest = Message<"quaymesh.v1.ConsumeRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Where a new one begins, as in SubscribeRequest.
+   *
+   * @generated from field: uint64 after = 2;
+   */
+  after: bigint;
+
+  /**
+   * @generated from field: bool tail = 3;
+   */
+  tail: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Of a new one. One that is there keeps its own: unset takes it as it is, another is refused.
+   *
+   * @generated from field: quaymesh.v1.EventFilter filter = 5;
+   */
+  filter?: EventFilter | undefined;
+
+  /**
+   * @generated from field: quaymesh.v1.SubscriptionQuota quota = 6;
+   */
+  quota?: SubscriptionQuota | undefined;
+
+  /**
+   * Do not make it where it is not there.
+   *
+   * @generated from field: bool existing = 7;
+   */
+  existing: boolean;
+
+  /**
+   * What this consumer was sent before its connection broke: not to be sent again.
+   *
+   * @generated from field: uint64 seen = 8;
+   */
+  seen: bigint;
+
+  /**
+   * Go on with what is left where events are gone that were not acknowledged.
+   *
+   * @generated from field: bool skip_lost = 9;
+   */
+  skipLost: boolean;
+};
+
+/**
+ * Describes the message quaymesh.v1.ConsumeRequest.
+ * Use `create(ConsumeRequestSchema)` to create a new message.
+ */
+export declare const ConsumeRequestSchema: GenMessage<ConsumeRequest>;
+
+/**
+ * @generated from message quaymesh.v1.ConsumeResponse
+ */
+export declare type ConsumeResponse = Message<"quaymesh.v1.ConsumeResponse"> & {
+  /**
+   * @generated from field: string log_id = 1;
+   */
+  logId: string;
+
+  /**
+   * @generated from field: repeated quaymesh.v1.Event events = 2;
+   */
+  events: Event[];
+
+  /**
+   * @generated from field: uint64 caught_up = 3;
+   */
+  caughtUp: bigint;
+
+  /**
+   * In the first message alone.
+   *
+   * @generated from field: quaymesh.v1.ConsumerOpened opened = 4;
+   */
+  opened?: ConsumerOpened | undefined;
+};
+
+/**
+ * Describes the message quaymesh.v1.ConsumeResponse.
+ * Use `create(ConsumeResponseSchema)` to create a new message.
+ */
+export declare const ConsumeResponseSchema: GenMessage<ConsumeResponse>;
+
+/**
+ * @generated from message quaymesh.v1.ConsumerOpened
+ */
+export declare type ConsumerOpened = Message<"quaymesh.v1.ConsumerOpened"> & {
+  /**
+   * For Acknowledge: of this consumer, until another takes the subscription.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint64 acked = 2;
+   */
+  acked: bigint;
+
+  /**
+   * @generated from field: bool created = 3;
+   */
+  created: boolean;
+
+  /**
+   * Events that are gone unread.
+   *
+   * @generated from field: uint64 lost = 4;
+   */
+  lost: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.ConsumerOpened.
+ * Use `create(ConsumerOpenedSchema)` to create a new message.
+ */
+export declare const ConsumerOpenedSchema: GenMessage<ConsumerOpened>;
+
+/**
+ * @generated from message quaymesh.v1.AcknowledgeRequest
+ */
+export declare type AcknowledgeRequest = Message<"quaymesh.v1.AcknowledgeRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * Everything up to this offset is done with.
+   *
+   * @generated from field: uint64 offset = 3;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.AcknowledgeRequest.
+ * Use `create(AcknowledgeRequestSchema)` to create a new message.
+ */
+export declare const AcknowledgeRequestSchema: GenMessage<AcknowledgeRequest>;
+
+/**
+ * @generated from message quaymesh.v1.AcknowledgeResponse
+ */
+export declare type AcknowledgeResponse = Message<"quaymesh.v1.AcknowledgeResponse"> & {
+  /**
+   * @generated from field: uint64 acked = 1;
+   */
+  acked: bigint;
+};
+
+/**
+ * Describes the message quaymesh.v1.AcknowledgeResponse.
+ * Use `create(AcknowledgeResponseSchema)` to create a new message.
+ */
+export declare const AcknowledgeResponseSchema: GenMessage<AcknowledgeResponse>;
+
+/**
+ * @generated from message quaymesh.v1.ListSubscriptionsRequest
+ */
+export declare type ListSubscriptionsRequest = Message<"quaymesh.v1.ListSubscriptionsRequest"> & {
+};
+
+/**
+ * Describes the message quaymesh.v1.ListSubscriptionsRequest.
+ * Use `create(ListSubscriptionsRequestSchema)` to create a new message.
+ */
+export declare const ListSubscriptionsRequestSchema: GenMessage<ListSubscriptionsRequest>;
+
+/**
+ * @generated from message quaymesh.v1.ListSubscriptionsResponse
+ */
+export declare type ListSubscriptionsResponse = Message<"quaymesh.v1.ListSubscriptionsResponse"> & {
+  /**
+   * @generated from field: repeated quaymesh.v1.Subscription subscriptions = 1;
+   */
+  subscriptions: Subscription[];
+};
+
+/**
+ * Describes the message quaymesh.v1.ListSubscriptionsResponse.
+ * Use `create(ListSubscriptionsResponseSchema)` to create a new message.
+ */
+export declare const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsResponse>;
+
+/**
+ * @generated from message quaymesh.v1.Subscription
+ */
+export declare type Subscription = Message<"quaymesh.v1.Subscription"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Whose it is; empty for the operators'.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: quaymesh.v1.EventFilter filter = 3;
+   */
+  filter?: EventFilter | undefined;
+
+  /**
+   * @generated from field: string created_by = 4;
+   */
+  createdBy: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_seen_at = 6;
+   */
+  lastSeenAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint64 acked = 7;
+   */
+  acked: bigint;
+
+  /**
+   * @generated from field: uint64 epoch = 8;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: quaymesh.v1.SubscriptionQuota quota = 9;
+   */
+  quota?: SubscriptionQuota | undefined;
+
+  /**
+   * Events in the log behind the cursor, whatever the filter.
+   *
+   * @generated from field: uint64 pending = 10;
+   */
+  pending: bigint;
+
+  /**
+   * Somebody reads it now.
+   *
+   * @generated from field: bool held = 11;
+   */
+  held: boolean;
+
+  /**
+   * Set when it exceeded its quota: it holds nothing back any more.
+   *
+   * @generated from field: google.protobuf.Timestamp lapsed_at = 12;
+   */
+  lapsedAt?: Timestamp | undefined;
+
+  /**
+   * age, events or bytes.
+   *
+   * @generated from field: string lapsed_by = 13;
+   */
+  lapsedBy: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.Subscription.
+ * Use `create(SubscriptionSchema)` to create a new message.
+ */
+export declare const SubscriptionSchema: GenMessage<Subscription>;
+
+/**
+ * @generated from message quaymesh.v1.RemoveSubscriptionRequest
+ */
+export declare type RemoveSubscriptionRequest = Message<"quaymesh.v1.RemoveSubscriptionRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * A device's instead of the operators'.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.RemoveSubscriptionRequest.
+ * Use `create(RemoveSubscriptionRequestSchema)` to create a new message.
+ */
+export declare const RemoveSubscriptionRequestSchema: GenMessage<RemoveSubscriptionRequest>;
+
+/**
+ * @generated from message quaymesh.v1.RemoveSubscriptionResponse
+ */
+export declare type RemoveSubscriptionResponse = Message<"quaymesh.v1.RemoveSubscriptionResponse"> & {
+};
+
+/**
+ * Describes the message quaymesh.v1.RemoveSubscriptionResponse.
+ * Use `create(RemoveSubscriptionResponseSchema)` to create a new message.
+ */
+export declare const RemoveSubscriptionResponseSchema: GenMessage<RemoveSubscriptionResponse>;
+
+/**
  * The event log.
  *
  * @generated from service quaymesh.v1.EventService
@@ -289,6 +658,44 @@ export declare const EventService: GenService<{
     methodKind: "unary";
     input: typeof ListQuarantinedRequestSchema;
     output: typeof ListQuarantinedResponseSchema;
+  },
+  /**
+   * What a durable subscription has not acknowledged, and then what comes. Makes it where it is new, and takes it from whoever reads it.
+   *
+   * @generated from rpc quaymesh.v1.EventService.Consume
+   */
+  consume: {
+    methodKind: "server_streaming";
+    input: typeof ConsumeRequestSchema;
+    output: typeof ConsumeResponseSchema;
+  },
+  /**
+   * Move the cursor of a durable subscription.
+   *
+   * @generated from rpc quaymesh.v1.EventService.Acknowledge
+   */
+  acknowledge: {
+    methodKind: "unary";
+    input: typeof AcknowledgeRequestSchema;
+    output: typeof AcknowledgeResponseSchema;
+  },
+  /**
+   * Every durable subscription, of operators and devices.
+   *
+   * @generated from rpc quaymesh.v1.EventService.ListSubscriptions
+   */
+  listSubscriptions: {
+    methodKind: "unary";
+    input: typeof ListSubscriptionsRequestSchema;
+    output: typeof ListSubscriptionsResponseSchema;
+  },
+  /**
+   * @generated from rpc quaymesh.v1.EventService.RemoveSubscription
+   */
+  removeSubscription: {
+    methodKind: "unary";
+    input: typeof RemoveSubscriptionRequestSchema;
+    output: typeof RemoveSubscriptionResponseSchema;
   },
 }>;
 

@@ -70,6 +70,21 @@ export enum Permission {
    * @generated from enum value: PERMISSION_DEVICE_ROTATE = 10;
    */
   DEVICE_ROTATE = 10,
+
+  /**
+   * @generated from enum value: PERMISSION_EVENT_CONSUME = 11;
+   */
+  EVENT_CONSUME = 11,
+
+  /**
+   * @generated from enum value: PERMISSION_POLICY_READ = 12;
+   */
+  POLICY_READ = 12,
+
+  /**
+   * @generated from enum value: PERMISSION_POLICY_WRITE = 13;
+   */
+  POLICY_WRITE = 13,
 }
 
 /**

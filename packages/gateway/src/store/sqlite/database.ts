@@ -9,6 +9,7 @@ export type RawRow = Readonly<Record<string, unknown>>;
 export class Database {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #tuples = new Map<string, StatementSync>();
 
   constructor(path: string, options?: { readonly readOnly?: boolean; readonly busyTimeoutMs?: number }) {
     this.#db = new DatabaseSync(path, {
@@ -47,6 +48,11 @@ export class Database {
     return this.#prepare(sql).iterate(...values);
   }
 
+  /** As {@link Database.each}, each row an array of its columns in their order: for what is read by the thousand. */
+  eachTuple(sql: string, ...values: readonly SQLInputValue[]): Iterable<readonly unknown[]> {
+    return this.#prepareTuples(sql).iterate(...values) as Iterable<unknown> as Iterable<readonly unknown[]>;
+  }
+
   /** One number out of one row, 0 where there is none or it is NULL. */
   number(sql: string, ...values: readonly SQLInputValue[]): number {
     const row = this.get(sql, ...values);
@@ -56,7 +62,18 @@ export class Database {
 
   close(): void {
     this.#statements.clear();
+    this.#tuples.clear();
     this.#db.close();
+  }
+
+  #prepareTuples(sql: string): StatementSync {
+    let statement = this.#tuples.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      statement.setReturnArrays(true);
+      this.#tuples.set(sql, statement);
+    }
+    return statement;
   }
 
   #prepare(sql: string): StatementSync {

@@ -1,8 +1,8 @@
 /** The units that read the event log. */
 import type { EventPage, LogBounds, LogFilter, ReadEvents, Verified } from "../port-events.ts";
 import type { EventRow } from "../rows.ts";
-import { blob, number, text } from "./columns.ts";
-import type { Database, RawRow } from "./database.ts";
+import { number, text } from "./columns.ts";
+import type { Database } from "./database.ts";
 import { damagedEvent, eventSum, outboxSum, type OutboxSum } from "./event-sum.ts";
 import { findOutbox } from "./sessions.ts";
 
@@ -17,7 +17,7 @@ const MAX_SCAN_BYTES = 16 * 1024 * 1024;
  */
 export function readEvents(db: Database, input: ReadEvents): EventPage {
   const { earliest, latest } = logBounds(db);
-  const passes = filterOf(db, input.filter);
+  const passes = readerOf(db, input);
   const events: EventRow[] = [];
   let scannedTo = Math.max(input.after, earliest - 1);
   let bytes = 0;
@@ -54,17 +54,16 @@ export function verifyEvents(db: Database, input: { readonly after: number; read
 
 /** The events after `after` up to and with `through`, each as it was stored; `damaged` ends them where the next one is not. */
 export function* checkedEvents(db: Database, after: number, through: number): Generator<EventRow | "damaged"> {
-  const sums = new Map<number, OutboxSum>();
-  const rows = db.each(
-    `SELECT e.position, e.outbox, o.device_id, o.epoch, e.seq, e.kind, e.time, e.received, e.sum, e.data
-     FROM events e LEFT JOIN outboxes o ON o.outbox = e.outbox
-     WHERE e.position > ? AND e.position <= ? ORDER BY e.position`,
+  const outboxes = new Map<unknown, KnownOutbox | undefined>();
+  const rows = db.eachTuple(
+    `SELECT position, outbox, seq, kind, time, received, sum, data
+     FROM events WHERE position > ? AND position <= ? ORDER BY position`,
     after,
     through,
   );
   let next = after + 1;
   for (const row of rows) {
-    const event = row["position"] === next ? soundEvent(row, sums) : undefined;
+    const event = row[0] === next ? soundEvent(db, row, outboxes) : undefined;
     if (event === undefined) break;
     yield event;
     next += 1;
@@ -88,30 +87,49 @@ export function readWatermark(
   return findOutbox(db, input.deviceId, input.outboxEpoch)?.ackedSeq ?? 0;
 }
 
-function soundEvent(row: RawRow, sums: Map<number, OutboxSum>): EventRow | undefined {
-  let event: EventRow;
-  try {
-    event = eventRow(row);
-  } catch {
-    return undefined;
-  }
-  const outbox = number(row, "outbox");
-  const begin = sums.get(outbox) ?? outboxSum(event.deviceId, event.outboxEpoch);
-  sums.set(outbox, begin);
-  return eventSum(begin, event) === row["sum"] ? event : undefined;
+/** What all events of an outbox share; looked up once a read instead of joined to each row. */
+interface KnownOutbox {
+  readonly deviceId: string;
+  readonly epoch: Uint8Array;
+  readonly sum: OutboxSum;
 }
 
-function eventRow(row: RawRow): EventRow {
-  return {
-    offset: number(row, "position"),
-    deviceId: text(row, "device_id"),
-    outboxEpoch: blob(row, "epoch"),
-    seq: number(row, "seq"),
-    kind: text(row, "kind"),
-    time: number(row, "time"),
-    received: number(row, "received"),
-    data: blob(row, "data"),
-  };
+function soundEvent(
+  db: Database,
+  [offset, outboxId, seq, kind, time, received, sum, data]: readonly unknown[],
+  outboxes: Map<unknown, KnownOutbox | undefined>,
+): EventRow | undefined {
+  if (!outboxes.has(outboxId)) outboxes.set(outboxId, knownOutbox(db, outboxId));
+  const outbox = outboxes.get(outboxId);
+  if (
+    outbox === undefined ||
+    typeof offset !== "number" ||
+    typeof seq !== "number" ||
+    typeof kind !== "string" ||
+    typeof time !== "number" ||
+    typeof received !== "number" ||
+    !(data instanceof Uint8Array)
+  )
+    return undefined;
+  const { deviceId, epoch: outboxEpoch } = outbox;
+  const event: EventRow = { offset, deviceId, outboxEpoch, seq, kind, time, received, data };
+  return eventSum(outbox.sum, event) === sum ? event : undefined;
+}
+
+function knownOutbox(db: Database, outbox: unknown): KnownOutbox | undefined {
+  if (typeof outbox !== "number") return undefined;
+  const row = db.get("SELECT device_id, epoch FROM outboxes WHERE outbox = ?", outbox);
+  const [deviceId, epoch] = [row?.["device_id"], row?.["epoch"]];
+  if (typeof deviceId !== "string" || !(epoch instanceof Uint8Array)) return undefined;
+  return { deviceId, epoch, sum: outboxSum(deviceId, epoch) };
+}
+
+/** What the reader wants, within what it may see. */
+function readerOf(db: Database, { filter, grants }: ReadEvents): (event: EventRow) => boolean {
+  const wanted = filterOf(db, filter);
+  if (grants === undefined) return wanted;
+  const allowed = grants.map((grant) => filterOf(db, grant));
+  return (event) => wanted(event) && allowed.some((passes) => passes(event));
 }
 
 function filterOf(db: Database, { kinds = [], devices = [], labels = [] }: LogFilter): (event: EventRow) => boolean {

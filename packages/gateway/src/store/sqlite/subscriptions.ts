@@ -81,7 +81,7 @@ function create(db: Database, { owner, name, create: wanted, now }: OpenSubscrip
     "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, NULL)",
     owner,
     name,
-    canonicalFilter(wanted.filter),
+    canonicalFilter(wanted.filter ?? {}),
     wanted.createdBy,
     now,
     now,
@@ -94,8 +94,8 @@ function create(db: Database, { owner, name, create: wanted, now }: OpenSubscrip
 }
 
 function assertSameFilter(found: SubscriptionRow, { name, create: wanted }: OpenSubscription): void {
-  if (wanted === undefined || canonicalFilter(found.filter) === canonicalFilter(wanted.filter)) return;
-  throw new GatewayError("SUBSCRIPTION_EXISTS", `${name} exists with another filter`);
+  if (wanted?.filter === undefined || canonicalFilter(found.filter) === canonicalFilter(wanted.filter)) return;
+  throw new GatewayError("SUBSCRIPTION_EXISTS", `the subscription ${name} exists with another filter`);
 }
 
 /** @returns how many offsets are gone that were not acknowledged */

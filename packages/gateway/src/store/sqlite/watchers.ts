@@ -45,11 +45,17 @@ function changeOf(unit: UnitName, value: unknown): StoreChange | undefined {
     case "tasks.adopt":
       return change(value as UnitOutput<"tasks.disconnect">);
     case "devices.revoke":
-      return change((value as UnitOutput<"devices.revoke">).tasks);
+      return { ...NOTHING, tasks: (value as UnitOutput<"devices.revoke">).tasks, devices: true };
+    case "devices.enroll":
+      return { ...NOTHING, devices: true };
+    case "policies.put":
+      return { ...NOTHING, policy: value as UnitOutput<"policies.put"> };
     default:
       return undefined;
   }
 }
+
+const NOTHING = { latest: undefined, tasks: [] } as const;
 
 function change(tasks: readonly TaskRow[], latest?: number): StoreChange | undefined {
   return tasks.length === 0 && latest === undefined ? undefined : { latest, tasks };

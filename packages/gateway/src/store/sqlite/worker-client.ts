@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../errors.ts";
 import { fromPlain } from "./errors.ts";
+import { unpackPage, type PackedPage } from "./packed-page.ts";
 import type { UnitInput, UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
@@ -28,6 +29,11 @@ export interface WorkerClientOptions {
   readonly onFailure?: (error: GatewayError) => void;
   /** Called in the order of the replies, before their promises resolve. */
   readonly onReply?: (unit: UnitName, reply: Reply) => void;
+}
+
+/** What a unit gave, as the worker sent it. */
+function valueOf(unit: UnitName, value: unknown): unknown {
+  return unit === "events.read" ? unpackPage(value as PackedPage) : value;
 }
 
 /** Calls to one worker thread. */
@@ -144,7 +150,7 @@ export class WorkerClient {
     this.#pending.delete(reply.id);
     if (pending === undefined) return;
     this.#options.onReply?.(pending.unit, reply);
-    if (reply.ok) pending.resolve(reply.value);
+    if (reply.ok) pending.resolve(valueOf(pending.unit, reply.value));
     else pending.reject(fromPlain(reply.error));
   }
 

@@ -4,7 +4,9 @@ import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
 import { copyDatabase, openForReading, openForWriting, type OpenDatabase } from "./open.ts";
-import type { FromWorker, Job, ToWorker, WorkerRole } from "./wire.ts";
+import { packPage } from "./packed-page.ts";
+import type { UnitOutput } from "./units.ts";
+import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
 /** Units in one transaction: bounds how long the first of a group waits for the last. */
 const MAX_GROUP = 2048;
@@ -74,9 +76,16 @@ function serveReads(port: MessagePort, path: string): void {
         send(port, { kind: "replies", replies: [{ id: job.id, ok: false, error: toPlain(error) }] });
         continue;
       }
-      send(port, { kind: "replies", replies: [runRead(db, job)] });
+      sendRead(port, job, runRead(db, job));
     }
   });
+}
+
+/** Pages of events are many and large: their bytes move, the rest is cloned. */
+function sendRead(port: MessagePort, { unit }: Job, reply: Reply): void {
+  if (unit !== "events.read" || !reply.ok) return send(port, { kind: "replies", replies: [reply] });
+  const { page, transfer } = packPage(reply.value as UnitOutput<"events.read">);
+  port.postMessage({ kind: "replies", replies: [{ ...reply, value: page }] } satisfies FromWorker, [...transfer]);
 }
 
 function send(port: MessagePort, message: FromWorker): void {

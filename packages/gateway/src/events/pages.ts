@@ -1,0 +1,67 @@
+/** Pages of the log, for operators: replay and live are one path. */
+import { GatewayError } from "../errors.ts";
+import type { ReadAccess } from "../policy/read-access.ts";
+import type { LogFilter } from "../store/port-events.ts";
+import type { Store } from "../store/port.ts";
+import type { LogHub } from "./log-hub.ts";
+import type { SharedReads } from "./shared-reads.ts";
+import type { LogBatch } from "./service.ts";
+
+/** Most kinds, devices or labels one filter names. */
+const MAX_FILTER_ITEMS = 64;
+
+/** What pages are read with. */
+export interface PageParts {
+  readonly store: Store;
+  readonly log: LogHub;
+  readonly pages: SharedReads;
+  readonly access: Pick<ReadAccess, "generation">;
+}
+
+/** What {@link readPages} takes. */
+export interface PageOptions {
+  readonly after: number;
+  readonly filter: LogFilter;
+  readonly signal: AbortSignal;
+}
+
+/** Pages after an offset, without end. The next is read when the last one was taken. @throws {GatewayError} `RESUME_COMPACTED`; `signal.reason` */
+export async function* readPages(
+  { store, log, pages, access }: PageParts,
+  { after: start, filter, signal }: PageOptions,
+): AsyncGenerator<LogBatch, void, undefined> {
+  const { logId } = store.meta;
+  let after = start;
+  let announced = -1;
+  for (;;) {
+    signal.throwIfAborted();
+    const page = await pages.read({ after, filter, generation: access.generation });
+    signal.throwIfAborted();
+    if (after > 0 && after + 1 < page.earliest) throw compacted(page.earliest);
+    after = Math.max(page.scannedTo, page.earliest - 1);
+    const caughtUp = after >= page.latest;
+    if (page.events.length > 0 || (caughtUp && announced !== after)) {
+      announced = after;
+      yield { logId, events: page.events, caughtUp: after };
+    }
+    if (caughtUp) await log.grownBeyond(after, signal);
+  }
+}
+
+/** @throws {GatewayError} `FILTER_INVALID` */
+export function parseFilter(filter: LogFilter): LogFilter {
+  const { kinds = [], devices = [], labels = [] } = filter;
+  if ([kinds, devices, labels].some((items) => items.length > MAX_FILTER_ITEMS)) {
+    throw new GatewayError("FILTER_INVALID", `a filter names at most ${MAX_FILTER_ITEMS} kinds, devices and labels`);
+  }
+  const star = kinds.find((kind) => kind === "" || kind.slice(0, -1).includes("*"));
+  if (star !== undefined) throw new GatewayError("FILTER_INVALID", `a kind may end in *, not contain it: ${star}`);
+  return { kinds, devices, labels };
+}
+
+/** Events after a cursor are gone. */
+export function compacted(earliest: number): GatewayError {
+  return new GatewayError("RESUME_COMPACTED", `the log begins at ${earliest}`, {
+    metadata: { earliest: String(earliest) },
+  });
+}

@@ -1,0 +1,52 @@
+/** Pages of the log, read once for all who want the same: at the live end that is nearly everyone, and all at the same moment. */
+import { MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
+import type { EventPage, EventStore, LogFilter } from "../store/port-events.ts";
+
+/** What is read. */
+export interface PageWanted {
+  readonly after: number;
+  readonly filter: LogFilter;
+  /** As `ReadEvents.grants`. */
+  readonly grants?: readonly LogFilter[] | undefined;
+  /** Of what may be seen: a page that was begun under another is not shared. */
+  readonly generation: number;
+}
+
+/** Shares reads that are under way. Nothing is kept: the next page is read when somebody wants it. */
+export class SharedReads {
+  readonly #events: Pick<EventStore, "read">;
+  readonly #underWay = new Map<string, Promise<EventPage>>();
+
+  constructor(events: Pick<EventStore, "read">) {
+    this.#events = events;
+  }
+
+  /** A page of at most {@link MAX_BATCH_EVENTS} and {@link MAX_READ_BYTES}. @throws {GatewayError} as `EventStore.read` */
+  read(wanted: PageWanted): Promise<EventPage> {
+    const { after, filter, grants } = wanted;
+    const key = JSON.stringify([wanted.generation, after, filter, grants]);
+    const shared = this.#underWay.get(key);
+    if (shared !== undefined) return shared;
+    const limits = { limit: MAX_BATCH_EVENTS, maxBytes: MAX_READ_BYTES };
+    const page = this.#events
+      .read({ after, filter, ...limits, ...(grants !== undefined && { grants }) })
+      .finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, page);
+    return page;
+  }
+}
+
+/** What of a page fits a reader's credit: so many events, and bytes of data, but for a first event that is larger. */
+export function cutPage(page: EventPage, maxEvents: number, maxBytes: number): EventPage {
+  let bytes = 0;
+  let count = 0;
+  for (const { data } of page.events) {
+    bytes += data.length;
+    if (count === maxEvents || (bytes > maxBytes && count > 0)) break;
+    count += 1;
+  }
+  if (count === page.events.length) return page;
+  const events = page.events.slice(0, count);
+  // Nothing behind the last one was looked at, for this reader.
+  return { ...page, events, scannedTo: events.at(-1)?.offset ?? page.scannedTo };
+}

@@ -1,6 +1,7 @@
 /** Gateways found by mDNS: what is read of announcements, how little a hostile network can do, and that two processes' worth of sockets find each other on loopback. */
 import dgram from "node:dgram";
 import { once } from "node:events";
+import { PassThrough } from "node:stream";
 import * as fc from "fast-check";
 import mdns from "multicast-dns";
 import { describe, expect, test } from "vitest";
@@ -9,6 +10,8 @@ import { browse, findPairing } from "../src/discovery/browse.ts";
 import { chooseGateway } from "../src/discovery/choose.ts";
 import { parseAnnouncement, recordsOf, SERVICE, type Announced, type Answer } from "../src/discovery/service.ts";
 import type { Context } from "../src/context.ts";
+import { readSecret } from "../src/ui/secret.ts";
+import { Terminal } from "../src/ui/terminal.ts";
 import { fakeTerminal } from "./support.ts";
 
 const MESH = "abcdefgh234567ab";
@@ -209,6 +212,19 @@ describe("choosing", () => {
     expect(text).toContain('1  "harbor"');
     expect(text).toContain("the PIN decides");
     expect(text).not.toContain("closed");
+  });
+
+  test("leaves the terminal to the PIN that is asked for next", async () => {
+    const { terminal: screen } = fakeTerminal({ isTTY: true });
+    const stdin = Object.assign(new PassThrough(), { isTTY: true });
+    const terminal = new Terminal({ ...screen.streams, stdin });
+    const context: Context = { terminal, signal: new AbortController().signal, inherited: () => [], now: Date.now };
+    const choosing = chooseGateway(context, FOUND);
+    stdin.write("1\n");
+    await choosing;
+    const asking = readSecret(context, "PIN: ");
+    stdin.write("48217093\r");
+    expect(await asking).toBe("48217093");
   });
 
   test("of nothing, or by no number, is no choice", async () => {

@@ -1,6 +1,7 @@
 import { certificatesToPem, createCsr, KeyPair } from "@quaymesh/identity";
 import type { CloseInfo } from "@quaymesh/protocol";
 import { describe, expect, it } from "vitest";
+import { skewLine } from "../src/link/clock-skew.ts";
 import { withClocks } from "../src/link/clocks.ts";
 import { failureOfClose } from "../src/link/failure.ts";
 import { createAuthority, DEVICE_ID } from "./support/paired-state.ts";
@@ -67,5 +68,24 @@ describe("a certificate refused for its dates", () => {
     });
     await it.node.stop();
     await running;
+  });
+});
+
+describe("two clocks at the beginning of a session", () => {
+  const gateway = Date.parse("2026-11-20T12:00:00Z");
+
+  it.each([0, 30_000, -30_000])("that are %i ms apart are not told of", (offMs) => {
+    expect(skewLine(gateway, gateway + offMs)).toBeUndefined();
+  });
+
+  it.each([
+    [31_000, "31 s ahead of"],
+    [-86_400_000, "86400 s behind"],
+  ])("that are %i ms apart are shown, both", (offMs, how) => {
+    const line = skewLine(gateway, gateway + offMs);
+    expect(line).toMatchObject({ level: "warn", event: "clock.skew", details: { offMs } });
+    expect(line?.message).toContain(how);
+    expect(line?.message).toContain("2026-11-20T12:00:00.000Z");
+    expect(line?.message).toContain(new Date(gateway + offMs).toISOString());
   });
 });

@@ -1,8 +1,7 @@
 import { ok, skipped, wrong, type Check } from "@quaymesh/protocol";
+import { TOLERATED_SKEW_MS } from "../link/clock-skew.ts";
 import type { NodeDoctorContext } from "./context.ts";
 
-/** What clocks that are kept differ by at most. */
-const TOLERATED_MS = 30_000;
 /** Certificates are dated back by so much: beyond it a fresh one is not valid yet where it is read. docs/wire.md, "QUIC and TLS". */
 const BACKDATED_MS = 600_000;
 
@@ -18,7 +17,7 @@ export const clockCheck: Check<NodeDoctorContext> = {
     const clocks = { gatewayClock: iso(gateway), clock: iso(here), offMs };
     // The answer was written somewhere within the round trip.
     const size = Math.max(0, Math.abs(offMs) - roundTripMs / 2);
-    if (size <= TOLERATED_MS) return ok(`within ${Math.ceil(Math.abs(offMs) / 1000)} s of the gateway's`, clocks);
+    if (size <= TOLERATED_SKEW_MS) return ok(`within ${Math.ceil(Math.abs(offMs) / 1000)} s of the gateway's`, clocks);
     const way = offMs > 0 ? "ahead of" : "behind";
     const seen = `${Math.round(Math.abs(offMs) / 1000)} s ${way} the gateway's: this clock says ${clocks.clock}, the gateway's ${clocks.gatewayClock}`;
     const fix = "Set the one that is wrong, and have both kept by NTP:  timedatectl set-ntp true";

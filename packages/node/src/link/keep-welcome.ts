@@ -6,6 +6,7 @@ import { endpointsOf } from "../state/address.ts";
 import type { IdentityKeeper } from "../state/identity-keeper.ts";
 import type { JoinFile } from "../state/join-file.ts";
 import type { SeenFile } from "../state/seen-file.ts";
+import { skewLine } from "./clock-skew.ts";
 import type { OnlineSession } from "./link.ts";
 
 /** What {@link keepWelcome} works with. */
@@ -24,6 +25,8 @@ export interface KeepWelcomeOptions {
 export async function keepWelcome(session: OnlineSession, options: KeepWelcomeOptions): Promise<void> {
   const { welcome, connection, address } = session;
   const { keeper, join, seen, clock, log } = options;
+  const skew = skewLine(welcome.time, clock.now());
+  if (skew !== undefined) log.line(skew);
   if (welcome.join !== undefined) {
     await join.store(welcome.join).catch((cause: unknown) => log.failure("join.not-stored", cause));
   }

@@ -34,7 +34,9 @@ export async function findStart(request: SubscribeRequest, session: LiveSession)
     features.push("since");
     after = Math.max(after, await store.events.seek({ since }));
   }
-  if (durable === undefined) {
+  // A cursor of another log is refused by the machine: nobody loses the subscription over it.
+  const isOtherLog = request.log !== undefined && request.log !== store.meta.logId;
+  if (durable === undefined || isOtherLog) {
     const start = features.length === 0 ? undefined : { from: after, features };
     return { start, filter, taken: undefined };
   }

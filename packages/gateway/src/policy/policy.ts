@@ -28,6 +28,8 @@ export const DEFAULT_POLICY: Policy = {
 
 const MAX_RULES = 256;
 const MAX_ITEMS = 64;
+/** Of all rules together: what a node is told of them must fit a frame, and the items a frame may have. docs/wire.md, "CBOR profile". */
+const MAX_ITEMS_IN_ALL = 1000;
 const DEVICE = /^device:[0-9A-HJKMNP-TV-Z]{26}$/u;
 const LABEL = /^label:.{1,64}$/u;
 const KIND = /^(?:[^*]{1,128}|[^*]{0,127}\*)$/u;
@@ -46,7 +48,14 @@ export function parsePolicy(text: string): Policy {
   const { rules } = fields(value, "the policy", ["rules"]);
   if (!Array.isArray(rules)) throw invalid("rules", "must be a list");
   if (rules.length > MAX_RULES) throw invalid("rules", `there may be at most ${MAX_RULES}`);
-  return { rules: rules.map((rule, index) => parseRule(rule, `rules[${index}]`)) };
+  const policy = { rules: rules.map((rule, index) => parseRule(rule, `rules[${index}]`)) };
+  const items = policy.rules.reduce(
+    (sum, rule) => sum + rule.readers.length + rule.kinds.length + rule.devices.length,
+    0,
+  );
+  if (items > MAX_ITEMS_IN_ALL)
+    throw invalid("rules", `may hold at most ${MAX_ITEMS_IN_ALL} readers, kinds and devices`);
+  return policy;
 }
 
 function parseRule(value: unknown, at: string): PolicyRule {

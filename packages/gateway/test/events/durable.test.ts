@@ -75,6 +75,15 @@ test("whoever subscribes takes it: the one before is told, and cannot move the c
   expect(await gateway.store.subscriptions.list({})).toMatchObject([{ acked: 3, epoch: 2 }]);
 });
 
+test("a cursor of another log is refused, and nobody loses the subscription over it", async () => {
+  await using gateway = await testGateway();
+  const node = await gateway.connect(await gateway.enroll("a"));
+  await subscribed(await node.subscribe(DURABLE));
+  const stray = await node.subscribe({ ...DURABLE, log: "another" });
+  await expect(stray.next()).rejects.toMatchObject({ code: "LOG_CHANGED" });
+  expect(await gateway.store.subscriptions.list({})).toMatchObject([{ epoch: 1 }]);
+});
+
 test("a store that another gateway has moved on fences this one's consumer at its next acknowledgement", async () => {
   await using gateway = await testGateway();
   const device = await gateway.enroll("a");

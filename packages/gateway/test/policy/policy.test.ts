@@ -1,3 +1,4 @@
+import { encodeCbor, MAX_FRAME_BYTES, parseGatewayControl } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
 import { mayRead } from "../../src/policy/may-read.ts";
 import { DEFAULT_POLICY, parsePolicy } from "../../src/policy/policy.ts";
@@ -26,6 +27,11 @@ describe("a policy", () => {
     ["a device that is no id", { rules: [rule, { ...rule, devices: ["device:nas"] }] }, "rules[1].devices[0]"],
     ["a star in the middle", { rules: [{ ...rule, kinds: ["a*b"] }] }, "rules[0].kinds[0]"],
     ["a number", { rules: [{ ...rule, kinds: [1] }] }, "rules[0].kinds[0]"],
+    [
+      "more than a node can be told",
+      { rules: Array.from({ length: 20 }, () => ({ ...rule, kinds: Array.from({ length: 50 }, () => "k") })) },
+      "rules",
+    ],
     ["too many rules", { rules: Array.from({ length: 257 }, () => rule) }, "rules"],
   ])("with %s is refused, and the place is named", (_, value, at) => {
     const text = typeof value === "string" ? value : JSON.stringify(value);
@@ -45,6 +51,19 @@ describe("what a device may read", () => {
   test("is nothing where no rule gives it anything", () => {
     expect(mayRead({ rules: [] }, reader("events-reader"))).toEqual([]);
     expect(mayRead({ rules: [{ ...rule, readers: [`device:${OTHER}`] }] }, reader())).toEqual([]);
+  });
+
+  test("of the largest policy there may be fits what a node reads", () => {
+    const kinds = Array.from({ length: 62 }, (_, index) => `${index}`.padStart(128, "k"));
+    const devices = ["self", "label:x"];
+    const large = { rules: Array.from({ length: 15 }, () => ({ readers: ["any"], kinds, devices })) };
+    const many = { rules: Array.from({ length: 250 }, () => ({ readers: ["any"], kinds: ["k"], devices })) };
+    for (const policy of [large, many]) {
+      const read = mayRead(parsePolicy(JSON.stringify(policy)), reader());
+      const body = encodeCbor({ type: "policy", version: 1, policy: { read } });
+      expect(body.length).toBeLessThan(MAX_FRAME_BYTES);
+      expect(parseGatewayControl(body)).toMatchObject({ version: 1 });
+    }
   });
 
   test("is by device and by label each on its own, within the rule's kinds", () => {

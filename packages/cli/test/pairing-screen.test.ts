@@ -1,4 +1,3 @@
-import type { PairingRequestInfo } from "@quaymesh/gateway/client";
 import { formatOwnCode, Secret } from "@quaymesh/identity";
 import { describe, expect, test } from "vitest";
 import { ownCodeLines } from "../src/commands/own-code-view.ts";
@@ -6,25 +5,11 @@ import { windowTable } from "../src/commands/pair-list.ts";
 import { pinLines, requestLines, ticketLines } from "../src/commands/pair-view.ts";
 import { encodeQr } from "../src/qr/code.ts";
 import { widthOf } from "../src/ui/terminal.ts";
+import { NOW, request } from "./pairing-request.ts";
 import { fakeTerminal } from "./support.ts";
 
-const NOW = Date.parse("2026-11-20T12:00:00Z");
 const MINUTE = 60_000;
 const COLUMNS = 80;
-
-const request: PairingRequestInfo = {
-  requestId: "01JD2Y7QK4M8N0P2R4T6V8X0RQ",
-  windowId: "w",
-  state: "pending",
-  name: "build-box",
-  platform: "linux x64",
-  remoteAddress: "192.0.2.57:40000",
-  words: ["anchor", "maple", "orbit", "seven"],
-  requestedAt: NOW - 2000,
-  deviceId: "",
-  certificateNotAfter: undefined,
-  preapproved: false,
-};
 
 describe("open windows", () => {
   test("as a table that never cuts what cancel takes", () => {

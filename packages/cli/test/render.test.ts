@@ -1,4 +1,4 @@
-import type { DeviceInfo, PairingRequestInfo, TaskInfo, TaskUpdate } from "@quaymesh/gateway/client";
+import type { DeviceInfo, TaskInfo, TaskUpdate } from "@quaymesh/gateway/client";
 import { describe, expect, test } from "vitest";
 import { deviceTable } from "../src/commands/device-list.ts";
 import { blastRadius, receiptLines } from "../src/commands/device-revoke.ts";
@@ -13,9 +13,9 @@ import { clock, count, fit, printable, shortFingerprint, shortId, size, span } f
 import { LiveLines } from "../src/ui/live.ts";
 import { table } from "../src/ui/table.ts";
 import { widthOf } from "../src/ui/terminal.ts";
+import { NOW, request } from "./pairing-request.ts";
 import { fakeTerminal } from "./support.ts";
 
-const NOW = Date.parse("2026-11-20T12:00:00Z");
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const COLUMNS = 80;
@@ -72,20 +72,6 @@ const task: TaskInfo = {
   finishedLate: false,
   leaseUntil: NOW + 21_000,
   deadline: undefined,
-};
-
-const request: PairingRequestInfo = {
-  requestId: "01JD2Y7QK4M8N0P2R4T6V8X0RQ",
-  windowId: "w",
-  state: "pending",
-  name: "build-box",
-  platform: "linux x64",
-  remoteAddress: "192.0.2.57:40000",
-  words: ["anchor", "maple", "orbit", "seven"],
-  requestedAt: NOW - 2000,
-  deviceId: "",
-  certificateNotAfter: undefined,
-  preapproved: false,
 };
 
 describe("tables at 80 columns", () => {

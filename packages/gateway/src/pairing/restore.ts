@@ -25,8 +25,16 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
   const lasting: LastingWindow[] = [];
   for (const row of await store.pairing.windows(["open"])) {
     const window = lastingWindow(authority, row, now);
-    if (window !== undefined) lasting.push(window);
-    else await store.pairing.moveWindow({ windowId: row.windowId, from: ["open"], to: endOf(row, now) });
+    if (window !== undefined) {
+      lasting.push(window);
+      continue;
+    }
+    const state = endOf(row, now);
+    if (row.sealedCode !== undefined && state === "closed") {
+      const { windowId } = row;
+      parts.logger.warn({ windowId }, "a pre-approved window is closed: its code was sealed under another issuing key");
+    }
+    await store.pairing.moveWindow({ windowId: row.windowId, from: ["open"], to: state });
   }
   for (const { requestId, state } of await store.pairing.requests(["pending", "approved"])) {
     await store.pairing.moveRequest({ requestId, from: [state], to: "expired", now });

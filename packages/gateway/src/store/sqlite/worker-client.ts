@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../errors.ts";
 import { fromPlain } from "./errors.ts";
+import { packJob } from "./packed-append.ts";
 import { unpackPage, type PackedPage } from "./packed-page.ts";
 import type { UnitInput, UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
@@ -129,7 +130,7 @@ export class WorkerClient {
     const last = this.#queue.at(-1);
     if (last === undefined) return;
     this.#batches.push(last.id);
-    this.#post({ kind: "jobs", jobs: this.#queue });
+    this.#post({ kind: "jobs", jobs: this.#queue.map(packJob) });
     this.#queue = [];
   }
 

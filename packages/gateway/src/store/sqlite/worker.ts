@@ -4,6 +4,7 @@ import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
 import { copyDatabase, openForReading, openForWriting, type OpenDatabase } from "./open.ts";
+import { unpackJob } from "./packed-append.ts";
 import { packPage } from "./packed-page.ts";
 import type { UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
@@ -52,7 +53,7 @@ function serveWrites(port: MessagePort, { db, mark }: OpenDatabase, close: () =>
       port.close();
       return;
     }
-    queue.push(...message.jobs);
+    for (const job of message.jobs) queue.push(unpackJob(job));
     if (scheduled) return;
     scheduled = true;
     // After every message that is already here: what came during the last commit shares the next one.

@@ -98,6 +98,18 @@ export function deviceContract(open: () => Promise<StoreUnderTest>): void {
       expect(await devices.get(C)).toBeUndefined();
     });
 
+    test("what a device says it knows of its mesh is kept as it last said it, and a hello that says nothing leaves it", async () => {
+      await using under = await open();
+      const { device } = await under.store.devices.enroll(enrollInput(A));
+      expect(device).toMatchObject({ rootVersion: 0, moveVersion: 0 });
+      await under.store.sessions.open({ ...sessionInput(A), mesh: { rootVersion: 2, moveVersion: 1_800_000_000 } });
+      await under.store.sessions.open(sessionInput(A));
+      const store = await under.reopen();
+      expect(await store.devices.get(A)).toMatchObject({ rootVersion: 2, moveVersion: 1_800_000_000 });
+      await store.sessions.noteMesh({ deviceId: A, rootVersion: 1, moveVersion: 0 });
+      expect(await store.devices.get(A)).toMatchObject({ rootVersion: 1, moveVersion: 0 });
+    });
+
     test("each session of a device has an epoch above the last", async () => {
       await using under = await open();
       await under.store.devices.enroll(enrollInput(A));

@@ -85,3 +85,64 @@ test("connections go on, new ones see the new certificate, and one that cannot b
     expect(last.peer.spkiSha256).toEqual(second.spkiSha256);
   });
 });
+
+test("new handshakes are held to other trust anchors, one or several, and nobody is cut; what are none change nothing", async () => {
+  await withAuthority(async (authority, device) => {
+    await withAuthority(async (other, stranger) => {
+      const { credentials } = await authority.issueGatewayLeaf({ now: Date.now() });
+      await using listener = await transport.listen({
+        address: { host: "127.0.0.1", port: 0 },
+        protocol: "quaymesh/1",
+        credentials,
+        trust: { kind: "anchored", anchorsPem: authority.rootPem },
+      });
+      echo(listener);
+      // In TLS 1.3 a dialer hears of its refusal a round trip later: an answer is what says that it is in.
+      const isServed = async (shown: Credentials): Promise<boolean> => {
+        const connection = await transport.dial(listener.address, {
+          protocol: "quaymesh/1",
+          serverName: meshServerName(authority.meshId),
+          credentials: shown,
+          trust: { kind: "anchored", anchorsPem: authority.rootPem },
+        });
+        const served = await says(connection, 1).catch(() => undefined);
+        connection.close(0);
+        return served === 1;
+      };
+      const dial = () =>
+        transport.dial(listener.address, {
+          protocol: "quaymesh/1",
+          serverName: meshServerName(authority.meshId),
+          credentials: device,
+          trust: { kind: "anchored", anchorsPem: authority.rootPem },
+        });
+      await using before = await dial();
+      expect(await says(before, 1)).toBe(1);
+      expect([await isServed(device), await isServed(stranger)]).toEqual([true, false]);
+      listener.setTrustAnchors(authority.rootPem + other.rootPem);
+      expect([await isServed(device), await isServed(stranger)]).toEqual([true, true]);
+      expect(() => listener.setTrustAnchors("no certificate")).toThrow(
+        expect.objectContaining({ code: "CREDENTIALS_INVALID" }),
+      );
+      expect(() => listener.setTrustAnchors("")).toThrow(expect.objectContaining({ code: "CREDENTIALS_INVALID" }));
+      listener.setTrustAnchors(other.rootPem);
+      expect([await isServed(device), await isServed(stranger)]).toEqual([false, true]);
+      expect(await says(before, 2)).toBe(2);
+    });
+  });
+});
+
+test("an endpoint that judges its peers by itself has no anchors to change", async () => {
+  await withAuthority(async (authority) => {
+    const { credentials } = await authority.issueGatewayLeaf({ now: Date.now() });
+    await using listener = await transport.listen({
+      address: { host: "127.0.0.1", port: 0 },
+      protocol: "quaymesh-pair/1",
+      credentials,
+      trust: { kind: "judged", authorize: () => ({ kind: "accept" }) },
+    });
+    expect(() => listener.setTrustAnchors(authority.rootPem)).toThrow(
+      expect.objectContaining({ code: "CREDENTIALS_INVALID" }),
+    );
+  });
+});

@@ -55,6 +55,10 @@ it("judges chains by what it was given for that", async () => {
     ...options("root-a"),
     ...at("gateway of root-a"),
   });
+  listener.setTrustAnchors("root-b");
+  const former = await network.dial(listener.address, { ...options("root-a"), ...at("node of root-a") });
+  expect(await former.closed).toMatchObject({ kind: "transport", code: 0x12e, byPeer: true });
+  listener.setTrustAnchors("root-a");
   const stranger = await network.dial(listener.address, { ...options("root-a"), ...at("node of root-b") });
   expect(await stranger.closed).toMatchObject({ kind: "transport", code: 0x12e, byPeer: true });
   await expect(network.dial(listener.address, { ...options("root-b"), ...at("x of root-a") })).rejects.toMatchObject({

@@ -38,12 +38,23 @@ const checkCredentials = (credentials: Credentials): void => {
   if (!matches) throw invalid("the private key does not belong to the first certificate");
 };
 
+// BoringSSL takes a text without a certificate for no anchors at all and refuses every peer; say so here too.
+const checkAnchors = (trust: PeerTrust): void => {
+  if (trust.kind !== "anchored") return;
+  try {
+    void new X509Certificate(trust.anchorsPem).subject;
+  } catch (cause) {
+    throw invalid("the trust anchors are not readable PEM", cause);
+  }
+};
+
 /**
  * Build the native configuration: TLS 1.3 with a required peer certificate, no resumption use, no 0-RTT, no unidirectional streams.
  * @throws {TransportError} `CREDENTIALS_INVALID`
  */
 export function buildConfig(binding: Binding, input: ConfigInput): NativeConfig {
   checkCredentials(input.credentials);
+  checkAnchors(input.trust);
   const config = tlsConfig(binding, input);
   config.grease(true);
   config.setApplicationProtos([input.protocol]);

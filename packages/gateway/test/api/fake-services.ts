@@ -196,7 +196,8 @@ export function unused(): never {
   throw new GatewayError("GATEWAY_INTERNAL", "this fake has no such answer");
 }
 
-function fakeMesh(): MeshService {
+/** A mesh that was never rotated. */
+export function fakeMesh(): MeshService {
   const root = (): Promise<MeshRootView> =>
     Promise.resolve({
       meshId: "aaaaaaaaaaaaaaaa",

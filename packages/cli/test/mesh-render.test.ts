@@ -1,7 +1,7 @@
 import type { MeshRootInfo } from "@quaymesh/gateway/client";
 import { describe, expect, test } from "vitest";
 import { moveRows } from "../src/commands/gateway-move.ts";
-import { rootRows } from "../src/commands/gateway-root-show.ts";
+import { renewAdvice, rootRows } from "../src/commands/gateway-root-show.ts";
 import { widthOf } from "../src/ui/terminal.ts";
 
 const NOW = Date.parse("2026-11-20T12:00:00Z");
@@ -36,6 +36,16 @@ describe("the root of a mesh on a screen", () => {
       ["root's key", "on this gateway; take it offline: gateway root export --remove"],
       ["rotation", "none under way"],
     ]);
+  });
+
+  test("says what to run before the intermediate ends, where the gateway cannot do it", () => {
+    const late = { ...steady, keyIsHere: false, roots: [{ ...line(0, true), issuingNotAfter: NOW + 600 * DAY }] };
+    expect(rootRows(late, NOW)).toContainEqual([
+      "",
+      "ends soon, run: quaymesh gateway root renew-issuing --root-key FILE",
+    ]);
+    expect(renewAdvice({ ...late, keyIsHere: true }, NOW)).toEqual([]);
+    expect(renewAdvice({ ...steady, keyIsHere: false }, NOW)).toEqual([]);
   });
 
   test("says who is behind and what comes next while it is rotated, within 80 columns", () => {

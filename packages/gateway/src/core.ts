@@ -236,12 +236,16 @@ export class GatewayCore implements AsyncDisposable {
     };
   }
 
-  /** The roots of the mesh changed: handshakes from now on are held to these anchors and shown these credentials, and sessions of devices whose chain ends elsewhere are ended. */
-  identify(shown: { readonly credentials: Credentials; readonly anchorsPem: string }): void {
-    const { listener, show, registry, clock, closed } = this.#parts;
-    listener.setTrustAnchors(shown.anchorsPem);
-    show(shown.credentials);
-    endStrangers(registry, shown.anchorsPem, { clock, signal: closed.signal });
+  /** The roots of the mesh changed: handshakes from now on are held to these anchors, and sessions of devices whose chain ends elsewhere are ended. */
+  trustAnchors(anchorsPem: string): void {
+    const { listener, registry, clock, closed } = this.#parts;
+    listener.setTrustAnchors(anchorsPem);
+    endStrangers(registry, anchorsPem, { clock, signal: closed.signal });
+  }
+
+  /** Show this leaf in handshakes from now on. */
+  showLeaf(credentials: Credentials): void {
+    this.#parts.show(credentials);
   }
 
   /** The old root is trusted no more: nodes that still trust it begin a new session, in which they learn that. */

@@ -1,4 +1,4 @@
-import { CLOSE_CODES, REFUSAL_CODES, TransportError } from "@quaymesh/protocol";
+import { CLOSE_CODES, REFUSAL_CODES } from "@quaymesh/protocol";
 import type {
   BoundAddress,
   Connection,
@@ -15,7 +15,7 @@ import { shownHost, systemAddress } from "./address.ts";
 import { Admission } from "./admission.ts";
 import type { Admitted, Places } from "./admission.ts";
 import { AsyncQueue } from "./async-queue.ts";
-import type { NativeConfig, NativeConnection } from "./binding.ts";
+import type { NativeConnection } from "./binding.ts";
 import { QuicConnection } from "./connection.ts";
 import { contained } from "./contained.ts";
 import { Counters } from "./counters.ts";
@@ -24,7 +24,7 @@ import type { EndpointOwner } from "./endpoint.ts";
 import { reportFault } from "./faults.ts";
 import { HalfOpen } from "./half-open.ts";
 import { judge } from "./judge.ts";
-import type { Identification, ListenerParts } from "./listener-parts.ts";
+import type { ListenerParts } from "./listener-parts.ts";
 import { PathLimit } from "./path-limit.ts";
 import type { PeerBounds } from "./peer-share.ts";
 import { StatelessResets } from "./stateless-reset.ts";
@@ -54,14 +54,10 @@ export class QuicListener implements Listener, EndpointOwner {
   #acceptedCount = 0;
   #throttled = 0;
   #closing: Promise<void> | undefined;
-  #shown: Identification;
-  #configFor: (host: string) => NativeConfig;
 
   constructor(parts: ListenerParts) {
     const { binding, sockets, options, limits } = parts;
     this.#parts = parts;
-    this.#shown = { credentials: parts.credentials, trust: parts.trust };
-    this.#configFor = parts.configFor;
     this.#halfOpen = new HalfOpen(limits.maxHalfOpen);
     this.#bounds = {
       limits,
@@ -70,7 +66,7 @@ export class QuicListener implements Listener, EndpointOwner {
         this.#throttled += 1;
       },
     };
-    this.#resets = new StatelessResets(parts.resetSecret ?? parts.credentials.keyPem, performance.now());
+    this.#resets = new StatelessResets(parts.resetSecret, performance.now());
     this.addresses = sockets.map(({ socket, asked }) => ({ ...socket.local, asked }));
     this.#endpoints = sockets.map(({ socket }) => new Endpoint(socket, parts.datagramBytes, this));
     this.#admission = new Admission(
@@ -88,19 +84,11 @@ export class QuicListener implements Listener, EndpointOwner {
   }
 
   setCredentials(credentials: Credentials): void {
-    this.#identify({ ...this.#shown, credentials });
+    this.#parts.identification.setCredentials(credentials);
   }
 
   setTrustAnchors(anchorsPem: string): void {
-    const { trust } = this.#shown;
-    if (trust.kind !== "anchored")
-      throw new TransportError("CREDENTIALS_INVALID", "peers are not judged by anchors here");
-    this.#identify({ ...this.#shown, trust: { ...trust, anchorsPem } });
-  }
-
-  #identify(shown: Identification): void {
-    this.#configFor = this.#parts.configure(shown);
-    this.#shown = shown;
+    this.#parts.identification.setTrustAnchors(anchorsPem);
   }
 
   readonly #onAbort = (): void => void this.close().catch((error: unknown) => reportFault("listener", error));
@@ -222,7 +210,7 @@ export class QuicListener implements Listener, EndpointOwner {
     const attempt = hex(originalDcid ?? dcid);
     let native: NativeConnection;
     try {
-      const config = this.#configFor(from.address);
+      const config = this.#parts.identification.configFor(from.address);
       config.setStatelessResetToken(this.#resets.tokenOf(scid));
       native = binding.Connection.accept(scid, originalDcid, local, remote, config);
     } catch {
@@ -260,7 +248,7 @@ export class QuicListener implements Listener, EndpointOwner {
     return {
       established: (link) => {
         this.#halfOpen.delete(link);
-        const judgement = judge(link.native, this.#shown.trust);
+        const judgement = judge(link.native, this.#parts.identification.trust);
         if (judgement.kind === "refuse") {
           this.#refuse(judgement.reason, from, { attempt: origin.attempt });
           refuse(link, REFUSAL_CODES[judgement.reason], judgement.reason);

@@ -8,7 +8,7 @@ import type { NativeConfig } from "./binding.ts";
 import { ConfigCache } from "./config.ts";
 import { dialAddress } from "./dialer.ts";
 import { unreachable } from "./errors.ts";
-import type { Identification } from "./listener-parts.ts";
+import { type ConfigFor, Identification, type Shown } from "./identification.ts";
 import { QuicListener } from "./listener.ts";
 import {
   DEFAULT_DATAGRAM_BYTES,
@@ -51,7 +51,7 @@ class QuicTransport implements Transport {
     const limits = resolveLimits(options.limits);
     const { protocol, credentials, trust } = options;
     const { streamWindowBytes, connectionWindowBytes } = this.#options;
-    const configOf = ({ credentials: shown, trust: judged }: Identification, datagramBytes: number): NativeConfig =>
+    const configOf = ({ credentials: shown, trust: judged }: Shown, datagramBytes: number): NativeConfig =>
       this.#configs.get(binding, {
         protocol,
         credentials: shown,
@@ -69,7 +69,7 @@ class QuicTransport implements Transport {
       const near = this.#datagramBytes("127.0.0.1");
       const far = this.#datagramBytes("");
       const hosts = sockets.map(({ socket }) => socket.local.host);
-      const configure = (shown: Identification): ((host: string) => NativeConfig) => {
+      const configure = (shown: Shown): ConfigFor => {
         const nearConfig = hosts.some((host) => isLoopback(host) || isWildcard(host))
           ? configOf(shown, near)
           : undefined;
@@ -85,14 +85,11 @@ class QuicTransport implements Transport {
         signal: options.signal,
         limits,
         tracer: this.#tracer,
-        trust,
-        credentials,
-        resetSecret: options.resetSecret,
+        identification: new Identification({ credentials, trust }, configure),
+        resetSecret: options.resetSecret ?? credentials.keyPem,
         onRefused: options.onRefused,
         datagramBytes: Math.max(near, far),
         isTrusted: (host) => this.#isTrusted(host),
-        configFor: configure({ credentials, trust }),
-        configure,
       });
     } catch (error) {
       await closeAll(sockets.map(({ socket }) => socket));

@@ -60,7 +60,7 @@ async function run(context: Context, step: Step, options: Options): Promise<void
 }
 
 const DONE: Readonly<Record<Step, string>> = {
-  start: "there is a new root, signed by the old one: both are trusted, and nodes are told",
+  start: "there is a new root, signed by the old one; both are trusted",
   switch: "the gateway's certificates hang from the new root",
   finish: "the old root is trusted no more, and its key is gone",
 };

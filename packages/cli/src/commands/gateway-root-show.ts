@@ -9,6 +9,8 @@ import { withTimes } from "../ui/json.ts";
 
 /** Names of devices in a line. */
 const MAX_NAMES = 4;
+/** From when on an operator is told that the intermediate ends. */
+const RENEW_BEFORE_MS = 2 * 365 * 86_400_000;
 const MAX_NAME_COLUMNS = 40;
 
 /** `quaymesh gateway root show` */
@@ -52,7 +54,8 @@ export function rootRows(root: MeshRootInfo, now: number): readonly (readonly [s
     ["mesh", `${printable(root.meshName)} (${root.meshId})`],
     ...lines,
     ["intermediate", `until ${left(newest?.issuingNotAfter)}`],
-    ["root's key", held],
+    ...renewAdvice(root, now).map((advice) => ["", advice] as const),
+    [rotating ? "new key" : "root's key", held],
   ];
   if (!rotating) return [...shared, ["rotation", "none under way"]];
   return [
@@ -64,6 +67,13 @@ export function rootRows(root: MeshRootInfo, now: number): readonly (readonly [s
     ...names(outdated),
     ["next", `quaymesh gateway root rotate ${phase === "overlap" ? "switch" : "finish"}`],
   ];
+}
+
+/** What an operator has to do before the intermediate ends; nothing while there is time, or where the gateway does it. */
+export function renewAdvice({ roots, keyIsHere }: MeshRootInfo, now: number): readonly string[] {
+  const until = roots.at(-1)?.issuingNotAfter;
+  if (keyIsHere || until === undefined || until - now >= RENEW_BEFORE_MS) return [];
+  return ["ends soon, run: quaymesh gateway root renew-issuing --root-key FILE"];
 }
 
 function names(behind: readonly string[]): readonly (readonly [string, string])[] {

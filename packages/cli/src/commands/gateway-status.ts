@@ -6,6 +6,7 @@ import { connectOperator } from "../operator.ts";
 import { printFacts } from "../ui/facts.ts";
 import { count, shortFingerprint, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
+import { renewAdvice } from "./gateway-root-show.ts";
 
 /** `quaymesh gateway status` */
 export function gatewayStatusCommand(context: Context): Command {
@@ -29,7 +30,9 @@ async function run(context: Context, options: CommonOptions): Promise<void> {
     terminal.json(withTimes(status, ["startedAt"]));
     return;
   }
-  printFacts(terminal, statusRows(status, context.now()), 12);
+  const advice = renewAdvice(await gateway.mesh.root({ signal: context.signal }), context.now());
+  const rows = [...statusRows(status, context.now()), ...advice.map((text) => ["issuing", text] as const)];
+  printFacts(terminal, rows, 12);
   if (status.behind === undefined) return;
   const { deviceId, offset, seenOffset, revocationEpoch, seenRevocationEpoch, revoked } = status.behind;
   terminal.note(`✗ This state is older than what ${deviceId} has seen, so nobody is served.`);

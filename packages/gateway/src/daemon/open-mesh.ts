@@ -34,8 +34,10 @@ export function openMesh(parts: MeshParts): MeshService {
   const { authority, core, pairing, clock, logger, signal } = parts;
   let shown = shownRoot(authority);
   const follow = async (): Promise<void> => {
+    // Trust first: should the rest fail, what devices show from now on is accepted, and a restart does the rest.
+    core.trustAnchors(authority.anchorsPem);
     const { credentials } = await authority.issueGatewayLeaf({ now: clock.now() });
-    core.identify({ credentials, anchorsPem: authority.anchorsPem });
+    core.showLeaf(credentials);
     const now = shownRoot(authority);
     if (now !== shown) await pairing.follow();
     shown = now;

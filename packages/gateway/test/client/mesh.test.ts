@@ -42,10 +42,10 @@ describe("the mesh through the client", () => {
     const plain = fakeMesh();
     const mesh: MeshService = {
       ...plain,
-      removeRootKey: note(plain.root),
-      renewIssuing: note(plain.root),
-      startRotation: note(plain.root),
-      finishRotation: note(plain.root),
+      removeRootKey: note(() => plain.root()),
+      renewIssuing: note(() => plain.root()),
+      startRotation: note(() => plain.root()),
+      finishRotation: note(() => plain.root()),
       switchRotation: () => Promise.reject(new GatewayError("DEVICES_BEHIND", "devices that are behind: nas")),
       move: note(() => plain.lastMove() as Promise<MoveView>),
     };

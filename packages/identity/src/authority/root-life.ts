@@ -28,10 +28,7 @@ export function newestLine(file: AuthorityFile): RootLine {
 export async function rootKeyOf(store: KeyStore, line: RootLine, given?: KeyPair): Promise<KeyPair> {
   const name = rootKeyName(line.version);
   if (given === undefined && !(await store.has(name))) {
-    throw new IdentityError(
-      "ROOT_KEY_OFFLINE",
-      "the root's key is not on this gateway: give the file it was exported to",
-    );
+    throw new IdentityError("ROOT_KEY_OFFLINE", "the root's key is not on this gateway");
   }
   const key = given ?? (await KeyPair.fromPem(await store.getText(name)));
   if (timingSafeEqualBytes(key.spkiSha256, keyHashOf(line.root))) return key;

@@ -333,10 +333,6 @@ export class Node implements AsyncDisposable {
         outbox,
         clock,
         onThrottle: this.#throttle.heard,
-        onQuarantine: (seq) => {
-          const message = `the gateway holds another event as number ${seq} of this outbox: ours was set aside there`;
-          this.#log.line({ level: "error", event: "event.quarantined", message, details: { seq } });
-        },
       });
       this.#pump = pump;
       try {

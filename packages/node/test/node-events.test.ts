@@ -148,13 +148,7 @@ describe("an outbox and a gateway that no longer agree on the past", () => {
     for (const text of after) await it.node.publish("n", text);
     await it.start();
     await it.gateway.until(() => numbers(it.gateway.events).includes(after.at(-1)));
-    expect(numbers(it.gateway.events)).toEqual([
-      "before the backup",
-      "lost",
-      "lost too",
-      "before the backup",
-      ...after,
-    ]);
+    expect(numbers(it.gateway.events)).toEqual(["before the backup", "lost", "lost too", ...after]);
   });
 
   it.each([

@@ -67,7 +67,7 @@ it("an answer that comes while the write of its batch still waits for room is ta
   const over = new AbortController();
   const pump = new PublishPump(
     { connection, welcome: WELCOME, address: ADDRESS, signal: over.signal },
-    { outbox, clock: new ManualClock(), onQuarantine: () => undefined },
+    { outbox, clock: new ManualClock() },
   );
   await outbox.append({ kind: "test.tick", time: 1, data: encodeValue(1) });
   const running = pump.run();

@@ -108,7 +108,7 @@ export class PublishWorld {
         return this.#connect();
       case "node-crash":
         this.#cut();
-        this.#publisher = createPublisher({ acked: this.truncated, recorded: this.recorded });
+        this.#publisher = createPublisher({ acked: this.truncated, recorded: this.recorded, ours: this.truncated });
         return undefined;
       case "gateway-crash":
         // What was not committed is gone.

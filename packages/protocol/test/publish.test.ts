@@ -172,11 +172,41 @@ describe("publisher", () => {
     ]);
   });
 
-  it("keeps a conflicting event aside", () => {
+  const conflict = (seq: number): PublisherInput => ({ kind: "reply", reply: { type: "conflict", seq }, now: 0 });
+
+  it("goes on under a new epoch from the first event that the gateway holds another of, and drops none of its own", () => {
     const up = feed(createPublisher({ acked: 0, recorded: 10 }), ready(0), sent(1, 10));
-    expect(feed(up.state, { kind: "reply", reply: { type: "conflict", seq: 4 }, now: 0 }).effects).toEqual([
-      { kind: "quarantine", seq: 4 },
+    const parted = feed(up.state, conflict(4));
+    expect(parted.effects).toEqual([
+      { kind: "truncate", through: 3 },
+      { kind: "diverged", seq: 4 },
     ]);
+    expect(parted.state.acked).toBe(3);
+    // The acknowledgement that follows speaks of the other copy's events.
+    expect(feed(parted.state, conflict(5), ack(10), recorded(12), tick(10_000)).effects).toEqual([]);
+  });
+
+  it("an acknowledgement of what an earlier process sent is taken once the gateway has compared it, and nothing new goes before", () => {
+    const up = feed(createPublisher({ acked: 5, recorded: 400, ours: 5 }), ready(230));
+    expect(up.effects).toEqual([send(6, 105)]);
+    const compared = feed(up.state, sent(6, 105), sent(106, 205));
+    expect(compared.effects).toEqual([send(206, 230)]);
+    const waiting = feed(compared.state, sent(206, 230), ack(105), ack(205));
+    expect(waiting.effects).toEqual([{ kind: "truncate", through: 205 }]);
+    expect(feed(waiting.state, ack(230)).effects).toEqual([{ kind: "truncate", through: 230 }, send(231, 330)]);
+  });
+
+  it("of an old copy that went on offline past what the gateway has, nothing is taken for acknowledged", () => {
+    const up = feed(createPublisher({ acked: 10, recorded: 25, ours: 10 }), ready(20));
+    expect(up.effects).toEqual([send(11, 20)]);
+    expect(feed(up.state, sent(11, 20), conflict(11)).effects).toEqual([{ kind: "diverged", seq: 11 }]);
+  });
+
+  it("what this process has sent itself is not sent again to be compared", () => {
+    const up = feed(createPublisher({ acked: 0, recorded: 300 }), ready(0), sent(1, 100), sent(101, 200), {
+      kind: "lost",
+    });
+    expect(feed(up.state, ready(200)).effects).toEqual([{ kind: "truncate", through: 200 }, send(201, 300)]);
   });
 
   it.each<[string, PublisherInput[]]>([

@@ -216,7 +216,6 @@ export class SimNode {
       const pump = new PublishPump(stuttering(session, process, stutter), {
         outbox: sabotage?.(outbox) ?? outbox,
         clock: process.nodeClock,
-        onQuarantine: (seq) => onError("an honest node was quarantined", seq),
       });
       this.#pump = pump;
       try {

@@ -28,8 +28,6 @@ export interface PublishPumpOptions {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly limits?: PublisherLimits;
-  /** The gateway holds another event under this sequence. */
-  readonly onQuarantine: (seq: number) => void;
   /** The gateway takes nothing for so long. `reason` as docs/wire.md, "Publishing", has it; `undefined`: it takes events again. */
   readonly onThrottle?: (pause: Throttle | undefined) => void;
 }
@@ -59,7 +57,10 @@ export class PublishPump {
     const { maxBatchEvents } = session.welcome.limits;
     const limits = options.limits ?? PUBLISHER_LIMITS;
     const batchEvents = Math.max(1, Math.min(limits.batchEvents, maxBatchEvents));
-    this.#state = createPublisher({ acked: outbox.acked, recorded: outbox.durable }, { ...limits, batchEvents });
+    this.#state = createPublisher(
+      { acked: outbox.acked, recorded: outbox.durable, ours: outbox.sentThrough },
+      { ...limits, batchEvents },
+    );
     this.#cursor = outbox.cursor(outbox.acked);
   }
 
@@ -116,8 +117,8 @@ export class PublishPump {
         return this.#send(effect.range, stream);
       case "truncate":
         return this.#options.outbox.acknowledge(effect.through);
-      case "quarantine":
-        return this.#options.onQuarantine(effect.seq);
+      case "diverged":
+        throw outboxDiverged(effect.seq);
       case "schedule":
         return this.#schedule(effect.at);
       case "history-gone":
@@ -170,7 +171,6 @@ export class PublishPump {
   async #readReplies(stream: MessageStream): Promise<void> {
     try {
       for await (const reply of stream.messages(parsePublishReply)) {
-        if (reply.type === "ready") this.#checkPast(reply.ackedSeq);
         this.#noteThrottle(reply);
         this.#feed({ kind: "reply", reply, now: this.#options.clock.monotonic() });
       }
@@ -179,15 +179,6 @@ export class PublishPump {
     }
     this.#ended = true;
     this.#bell.ring();
-  }
-
-  /**
-   * A gateway that has more of this epoch than was ever sent from here: this disk was put back to an older state. What was recorded since then may have made the outbox as long as
-   * it was, under the same numbers, so its length says nothing.
-   */
-  #checkPast(ackedSeq: number): void {
-    const { sentThrough } = this.#options.outbox;
-    if (ackedSeq > sentThrough) throw outboxBehind(ackedSeq, sentThrough);
   }
 
   #noteThrottle(reply: PublishReply): void {
@@ -219,6 +210,12 @@ export class PublishPump {
       () => {},
     );
   }
+}
+
+/** The gateway holds another event under a number of this outbox: a copy of it went on elsewhere, or it is an old copy itself that went on here. */
+function outboxDiverged(seq: number): NodeError {
+  const message = `the gateway holds another event as number ${seq} of this outbox: one of the two is an old copy`;
+  return new NodeError("OUTBOX_BEHIND", message, { details: { expected: seq, earliest: seq } });
 }
 
 /** The gateway has more of an outbox epoch than the outbox ever held: it is an older copy, and has to go on under a new epoch. */

@@ -84,7 +84,7 @@ export class Outbox implements AsyncDisposable {
     this.#generation = generation;
     this.#maxBytes = maxBytes;
     this.#acked = generation.acked;
-    this.#sentThrough = generation.log.durable;
+    this.#sentThrough = generation.acked;
   }
 
   /**
@@ -120,7 +120,7 @@ export class Outbox implements AsyncDisposable {
     return this.#generation.log.durable;
   }
 
-  /** The gateway can have events up to here and none beyond: what was on disk when this outbox was opened, and what was sent since. */
+  /** Events up to here were sent since this outbox was opened, or are acknowledged: those the gateway has under these numbers are these. Of others nobody knows: an image of this directory may have been put back. */
   get sentThrough(): number {
     return this.#sentThrough;
   }

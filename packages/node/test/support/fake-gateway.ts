@@ -306,8 +306,10 @@ export class FakeGateway implements AsyncDisposable {
       }
       for (const [index, event] of message.events.entries()) {
         const seq = message.first + index;
-        if (seq <= log.length) this.duplicates += 1;
-        else log.push(event);
+        const known = log[seq - 1];
+        if (known === undefined) log.push(event);
+        else if (Buffer.compare(known.data, event.data) === 0) this.duplicates += 1;
+        else await stream.send({ type: "conflict", seq });
       }
       this.#bell.ring();
       if (this.behaviour.acknowledges) await stream.send({ type: "ack", seq: log.length });

@@ -39,12 +39,17 @@ export type PublisherLink =
       readonly furthest: number;
       /** The range the shell is reading and sending now. */
       readonly sending: SeqRange | undefined;
+      /** The gateway has events up to here, some of which may not be ours: they are sent again for it to compare, and nothing new goes before it has. 0 where there is nothing to compare. */
+      readonly compareThrough: number;
       /** Nothing is sent before this time. */
       readonly pausedUntil: number | undefined;
       /** Where the last `expected` sent us; batches that were under way then repeat it. */
       readonly rewoundTo: number | undefined;
     }
-  /** The gateway lacks sequences this outbox no longer has: only a new outbox epoch goes on from here. */
+  /**
+   * Outbox and gateway do not agree on the past: the gateway lacks sequences this outbox no longer has, or has others under their numbers, since one of the two was put back to an older state. Only a new outbox epoch goes
+   * on from here.
+   */
   | { readonly kind: "history-gone"; readonly expected: number };
 
 /** A node's outbox on its way to the gateway. */
@@ -54,6 +59,8 @@ export interface Publisher {
   readonly recorded: number;
   /** Everything up to this sequence is committed at the gateway, so not needed here. */
   readonly acked: number;
+  /** Events up to here were sent from this very outbox, or acknowledged to it: an acknowledgement of them is taken as it is. */
+  readonly ours: number;
   /** When the oldest event not sent was recorded. */
   readonly waitingSince: number | undefined;
   /** Events up to this sequence are sent without waiting for a full batch. */
@@ -83,8 +90,8 @@ export type PublisherEffect =
   | { readonly kind: "send"; readonly range: SeqRange }
   /** Drop the outbox up to and with `through`. */
   | { readonly kind: "truncate"; readonly through: number }
-  /** The gateway holds `seq` with another body: keep ours aside, tell the operator. */
-  | { readonly kind: "quarantine"; readonly seq: number }
+  /** The gateway holds another event as `seq`: start a new outbox epoch with this one and all after it, and say so loudly. */
+  | { readonly kind: "diverged"; readonly seq: number }
   /** Feed a `tick` at this time; replaces the one before. */
   | { readonly kind: "schedule"; readonly at: number }
   /** Start a new outbox epoch with what is left, and say so loudly. */
@@ -96,15 +103,17 @@ type PublisherStep = Step<Publisher, PublisherEffect>;
 
 /**
  * A publisher for an outbox that holds `acked + 1` to `recorded`; both 0 when it is new.
+ * @param outbox.ours what this process has sent of it; what an earlier one sent, or another copy of this outbox did, is compared before it is taken for acknowledged. Default: all of it
  */
 export function createPublisher(
-  outbox: { readonly acked: number; readonly recorded: number },
+  outbox: { readonly acked: number; readonly recorded: number; readonly ours?: number },
   limits: PublisherLimits = PUBLISHER_LIMITS,
 ): Publisher {
   return {
     limits,
     recorded: outbox.recorded,
     acked: outbox.acked,
+    ours: Math.max(outbox.acked, outbox.ours ?? outbox.recorded),
     waitingSince: undefined,
     flushThrough: 0,
     link: { kind: "down" },
@@ -140,18 +149,23 @@ function onReply(state: Publisher, reply: PublishReply, now: number): PublisherS
   if (link.kind !== "up") return link.kind === "down" ? fail(state, `${reply.type} before ready`) : stay(state);
   switch (reply.type) {
     case "ack": {
-      if (reply.seq > link.furthest) return fail(state, "an acknowledgement of what was not sent");
-      if (reply.seq <= state.acked) return stay(state);
-      const inFlight = link.inFlight.filter((last) => last > reply.seq);
-      const sent = Math.max(link.sent, reply.seq);
-      const acked = { ...state, acked: reply.seq, link: { ...link, inFlight, sent, rewoundTo: undefined } };
-      return proceed(acked, now, [{ kind: "truncate", through: reply.seq }]);
+      const { furthest, compareThrough } = link;
+      if (reply.seq > Math.max(furthest, compareThrough)) {
+        return fail(state, "an acknowledgement of what was not sent");
+      }
+      // It may speak of all the gateway has, of which only what was sent has been compared.
+      const through = Math.min(reply.seq, furthest);
+      if (through <= state.acked) return stay(state);
+      const inFlight = link.inFlight.filter((last) => last > through);
+      const sent = Math.max(link.sent, through);
+      const acked = { ...state, acked: through, link: { ...link, inFlight, sent, rewoundTo: undefined } };
+      return proceed(acked, now, [{ kind: "truncate", through }]);
     }
     case "expected":
       return onExpected(state, link, reply.seq, now);
     case "conflict":
       if (reply.seq > link.furthest) return fail(state, "a conflict about what was not sent");
-      return { state, effects: [{ kind: "quarantine", seq: reply.seq }] };
+      return reply.seq <= state.acked ? stay(state) : diverged(state, reply.seq);
     case "throttle":
       // What is under way was not stored: it goes again after the pause.
       return proceed(rewind(state, { ...link, pausedUntil: now + pauseMs(reply.retryAfterMs) }, state.acked), now);
@@ -172,17 +186,20 @@ function pauseMs(askedMs: number): number {
 function onReady(state: Publisher, ackedSeq: number, now: number): PublisherStep {
   if (ackedSeq > state.recorded) return fail(state, "ready beyond the outbox");
   if (ackedSeq < state.acked) return historyGone(state, ackedSeq + 1);
-  const truncate: PublisherEffect[] = ackedSeq > state.acked ? [{ kind: "truncate", through: ackedSeq }] : [];
+  // Of what was not sent from here the gateway may have another copy's: a number alone proves nothing.
+  const acked = Math.min(ackedSeq, state.ours);
+  const truncate: PublisherEffect[] = acked > state.acked ? [{ kind: "truncate", through: acked }] : [];
   const up: Publisher = {
     ...state,
-    acked: ackedSeq,
+    acked,
     // What waited while the stream was down has waited long enough.
     flushThrough: state.recorded,
     link: {
       kind: "up",
       inFlight: [],
-      sent: ackedSeq,
-      furthest: ackedSeq,
+      sent: acked,
+      furthest: acked,
+      compareThrough: ackedSeq,
       sending: undefined,
       pausedUntil: undefined,
       rewoundTo: undefined,
@@ -218,7 +235,8 @@ function onSent(state: Publisher, first: number, last: number, now: number): Pub
     inFlight: [...link.inFlight, last],
   };
   // Younger events wait from now at the earliest; when each was recorded is not worth remembering.
-  return proceed({ ...state, waitingSince: last < state.recorded ? now : undefined, link: sent }, now);
+  const ours = Math.max(state.ours, last);
+  return proceed({ ...state, ours, waitingSince: last < state.recorded ? now : undefined, link: sent }, now);
 }
 
 /** Send the next batch if one is due, or say when one will be. */
@@ -231,7 +249,10 @@ function proceed(state: Publisher, now: number, before: readonly PublisherEffect
   }
   if (link.inFlight.length >= limits.windowBatches) return done;
   const first = link.sent + 1;
-  const last = Math.min(state.recorded, link.sent + limits.batchEvents);
+  const isComparing = link.sent < link.compareThrough;
+  if (!isComparing && state.acked < link.compareThrough) return done;
+  const most = isComparing ? link.compareThrough : state.recorded;
+  const last = Math.min(most, link.sent + limits.batchEvents);
   const dueAt = (state.waitingSince ?? now) + limits.batchDelayMs;
   const full = last - link.sent === limits.batchEvents;
   if (!full && first > state.flushThrough && now < dueAt) {
@@ -251,6 +272,16 @@ function historyGone(state: Publisher, expected: number): PublisherStep {
   return {
     state: { ...state, link: { kind: "history-gone", expected } },
     effects: [{ kind: "history-gone", expected, earliest: state.acked + 1 }],
+  };
+}
+
+/** What lies before the first event that differs was compared: it is there. */
+function diverged(state: Publisher, seq: number): PublisherStep {
+  const acked = seq - 1;
+  const truncate: PublisherEffect[] = acked > state.acked ? [{ kind: "truncate", through: acked }] : [];
+  return {
+    state: { ...state, acked, link: { kind: "history-gone", expected: seq } },
+    effects: [...truncate, { kind: "diverged", seq }],
   };
 }
 

@@ -20,7 +20,7 @@ export function describeSeeds(scenario: ScenarioName, range: { readonly from: nu
     }
     const chunk = CHUNK[scenario];
     for (let from = range.from; from < range.from + range.seeds; from += chunk) {
-      test(`the seeds from ${String(from)} on come right`, { timeout: 60_000 }, async () => {
+      test(`the seeds from ${String(from)} on come right`, { timeout: 240_000 }, async () => {
         const { seeds, findings } = await hunt({ scenario, from, seeds: chunk, most: 1 });
         // The message has the seed and the shrunk plan: put the plan into examples/ to keep it.
         expect(findings.map(({ from, message, plan }) => ({ from, message, plan: JSON.stringify(plan) }))).toEqual([]);

@@ -101,6 +101,18 @@ describe("an audit", () => {
     expect(rules()).toContain("offset-gap");
   });
 
+  it("lets its reader be ahead of the last look at the log", () => {
+    const [first, second] = [row(name(1), 1), row(name(1, 1), 2)];
+    for (const { offset: at, device, seq, data } of [first, second]) {
+      audit.read({ offset: at, device, seq, bytes: data.length });
+    }
+    audit.log([first]);
+    audit.settled();
+    audit.log([second]);
+    audit.settled();
+    expect(rules()).toEqual([]);
+  });
+
   it.each([
     ["left out", (given: LogRow[]) => given.slice(1)],
     ["given twice", (given: LogRow[]) => [...given.slice(0, 1), ...given]],

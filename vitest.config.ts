@@ -6,8 +6,10 @@ export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.ts"],
     // Real processes share two cores; a slow machine must not turn into a false red.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // What is asked again until it holds: its default of one second is a wager on the machine.
+    expect: { poll: { timeout: 30_000 } },
     execArgv: ["-C", "@quaymesh/source"],
     sequence: { shuffle: true },
   },

@@ -37,12 +37,12 @@ describe("moving a gateway", () => {
     const port = await freePort();
     const told = await quaymesh(["gateway", "move", "--to", `127.0.0.1:${port}`, "--state", before]);
     expect(told).toMatchObject({ exit: 0 });
-    await expect.poll(() => node.identity.moveVersion, { timeout: 15_000 }).toBeGreaterThan(0);
+    await expect.poll(() => node.identity.moveVersion, { timeout: 60_000 }).toBeGreaterThan(0);
     expect(node.identity.addresses).toEqual([{ host: "127.0.0.1", port }]);
     expect(node.identity.formerAddresses?.map((each) => `${each.host}:${each.port}`)).toEqual([first.address]);
     const heard = async (): Promise<unknown> =>
       JSON.parse((await quaymesh(["gateway", "move", "--state", before, "--json"])).stdout);
-    await expect.poll(heard, { timeout: 15_000 }).toMatchObject({ devices: 1, unaware: [] });
+    await expect.poll(heard, { timeout: 60_000 }).toMatchObject({ devices: 1, unaware: [] });
 
     await publish();
     await first.running.end();
@@ -64,7 +64,7 @@ describe("moving a gateway", () => {
     expect(await client.devices.list()).toHaveLength(1);
     await node.stop();
     await running;
-  }, 120_000);
+  }, 240_000);
 
   test("names only what can be dialed, and says when nothing was ever moved", async () => {
     await using directory = await temporaryDirectory();
@@ -73,5 +73,5 @@ describe("moving a gateway", () => {
     expect(bad).toMatchObject({ exit: 2, error: { code: "REQUEST_INVALID" } });
     const never = await quaymesh(["gateway", "move", "--state", gateway.state, "--json"]);
     expect(never).toMatchObject({ exit: 0, stdout: "null\n" });
-  }, 60_000);
+  }, 120_000);
 });

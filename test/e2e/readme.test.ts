@@ -35,7 +35,7 @@ describe("the README", () => {
     for (const link of links) expect(() => readFileSync(join(ROOT, link)), link).not.toThrow(/ENOENT/);
   });
 
-  it("has a follower that prints what a node has reported", { timeout: 90_000 }, async () => {
+  it("has a follower that prints what a node has reported", { timeout: 240_000 }, async () => {
     await using directory = await temporaryDirectory();
     const [gatewayState, nodeState] = [directory.path("gateway"), directory.path("node")];
     await using _gateway = await startGateway(gatewayState);
@@ -53,7 +53,7 @@ describe("the README", () => {
     }
   });
 
-  it("has a node and a submitter that do what it says", { timeout: 90_000 }, async () => {
+  it("has a node and a submitter that do what it says", { timeout: 240_000 }, async () => {
     await using directory = await temporaryDirectory();
     const [gatewayState, nodeState] = [directory.path("gateway"), directory.path("node")];
     await using _gateway = await startGateway(gatewayState);

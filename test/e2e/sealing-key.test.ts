@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { quaymesh, Running, startGateway, temporaryDirectory } from "./support.ts";
 
 describe("a sealing key kept elsewhere", () => {
-  it("opens the authority when it is named, and only then", { timeout: 90_000 }, async () => {
+  it("opens the authority when it is named, and only then", { timeout: 240_000 }, async () => {
     await using directory = await temporaryDirectory();
     const [state, key] = [directory.path("gateway"), directory.path("elsewhere.key")];
     {
@@ -23,7 +23,7 @@ describe("other seals than a key file", () => {
 
   it(
     "a passphrase, a key kept elsewhere and a credential open the same mesh by turns",
-    { timeout: 180_000 },
+    { timeout: 240_000 },
     async () => {
       await using directory = await temporaryDirectory();
       const [state, secret, key] = ["gateway", "secret", "quaymesh-sealing-key"].map((name) => directory.path(name));
@@ -70,7 +70,7 @@ describe("other seals than a key file", () => {
 
   it(
     "a new mesh is sealed with a passphrase from its first start, and a short one is refused",
-    { timeout: 90_000 },
+    { timeout: 240_000 },
     async () => {
       await using directory = await temporaryDirectory();
       const [state, secret] = [directory.path("gateway"), directory.path("secret")];

@@ -43,7 +43,7 @@ test("a gateway runs on sockets that systemd opened: nodes, pairing and operator
   expect(ended.exit).toBe(0);
   // The socket is systemd's: the next start, which it causes, finds it in place.
   expect((await stat(`${state}/admin.sock`)).isSocket()).toBe(true);
-}, 60_000);
+}, 120_000);
 
 test("a gateway listens on several addresses, and its tickets name both families", async () => {
   await using directory = await temporaryDirectory();
@@ -60,7 +60,7 @@ test("a gateway listens on several addresses, and its tickets name both families
   await using window = await openWindow(state, "--name", "looked at");
   const ticket = parseTicket(window.link, { now: Date.now() });
   expect(ticket.addresses.map(({ host }) => host)).toEqual(["::1", "127.0.0.1"]);
-}, 60_000);
+}, 120_000);
 
 const activate = "/usr/bin/systemd-socket-activate";
 const hasActivate = spawnSync(activate, ["--version"]).status === 0;

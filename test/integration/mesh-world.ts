@@ -12,7 +12,7 @@ import { expect } from "vitest";
 /** The network of every gateway and node here. */
 export const transport = createQuicTransport();
 
-const WAIT = { timeout: 15_000, interval: 10 };
+const WAIT = { timeout: 60_000, interval: 10 };
 
 /** Wait until `check` holds. */
 export async function until(check: () => boolean | Promise<boolean>): Promise<void> {

@@ -27,7 +27,7 @@ let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "quaymesh-secrets-"));
   evidence = await gather(directory);
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
@@ -157,10 +157,10 @@ async function pairAndRun(client: GatewayClient, pairing: Pairing): Promise<void
   await using node = await Node.open({ state: own, transport });
   const running = node.run();
   await node.publish("test.tick", { name });
-  await vi.waitFor(() => expect(node.state.kind).toBe("online"), { timeout: 20_000 });
+  await vi.waitFor(() => expect(node.state.kind).toBe("online"), { timeout: 60_000 });
   const before = node.identity.chainPem;
   await client.devices.rotate(name);
-  await vi.waitFor(() => expect(node.identity.chainPem).not.toBe(before), { timeout: 20_000 });
+  await vi.waitFor(() => expect(node.identity.chainPem).not.toBe(before), { timeout: 60_000 });
   await node.stop();
   await running;
 }

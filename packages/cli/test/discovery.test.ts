@@ -113,7 +113,7 @@ async function carriesMulticast(): Promise<boolean> {
     other.bind(0, "127.0.0.1");
     await once(other, "listening");
     other.setMulticastInterface("127.0.0.1");
-    const heard = once(one, "message", { signal: AbortSignal.timeout(2000) });
+    const heard = once(one, "message", { signal: AbortSignal.timeout(5000) });
     other.send("here", port, "224.0.0.251");
     await heard;
     return true;
@@ -135,7 +135,7 @@ describe.skipIf(!hasMulticast)("on loopback", () => {
     const port = await freePort();
     let current: Announced = LOOPBACK;
     await using _announced = announce(() => current, { interface: "127.0.0.1", port });
-    const near = { interfaces: ["127.0.0.1"], port, timeoutMs: 10_000 };
+    const near = { interfaces: ["127.0.0.1"], port, timeoutMs: 30_000 };
     const found = await browse({ ...near, until: () => true });
     expect(found).toMatchObject([{ meshId: MESH, mesh: "harbor", pairing: [{ host: "127.0.0.1", port: 7421 }] }]);
     expect(await findPairing(MESH, near)).toEqual([{ host: "127.0.0.1", port: 7421 }]);

@@ -7,7 +7,7 @@ import { versionNegotiation } from "../src/datagram-shape.ts";
 import { versionsOf } from "../src/probe.ts";
 import { openMesh } from "./support/mesh.ts";
 
-const once1200 = { bytes: 1200, timeoutMs: 2000 };
+const once1200 = { bytes: 1200, timeoutMs: 30_000 };
 
 /** A UDP port of loopback that somebody else has; `answer` is what it says to each datagram. */
 async function otherService(answer?: (datagram: Buffer) => Buffer) {
@@ -34,7 +34,7 @@ describe("a probe", () => {
   test.each(["127.0.0.1", "::1"])("is answered by a listener on %s, at no cost but a count", async (host) => {
     await using mesh = await openMesh({ host });
     for (const bytes of [1200, 1350, 8000]) {
-      const answer = await probePath(mesh.listener.address, { bytes, timeoutMs: 5000 });
+      const answer = await probePath(mesh.listener.address, { bytes, timeoutMs: 30_000 });
       expect(answer).toMatchObject({ kind: "answered" });
     }
     const { refused, connections, accepted } = mesh.listener.stats();
@@ -58,7 +58,7 @@ describe("a probe", () => {
 
   test("says that it is too long, where the way begins with less", async () => {
     await using mesh = await openMesh();
-    expect(await probePath(mesh.listener.address, { bytes: 65_507 + 1, timeoutMs: 2000 })).toEqual({
+    expect(await probePath(mesh.listener.address, { bytes: 65_507 + 1, timeoutMs: 30_000 })).toEqual({
       kind: "too-long",
     });
   });

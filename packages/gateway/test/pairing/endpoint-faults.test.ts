@@ -17,11 +17,11 @@ test("a process that takes more memory than it may is replaced, and the gateway 
   await using room = await openRoom({ childModule, logger, endpoint: { restartMs: 10, heapMib: 48 } });
   await room.open();
   const { pid } = room.endpoint;
-  await expect.poll(() => room.endpoint.pid ?? pid, { timeout: 30_000 }).not.toBe(pid);
+  await expect.poll(() => room.endpoint.pid ?? pid).not.toBe(pid);
   expect(said).toContain("the pairing endpoint's process ended; starting another");
   // The window is what it was: only its process was another one's.
   expect(room.desk.isOpen).toBe(true);
-}, 60_000);
+}, 120_000);
 
 test("one that ends as soon as it has begun is started anew after longer and longer pauses", async () => {
   const childModule = new URL("crashing-child.ts", import.meta.url);
@@ -37,4 +37,4 @@ test("one that ends as soon as it has begun is started anew after longer and lon
   await room.open();
   await expect.poll(() => pauses.length, { timeout: 60_000 }).toBeGreaterThanOrEqual(4);
   expect(pauses.slice(0, 4)).toEqual([2, 4, 8, 16]);
-}, 90_000);
+}, 120_000);

@@ -111,7 +111,7 @@ describe("the endpoint's process", () => {
       await using _directory = { [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
       parent.kill("SIGKILL");
       await over;
-      await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+      await expect.poll(() => isRunning(pid)).toBe(false);
     } finally {
       parent.kill("SIGKILL");
       await over;
@@ -126,7 +126,7 @@ describe("the endpoint's process", () => {
     const { pid } = room.endpoint;
     process.kill(pid ?? 0, "SIGKILL");
     await expect.poll(() => room.endpoint.pid).not.toBe(pid);
-    await expect.poll(() => room.endpoint.pid, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => room.endpoint.pid).toBeGreaterThan(0);
     expect(addressOf(room)).toMatchObject(address);
     await using node = await TestNode.dial(address, code);
     const requestId = (await follower.until("pending")).request?.requestId ?? "";
@@ -139,7 +139,7 @@ describe("the endpoint's process", () => {
     await using room = await openRoom({ childModule, endpoint: { restartMs: 10, silenceMs: 1_500 } });
     await room.open();
     const { pid } = room.endpoint;
-    await expect.poll(() => room.endpoint.pid ?? pid, { timeout: 10_000 }).not.toBe(pid);
+    await expect.poll(() => room.endpoint.pid ?? pid).not.toBe(pid);
   });
 
   test("that says nothing is given up, and the operator is told", async () => {
@@ -181,7 +181,7 @@ describe("the endpoint's process", () => {
       endpoint: { restartMs: 60_000 },
     });
     await room.open().catch(() => {});
-    await expect.poll(() => room.endpoint.pid, { timeout: 10_000 }).toBeUndefined();
+    await expect.poll(() => room.endpoint.pid).toBeUndefined();
     expect(warnings).toContainEqual(expect.objectContaining({ why }));
     expect(await room.store.devices.list()).toEqual([]);
   });

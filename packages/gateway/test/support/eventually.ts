@@ -1,7 +1,7 @@
 /** Wait for a condition, not for a time: `check` is asked again until it gives something, or throws what it threw last after `timeoutMs`. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -151,7 +151,7 @@ export const CONTROLS = {
     scenario: "pairing",
     about: "a certificate is handed out before its device is on disk",
     broken: { gatewayOmitsSync: true },
-    rules: ["paired-is-durable"],
+    rules: ["paired-is-durable", "committed-is-durable"],
   },
 } as const satisfies Readonly<Record<string, Control>>;
 

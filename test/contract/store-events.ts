@@ -56,6 +56,28 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
       expect(events.map(({ data }) => data)).toEqual([1, 2, 3].map((value) => encodeValue(value)));
     });
 
+    test("quarantine has room for so much of one device, over all its outboxes, and for the others still", async () => {
+      await using under = await open();
+      await ready(under);
+      const { events, sessions } = under.store;
+      const forge = async (time: number, device = A, epoch = 1) => {
+        const event = { kind: "forged", time, data: encodeValue(time) };
+        const forged = Array.from({ length: 100 }, () => event);
+        const answer = await events.append({ ...batch(1, 0, device), outboxEpoch: epochOf(epoch), events: forged });
+        expect(answer).toMatchObject({ ackedSeq: 100, conflicts: { length: 100 } });
+      };
+      await events.append(batch(1, 100));
+      await events.append(batch(1, 100, B));
+      for (const time of [1, 2, 3, 4, 5, 6]) await forge(time);
+      await sessions.open(sessionInput(A, epochOf(2)));
+      await events.append({ ...batch(1, 100), outboxEpoch: epochOf(2) });
+      for (const time of [1, 2, 3, 4, 5]) await forge(time, A, 2);
+      await forge(1, B);
+      const kept = await events.quarantined({ limit: 5000 });
+      expect(kept.filter(({ deviceId }) => deviceId === A)).toHaveLength(1000);
+      expect(kept.filter(({ deviceId }) => deviceId === B)).toHaveLength(100);
+    });
+
     test("another outbox epoch of a device is another sequence", async () => {
       await using under = await open();
       await ready(under);

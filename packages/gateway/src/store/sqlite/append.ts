@@ -8,6 +8,7 @@ import { requireDevice, requireTrusted } from "./device-rows.ts";
 import { outboxSum } from "./event-sum.ts";
 import { checkedEvents } from "./events.ts";
 import { LogTail } from "./log-tail.ts";
+import { Quarantine } from "./quarantine.ts";
 import { applyReport } from "./task-reports.ts";
 import { findOutbox, registerOutbox, type Outbox } from "./sessions.ts";
 import { requireTask } from "./task-rows.ts";
@@ -28,6 +29,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   }
 
   const conflicts: number[] = [];
+  const quarantine = new Quarantine(db, { deviceId: input.deviceId, outbox: outbox.outbox, now: input.now });
   const touched = new Set<string>();
   const tail = new LogTail(db, { ...outbox, sum: outboxSum(input.deviceId, input.outboxEpoch) });
   let { ackedSeq } = outbox;
@@ -35,7 +37,10 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   for (const [index, event] of events.entries()) {
     const seq = input.first + index;
     if (seq <= ackedSeq) {
-      if (isConflict(db, outbox, seq, event, input.now)) conflicts.push(seq);
+      if (isConflict(db, outbox, seq, event)) {
+        conflicts.push(seq);
+        quarantine.setAside(seq, event);
+      }
       continue;
     }
     const { kind, time, data } = event;
@@ -63,23 +68,13 @@ export function recordEvent(db: Database, input: RecordInput): number {
   return tail.offset;
 }
 
-/** A sequence that is stored: the same event again is a replay, another one under its name is kept aside. A compacted one cannot be compared, nor a damaged one. */
-function isConflict(db: Database, { outbox }: Outbox, seq: number, event: AppendEvent, now: number): boolean {
+/** A sequence that is stored: the same event again is a replay, another one under its name a conflict. A compacted one cannot be compared, nor a damaged one. */
+function isConflict(db: Database, { outbox }: Outbox, seq: number, event: AppendEvent): boolean {
   const offset = db.get("SELECT position FROM events WHERE outbox = ? AND seq = ?", outbox, seq);
   if (offset === undefined) return false;
   const [stored] = checkedEvents(db, number(offset, "position") - 1, number(offset, "position"));
   if (stored === undefined || stored === "damaged") return false;
-  if (stored.kind === event.kind && stored.time === event.time && equal(stored.data, event.data)) return false;
-  db.run(
-    "INSERT INTO quarantine (outbox, seq, kind, time, received, data) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    outbox,
-    seq,
-    event.kind,
-    event.time,
-    now,
-    event.data,
-  );
-  return true;
+  return stored.kind !== event.kind || stored.time !== event.time || !equal(stored.data, event.data);
 }
 
 function equal(left: Uint8Array, right: Uint8Array): boolean {

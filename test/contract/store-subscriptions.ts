@@ -70,6 +70,39 @@ export function subscriptionContract(open: () => Promise<StoreUnderTest>): void 
       });
     });
 
+    test("a new one that begins behind what it says it has seen, where that is gone, is refused or says what it misses", async () => {
+      await using under = await open();
+      await ready(under, 20);
+      await under.store.events.compact({ upTo: 11 });
+      const { subscriptions } = under.store;
+      await expect(subscriptions.open(wanted({ after: 4 }))).rejects.toMatchObject({
+        code: "RESUME_COMPACTED",
+        metadata: { earliest: "12", acked: "4", lost: "7" },
+      });
+      expect(await subscriptions.get(KEY)).toBeUndefined();
+      expect(await subscriptions.open({ ...wanted({ after: 4 }), skipLost: true })).toMatchObject({
+        created: true,
+        lost: 7,
+        subscription: { acked: 11 },
+      });
+      // Whoever has seen nothing misses nothing.
+      expect(await subscriptions.open({ ...wanted(), name: "all" })).toMatchObject({
+        lost: 0,
+        subscription: { acked: 11 },
+      });
+    });
+
+    test("a consumer removes only what it still holds", async () => {
+      await using under = await open();
+      await ready(under, 1);
+      const { subscriptions } = under.store;
+      await subscriptions.open(wanted());
+      await subscriptions.open({ ...KEY, now: T0 });
+      expect(await subscriptions.remove({ ...KEY, epoch: 1 })).toBe(false);
+      expect(await subscriptions.get(KEY)).toMatchObject({ epoch: 2 });
+      expect(await subscriptions.remove({ ...KEY, epoch: 2 })).toBe(true);
+    });
+
     test("whoever opens takes it, and the one before cannot move the cursor any more", async () => {
       await using under = await open();
       await ready(under, 10);

@@ -80,6 +80,7 @@ async function consumeOptions(request: ConsumeRequest, devices: Devices, created
     createdBy,
     after: safeInteger(request.after, "after"),
     seen: safeInteger(request.seen, "seen"),
+    ...(request.logId !== "" && { logId: request.logId }),
     quota: Object.fromEntries(limits.filter(([, value]) => value > 0)),
     ...(request.since !== undefined && { since: timestampMs(request.since) }),
     ...(request.filter !== undefined && { filter: await filterOf(request.filter, devices) }),

@@ -37,11 +37,13 @@ export function withDatabase<T>(path: string, work: (db: Database) => T): T {
  *
  * - join tokens are forgotten: each device has a later one, and would be taken for two;
  * - the log gets another name: offsets were given since to events that it does not hold;
- * - fencing tokens and session epochs jump over those given since;
+ * - fencing tokens, session epochs and those of durable subscriptions jump over those given since;
  * - certificates issued until `now` for keys it knows are taken, see `TrustSnapshot.adoptBefore`.
  */
 export function settleRestored(db: Database, now: number): void {
   db.run("UPDATE devices SET join_current = NULL, join_previous = NULL, session_epoch = session_epoch + ?", JUMP);
+  // A consumer of the other life could still acknowledge what it read there.
+  db.run("UPDATE subscriptions SET epoch = epoch + ?", JUMP);
   putMeta(db, { key: "log-id", value: randomUUID() });
   const highest = Math.max(db.number("SELECT max(token) FROM tasks"), Number(getMeta(db, TOKEN_FLOOR) ?? 0));
   putMeta(db, { key: TOKEN_FLOOR, value: String(highest + JUMP) });

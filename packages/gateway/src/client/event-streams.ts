@@ -52,13 +52,14 @@ export function subscribeOnce(wire: Wire, start: StreamStart, options: EventsOpt
 /** @throws {ClientError} */
 export function consumeOnce(wire: Wire, start: StreamStart, options: EventsOptions): AsyncIterable<EventBatch> {
   const client = createClient(EventService, wire.transport);
-  const { after, since, tail, began } = start;
+  const { after, logId, since, tail, began } = start;
   const { maxAgeMs = 0, maxEvents = 0, maxBytes = 0 } = options.quota ?? {};
   const request = {
     name: options.durable ?? "",
     after: BigInt(after),
     seen: began ? BigInt(after) : 0n,
     tail,
+    logId,
     skipLost: options.skipLost ?? false,
     quota: { maxAgeMs: BigInt(maxAgeMs), maxEvents: BigInt(maxEvents), maxBytes: BigInt(maxBytes) },
     ...(since !== undefined && { since: timestampFromMs(since) }),

@@ -3,7 +3,7 @@ import { GatewayError } from "../errors.ts";
 import type { LogFilter } from "../store/port-events.ts";
 import type { SubscriptionKey, SubscriptionQuota, SubscriptionRow } from "../store/port-subscriptions.ts";
 import type { EventServiceOptions } from "./event-service.ts";
-import { parseFilter, readPages } from "./pages.ts";
+import { assertSameLog, parseFilter, readPages } from "./pages.ts";
 import { checkName, DEFAULT_QUOTA, MAX_PER_OPERATORS, MAX_SUBSCRIPTIONS } from "./quotas.ts";
 import type { ConsumeOptions, ConsumedBatch, SubscriptionView } from "./service.ts";
 import { ownerOf } from "./subscription-start.ts";
@@ -18,6 +18,8 @@ export async function* consume(
 ): AsyncGenerator<ConsumedBatch, void, undefined> {
   const { store, holds, clock, signal: closing } = parts;
   const key = { owner: OPERATOR, name: checkName(options.name) };
+  // Before it is taken: nobody loses it over a cursor of another log.
+  assertSameLog(store, options.logId);
   const { subscription, created, lost } = await store.subscriptions.open({
     ...key,
     ...(options.existing !== true && { create: await creationOf(parts, options) }),

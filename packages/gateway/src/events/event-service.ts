@@ -4,7 +4,7 @@ import type { Store } from "../store/port.ts";
 import type { EventRow } from "../store/rows.ts";
 import { acknowledge, consume, listSubscriptions, removeSubscription } from "./consume.ts";
 import type { SubscriptionHolds } from "./holds.ts";
-import { compacted, parseFilter, readPages, type PageParts } from "./pages.ts";
+import { assertSameLog, compacted, parseFilter, readPages, type PageParts } from "./pages.ts";
 import type { EventService, LogBatch, SubscribeOptions } from "./service.ts";
 
 /** What {@link createEventService} takes. */
@@ -50,11 +50,7 @@ async function startOffset(store: Store, subscribe: SubscribeOptions): Promise<n
   const { after = 0, since, logId, tail } = subscribe;
   const { earliest, latest } = await store.events.bounds();
   if (tail === true) return latest;
-  if (logId !== undefined && logId !== "" && logId !== store.meta.logId) {
-    throw new GatewayError("LOG_CHANGED", "the cursor belongs to another log", {
-      metadata: { logId: store.meta.logId },
-    });
-  }
+  assertSameLog(store, logId);
   if (!Number.isSafeInteger(after) || after < 0 || after > latest) {
     throw new GatewayError("RESUME_FUTURE", `the log ends at ${latest}`, { metadata: { latest: String(latest) } });
   }

@@ -126,6 +126,7 @@ export class LogKeeper implements AsyncDisposable {
         maxBytes: policy.maxBytes,
         maxEvents: policy.maxEvents,
         now,
+        agedAt: trusted,
         limit: PIECE_EVENTS,
       });
       this.#note(result);
@@ -160,7 +161,7 @@ export class LogKeeper implements AsyncDisposable {
   async #saveClock(trusted: number): Promise<void> {
     const { store, policy, clock } = this.#options;
     const now = clock.monotonicMs();
-    if (policy.maxAgeMs === undefined || now - this.#savedAt < SAVE_MS) return;
+    if ((policy.maxAgeMs ?? policy.maxHistoryMs) === undefined || now - this.#savedAt < SAVE_MS) return;
     await store.meta.put(CLOCK_KEY, String(trusted));
     this.#savedAt = now;
   }

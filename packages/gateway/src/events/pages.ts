@@ -59,6 +59,12 @@ export function parseFilter(filter: LogFilter): LogFilter {
   return { kinds, devices, labels };
 }
 
+/** A cursor means nothing in another log. @throws {GatewayError} `LOG_CHANGED` */
+export function assertSameLog({ meta }: Pick<Store, "meta">, logId: string | undefined): void {
+  if (logId === undefined || logId === "" || logId === meta.logId) return;
+  throw new GatewayError("LOG_CHANGED", "the cursor belongs to another log", { metadata: { logId: meta.logId } });
+}
+
 /** Events after a cursor are gone. */
 export function compacted(earliest: number): GatewayError {
   return new GatewayError("RESUME_COMPACTED", `the log begins at ${earliest}`, {

@@ -24,7 +24,7 @@ export interface LogBatch {
 }
 
 /** Takes a durable subscription. `after`, `since`, `tail`, `filter` and `quota` are for one that is new; with another filter than its own it is refused. */
-export interface ConsumeOptions extends Omit<SubscribeOptions, "logId"> {
+export interface ConsumeOptions extends SubscribeOptions {
   readonly name: string;
   readonly createdBy: string;
   readonly quota?: Partial<SubscriptionQuota>;

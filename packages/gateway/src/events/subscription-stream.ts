@@ -139,7 +139,8 @@ class SubscriptionStream {
           if (taken === undefined) throw new ProtocolError("STATE_INVALID", "nothing durable to forget");
           if (this.#state.kind === "closed") break;
           this.#cancelTimer();
-          await store.subscriptions.remove(taken.key);
+          // Under its epoch: one that another has taken meanwhile is not this consumer's to remove.
+          await store.subscriptions.remove({ ...taken.key, epoch: taken.epoch });
           return;
         }
         default:

@@ -109,6 +109,8 @@ export interface RetainInput {
   readonly maxEvents: number | undefined;
   /** The wall clock. */
   readonly now: number;
+  /** What durable subscriptions are aged by: a clock that no jump of the wall clock pushes. Default: the wall clock. */
+  readonly agedAt?: number;
   /** Most events of this call. */
   readonly limit: number;
 }
@@ -196,7 +198,7 @@ export interface AppendInput {
 }
 
 /**
- * `stored`: everything up to `ackedSeq` is committed. Each of `conflicts` is a sequence that was stored before with another body: what came now is in quarantine.
+ * `stored`: everything up to `ackedSeq` is committed. Each of `conflicts` is a sequence that was stored before with another body: what came now is in quarantine, of which each device has room for so much only.
  * `expected`: a gap, nothing was stored, send from `seq`. `over-quota`: nothing was stored.
  */
 export type AppendResult =

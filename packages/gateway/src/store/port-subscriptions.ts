@@ -24,8 +24,8 @@ export interface SubscriptionStore {
   get(input: SubscriptionKey): Promise<SubscriptionRow | undefined>;
   /** By owner and name; of one owner where it is given. */
   list(input: { readonly owner?: string }): Promise<readonly SubscriptionRow[]>;
-  /** @returns whether there was one */
-  remove(input: SubscriptionKey): Promise<boolean>;
+  /** With `epoch`, only where the consumer that has it still holds it. @returns whether there was one */
+  remove(input: SubscriptionKey & { readonly epoch?: number }): Promise<boolean>;
   /**
    * How far retention, which would drop everything up to `wanted`, may go: not past what a subscription has yet to acknowledge. One that holds back more than its quota, in the
    * age of its oldest event, in events, or in bytes (the last two counted up to `wanted`), is marked as lapsed, once, and holds nothing back any more. One transaction.

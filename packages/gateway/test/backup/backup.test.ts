@@ -40,7 +40,9 @@ const TASK = deviceIdOf("T");
 const JOIN = new Uint8Array(16).fill(1);
 const at = { now: T0 + 5000, version: "1.2.3" };
 
-/** A gateway's state with a device, its session, ten events, a revoked device and a task. */
+const DURABLE = { owner: "operator", name: "export" };
+
+/** A gateway's state with a device, its session, ten events, a revoked device, a task and a durable subscription. */
 async function filled(): Promise<
   AsyncDisposable & { readonly path: (name: string) => string; readonly layout: StateLayout }
 > {
@@ -55,6 +57,9 @@ async function filled(): Promise<
   await store.events.append({ deviceId: A, outboxEpoch: epochOf(1), first: 1, events: eventsOf(1, 10), now: T0 });
   await store.devices.revoke({ deviceId: deviceIdOf("B"), receiptId: "receipt", reason: "", now: T0 });
   await store.tasks.submit(submitInput(TASK, { idempotent: true }));
+  const quota = { maxAgeMs: 1, maxEvents: 1, maxBytes: 1 };
+  const create = { after: 0, quota, createdBy: "", maxPerOwner: 9, maxTotal: 9 };
+  await store.subscriptions.open({ ...DURABLE, create, now: T0 });
   return {
     layout,
     path: (name) => join(directory, name),
@@ -230,6 +235,9 @@ describe("a restore", () => {
     expect(store.meta.logId).not.toBe(old.meta.logId);
     const [before, after] = [await old.devices.get(A), await store.devices.get(A)];
     expect(after?.sessionEpoch).toBeGreaterThan((before?.sessionEpoch ?? 0) + 1_000_000);
+    // What a consumer read in the other life it cannot acknowledge in this one.
+    const stale = store.subscriptions.acknowledge({ ...DURABLE, epoch: 1, offset: 5, now: T0 });
+    await expect(stale).rejects.toMatchObject({ code: "SUBSCRIPTION_TAKEN" });
     // Its join token turned since the backup: whatever it shows is taken.
     const shown = new Uint8Array(16).fill(9);
     const opened = await store.sessions.open({ ...sessionInput(A), join: { shown, fresh: JOIN } });

@@ -193,6 +193,18 @@ describe("a durable subscription", () => {
     await winner.return();
   });
 
+  test("a cursor of another log takes no subscription from whoever holds it", async () => {
+    await using it = await openScene();
+    await it.publish(3);
+    const holder = it.client.events({ durable: "export", manualAck: true });
+    await holder.next();
+    await expect(take(it.client.events({ durable: "export", after: "another:2" }), 1)).rejects.toMatchObject({
+      code: "LOG_CHANGED",
+    });
+    expect((await holder.next()).value).toMatchObject({ offset: 2 });
+    await holder.return();
+  });
+
   test("says what is gone, and goes on without only when it is told to", async () => {
     await using it = await openScene();
     await it.publish(10);

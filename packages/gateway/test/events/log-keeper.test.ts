@@ -190,3 +190,30 @@ test("what has ended goes with its time: tasks whole, quarantine, pairing; what 
   expect(await store.pairing.window("open")).toBeDefined();
   expect(await log.earliest()).toBe(1);
 });
+
+test("a clock that jumps a year ahead makes no durable subscription lapse", async () => {
+  await using log = await kept({ maxEvents: 10 });
+  await log.append(5);
+  await log.store.subscriptions.open({
+    owner: "operator",
+    name: "export",
+    create: {
+      after: 2,
+      filter: {},
+      quota: { maxAgeMs: 7 * DAY, maxEvents: 1000, maxBytes: 1_000_000 },
+      createdBy: "tests",
+      maxPerOwner: 10,
+      maxTotal: 10,
+    },
+    now: log.clock.now(),
+  });
+  await log.append(20);
+  log.clock.jump(YEAR);
+  await log.beginsAt(3);
+  await eventually(() => (log.clock.advance(5000), log.keeper.stats.clockBehindMs > 0));
+  await eventually(() => (log.clock.advance(5000), log.keeper.stats.heldBy.length === 1));
+  expect(log.keeper.stats).toMatchObject({ lapsed: 0 });
+  // Time that really passes counts.
+  log.clock.jump(-YEAR);
+  await eventually(() => (log.clock.advance(DAY), log.keeper.stats.lapsed === 1));
+});

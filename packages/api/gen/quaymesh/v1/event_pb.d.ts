@@ -364,6 +364,13 @@ export declare type ConsumeRequest = Message<"quaymesh.v1.ConsumeRequest"> & {
    * @generated from field: bool skip_lost = 9;
    */
   skipLost: boolean;
+
+  /**
+   * The log that after and seen belong to: another than the gateway's is refused. Empty skips the check.
+   *
+   * @generated from field: string log_id = 10;
+   */
+  logId: string;
 };
 
 /**

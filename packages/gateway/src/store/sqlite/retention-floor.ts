@@ -6,7 +6,10 @@ import { bytesUpTo } from "./log-marks.ts";
 import { findSubscription, subscriptionRow } from "./subscription-rows.ts";
 
 /** See `SubscriptionStore.floor`. */
-export function retentionFloor(db: Database, input: { readonly wanted: number; readonly now: number }): RetentionFloor {
+export function retentionFloor(
+  db: Database,
+  input: { readonly wanted: number; readonly now: number; readonly agedAt?: number },
+): RetentionFloor {
   const wanted = Math.min(input.wanted, logBounds(db).latest);
   const behind = db
     .all("SELECT * FROM subscriptions WHERE lapsed_at IS NULL AND acked < ? ORDER BY acked, owner, name", wanted)
@@ -14,7 +17,7 @@ export function retentionFloor(db: Database, input: { readonly wanted: number; r
   const lapsed: SubscriptionRow[] = [];
   const holding: SubscriptionRow[] = [];
   for (const row of behind) {
-    const reason = exceeded(db, row, { wanted, now: input.now });
+    const reason = exceeded(db, row, { wanted, now: input.agedAt ?? input.now });
     if (reason === undefined) holding.push(row);
     else lapsed.push(lapse(db, row, reason, input.now));
   }

@@ -22,7 +22,7 @@ export function retain(db: Database, input: RetainInput): RetainResult {
   const mayGo = droppable(db, input);
   if (mayGo > 0) {
     const wanted = Math.max(mayGo, wantedUpTo(db, input));
-    const floor = retentionFloor(db, { wanted, now: input.now });
+    const floor = retentionFloor(db, { wanted, now: input.now, agedAt: input.agedAt ?? input.now });
     const dropped = dropUpTo(db, Math.min(mayGo, floor.upTo));
     const { heldBy, lapsed } = floor;
     // There is more at least to look for: what was dropped may have left disk to give back.

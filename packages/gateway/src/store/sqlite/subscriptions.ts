@@ -16,7 +16,7 @@ export function openSubscription(db: Database, input: OpenSubscription): OpenedS
   const found = findSubscription(db, input);
   if (found === undefined) create(db, input);
   else assertSameFilter(found, input);
-  const lost = found === undefined ? 0 : skipOrRefuse(db, found, input.skipLost ?? false);
+  const lost = skipOrRefuse(db, found ?? requireSubscription(db, input), input.skipLost ?? false);
   db.run(
     "UPDATE subscriptions SET epoch = epoch + 1, last_seen_at = ?, lapsed_at = NULL, lapsed_by = NULL WHERE owner = ? AND name = ?",
     input.now,
@@ -59,9 +59,13 @@ export function listSubscriptions(db: Database, { owner }: { readonly owner?: st
   return rows.map(subscriptionRow);
 }
 
-/** @returns whether there was one */
-export function removeSubscription(db: Database, { owner, name }: SubscriptionKey): boolean {
-  return db.run("DELETE FROM subscriptions WHERE owner = ? AND name = ?", owner, name) > 0;
+/** @returns whether there was one, held under `epoch` where that is given */
+export function removeSubscription(
+  db: Database,
+  { owner, name, epoch }: SubscriptionKey & { readonly epoch?: number },
+): boolean {
+  const sql = "DELETE FROM subscriptions WHERE owner = ?1 AND name = ?2 AND (?3 IS NULL OR epoch = ?3)";
+  return db.run(sql, owner, name, epoch ?? null) > 0;
 }
 
 function create(db: Database, { owner, name, create: wanted, now }: OpenSubscription): void {
@@ -85,8 +89,8 @@ function create(db: Database, { owner, name, create: wanted, now }: OpenSubscrip
     wanted.createdBy,
     now,
     now,
-    // Whoever begins at the beginning has lost nothing of what is gone already.
-    Math.max(after, earliest - 1),
+    // Whoever has seen nothing has lost nothing of what is gone already; whoever says where it is has.
+    after === 0 ? earliest - 1 : after,
     quota.maxAgeMs,
     quota.maxEvents,
     quota.maxBytes,

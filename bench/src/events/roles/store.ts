@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -102,4 +103,8 @@ function fill(path: string, count: number): void {
   } finally {
     db.close();
   }
+  // Else the first commits that are timed wait for the disk to take all of this.
+  const file = openSync(path, "r+");
+  fsyncSync(file);
+  closeSync(file);
 }

@@ -59,9 +59,14 @@ class Model {
   /** By sequence, what the outbox said is on disk. */
   promised = new Map<number, OutboxEvent>();
   acked = 0;
+  readonly #recentBytes: number;
   #made = 0;
   #outbox: Outbox | undefined;
   #epoch: string | undefined;
+
+  constructor(recentBytes: number) {
+    this.#recentBytes = recentBytes;
+  }
 
   async open(): Promise<Outbox> {
     this.#outbox = await Outbox.open({
@@ -69,6 +74,7 @@ class Model {
       files: this.files,
       maxBytes: 1_000_000,
       segmentBytes: 2048,
+      recentBytes: this.#recentBytes,
     });
     const epoch = Buffer.from(this.#outbox.epoch).toString("hex");
     // A crash before the first event may lose the epoch with it: nothing was numbered under it.
@@ -175,8 +181,8 @@ async function take(model: Model, outbox: Outbox, next: Step): Promise<Outbox> {
 
 it("whatever an outbox promised is there after any mix of appends, acknowledgements, faults and crashes", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
-      const model = new Model();
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), fc.nat(4000), async (steps, recentBytes) => {
+      const model = new Model(recentBytes);
       let outbox = await model.open();
       for (const next of steps) {
         outbox = await take(model, outbox, next);

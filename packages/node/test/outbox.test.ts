@@ -7,7 +7,7 @@ import { CrashingFiles } from "./support/crashing-files.ts";
 const DIRECTORY = "/outbox";
 const event = (name: string, size = 100): OutboxEvent => ({ kind: name, time: 1, data: new Uint8Array(size).fill(7) });
 const open = (files: OutboxFiles, maxBytes = 1_000_000): Promise<Outbox> =>
-  Outbox.open({ directory: DIRECTORY, files, maxBytes, segmentBytes: 2048 });
+  Outbox.open({ directory: DIRECTORY, files, maxBytes, segmentBytes: 2048, recentBytes: 0 });
 
 async function readAll(outbox: Outbox, after = outbox.acked): Promise<OutboxRecord[]> {
   await using cursor = outbox.cursor(after);
@@ -137,6 +137,8 @@ describe("an outbox", () => {
       files,
       maxBytes: 50_000_000,
       segmentBytes: 700_000,
+      // The last three from memory.
+      recentBytes: 100_000,
     });
     await Promise.all(Array.from({ length: 100 }, (_, index) => outbox.append(event(`e${index + 1}`, 30_000))));
     const seqs = Array.from({ length: 100 }, (_, index) => index + 1);

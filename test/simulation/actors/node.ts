@@ -134,6 +134,8 @@ export class SimNode {
         directory: DIRECTORY,
         files: disk.mount(process),
         segmentBytes: 2048,
+        // Little, so that some of what is sent comes from memory and some from disk.
+        recentBytes: 1024,
         maxBytes: 1_000_000,
       });
     } catch (cause) {

@@ -1,5 +1,6 @@
 import type { OutboxFile, OutboxFiles } from "./files.ts";
-import { decodeEvent, RECORD_HEADER_BYTES, recordAt, type OutboxRecord } from "./record.ts";
+import type { RecentEvent } from "./recent.ts";
+import { decodeEvent, RECORD_HEADER_BYTES, recordAt, type OutboxEvent, type OutboxRecord } from "./record.ts";
 import { corrupt } from "./recovery.ts";
 import { SEGMENT_HEADER_BYTES, type Segment } from "./segment.ts";
 
@@ -13,12 +14,15 @@ export interface OutboxView {
   readonly durable: number;
   /** The segment that holds `seq`, which is above `acked` and not above `durable`. */
   segmentOf(seq: number): Segment;
+  /** Its event, where that is in memory still. */
+  recent(seq: number): RecentEvent | undefined;
 }
 
 /** Reads the durable records of an outbox in order. One call at a time. */
 export class OutboxCursor implements AsyncDisposable {
   readonly #view: OutboxView;
-  readonly #chunk = new Uint8Array(CHUNK_BYTES);
+  /** Made when something has to be read from disk. */
+  #chunk: Uint8Array | undefined;
   #after: number;
   #segment: Segment | undefined;
   #file: OutboxFile | undefined;
@@ -54,47 +58,66 @@ export class OutboxCursor implements AsyncDisposable {
       if (this.#after < this.#view.acked) await this.seek(this.#view.acked);
       const seq = this.#after + 1;
       if (seq > this.#view.durable) break;
-      const segment = this.#view.segmentOf(seq);
-      if (segment !== this.#segment) await this.#enter(segment, seq);
-      const { start, end } = await this.#locate(segment, seq);
-      const event = decodeEvent(this.#chunk, start, end);
-      bytes += end - start;
+      const { event, size } = await this.#read(seq);
+      bytes += size;
       // The one that would go over the limit comes next time, but one always fits.
       if (bytes > limit.bytes && records.length > 0) break;
-      this.#at += end - start;
+      this.#at += size;
       this.#after = seq;
       records.push({ seq, ...event });
     }
     return records;
   }
 
-  async #enter(segment: Segment, seq: number): Promise<void> {
+  async #read(seq: number): Promise<{ readonly event: OutboxEvent; readonly size: number }> {
+    const segment = this.#view.segmentOf(seq);
+    const recent = this.#view.recent(seq);
+    if (recent !== undefined) {
+      // In step with what is in memory, so that what is no longer there is found without a search.
+      if (segment !== this.#segment) await this.#enter(segment, recent.at);
+      return { event: recent.event, size: recent.bytes };
+    }
+    if (segment !== this.#segment) await this.#search(segment, seq);
+    const { chunk, start, end } = await this.#locate(segment, seq);
+    return { event: decodeEvent(chunk, start, end), size: end - start };
+  }
+
+  async #enter(segment: Segment, at: number): Promise<void> {
     await this.#leave();
-    this.#file = await this.#view.files.open(segment.path, "existing");
     this.#segment = segment;
-    this.#at = SEGMENT_HEADER_BYTES;
-    this.#chunkAt = this.#at;
+    this.#at = at;
+    this.#chunkAt = at;
+  }
+
+  async #search(segment: Segment, seq: number): Promise<void> {
+    await this.#enter(segment, SEGMENT_HEADER_BYTES);
     for (let skipped = segment.first; skipped < seq; skipped++) {
       const { start, end } = await this.#locate(segment, skipped);
       this.#at += end - start;
     }
   }
 
-  async #locate(segment: Segment, seq: number): Promise<{ readonly start: number; readonly end: number }> {
+  async #locate(
+    segment: Segment,
+    seq: number,
+  ): Promise<{ readonly chunk: Uint8Array; readonly start: number; readonly end: number }> {
     for (const fresh of [false, true]) {
-      if (fresh) await this.#fill(segment);
+      const chunk = fresh ? await this.#fill(segment) : this.#chunk;
       const start = this.#at - this.#chunkAt;
-      if (start + RECORD_HEADER_BYTES > this.#chunkBytes) continue;
-      const record = recordAt(this.#chunk.subarray(0, this.#chunkBytes), start);
-      if (record.kind === "record" && record.seq === seq) return { start, end: record.end };
+      if (chunk === undefined || start + RECORD_HEADER_BYTES > this.#chunkBytes) continue;
+      const record = recordAt(chunk.subarray(0, this.#chunkBytes), start);
+      if (record.kind === "record" && record.seq === seq) return { chunk, start, end: record.end };
     }
     throw corrupt(segment.path, `event ${seq} is damaged`, { seq, offset: this.#at });
   }
 
-  async #fill(segment: Segment): Promise<void> {
+  async #fill(segment: Segment): Promise<Uint8Array> {
+    this.#file ??= await this.#view.files.open(segment.path, "existing");
+    this.#chunk ??= new Uint8Array(CHUNK_BYTES);
     const wanted = Math.min(CHUNK_BYTES, segment.end - this.#at);
     this.#chunkAt = this.#at;
-    this.#chunkBytes = (await this.#file?.read(this.#chunk.subarray(0, wanted), this.#at)) ?? 0;
+    this.#chunkBytes = await this.#file.read(this.#chunk.subarray(0, wanted), this.#at);
+    return this.#chunk;
   }
 
   async #leave(): Promise<void> {

@@ -6,6 +6,7 @@ import type { OutboxFiles } from "./files.ts";
 import { generationPath, markReady, removeGeneration } from "./generations.ts";
 import { recover, type OutboxRepair } from "./recovery.ts";
 import { SegmentLog } from "./segment-log.ts";
+import type { Segment } from "./segment.ts";
 import { WatermarkFile } from "./watermarks.ts";
 
 const EPOCH_BYTES = 16;
@@ -18,6 +19,8 @@ export interface OutboxPlace {
   readonly files: OutboxFiles;
   readonly directory: string;
   readonly segmentBytes: number;
+  /** As in `SegmentLogOptions`. */
+  readonly recentBytes: number;
 }
 
 /** One numbering of events, open. */
@@ -36,7 +39,7 @@ export interface Generation {
  * @throws {NodeError} `OUTBOX_CORRUPT`; what the file system throws
  */
 export async function openGeneration(place: OutboxPlace, number: number): Promise<Generation> {
-  const { files, segmentBytes } = place;
+  const { files, segmentBytes, recentBytes } = place;
   const directory = generationPath(place.directory, number);
   await files.makeDirectory(directory);
   const marksFile = await openMarks(files, directory);
@@ -46,7 +49,7 @@ export async function openGeneration(place: OutboxPlace, number: number): Promis
     await marksFile.sync();
     const recovered = await recover(files, directory, marks);
     const epoch = recovered?.epoch ?? new Uint8Array(randomBytes(EPOCH_BYTES));
-    const options = { files, directory, epoch, segmentBytes };
+    const options = { files, directory, epoch, segmentBytes, recentBytes };
     const log = recovered === undefined ? await SegmentLog.create(options) : SegmentLog.resume(options, recovered);
     // The directory's own name has to survive a power cut as well as what is in it.
     await files.syncDirectory(place.directory);
@@ -68,7 +71,10 @@ export async function copyGeneration(place: OutboxPlace, old: Generation, acked:
   try {
     await removeGeneration(files, directory, number);
     next = await openGeneration(place, number);
-    const view = { files, acked, durable: old.log.durable, segmentOf: (seq: number) => old.log.segmentOf(seq) };
+    const { durable } = old.log;
+    const segmentOf = (seq: number): Segment => old.log.segmentOf(seq);
+    // From disk, where a damaged one shows.
+    const view = { files, acked, durable, segmentOf, recent: () => undefined };
     await using cursor = new OutboxCursor(view, acked);
     for (let events = await cursor.next(COPY); events.length > 0; events = await cursor.next(COPY)) {
       await next.log.commit(events, { acked: 0, onWritten: () => {} });

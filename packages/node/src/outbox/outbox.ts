@@ -6,6 +6,7 @@ import { nodeFiles, type OutboxFiles } from "./files.ts";
 import { recordBytes, type OutboxEvent } from "./record.ts";
 import { copyGeneration, discardGeneration, openGeneration, type Generation, type OutboxPlace } from "./generation.ts";
 import { settleGenerations } from "./generations.ts";
+import type { RecentEvent } from "./recent.ts";
 import type { OutboxRepair } from "./recovery.ts";
 import type { Segment } from "./segment.ts";
 import type { Watermarks } from "./watermarks.ts";
@@ -13,6 +14,8 @@ import type { Watermarks } from "./watermarks.ts";
 /** Bytes on disk beyond which an outbox refuses events, where nobody says otherwise. */
 export const DEFAULT_MAX_BYTES = 268_435_456;
 const DEFAULT_SEGMENT_BYTES = 4_194_304;
+/** The newest events stay in memory, up to so many bytes of their records: a node that is online sends them without reading them back. */
+const DEFAULT_RECENT_BYTES = 4_194_304;
 /** Most bytes in one commit: bounds how long a writer waits for those before it. */
 const MAX_COMMIT_BYTES = 1_048_576;
 /** Share of `maxBytes` that only task reports may use: a full outbox must not keep a finished task from saying so. */
@@ -26,6 +29,8 @@ export interface OutboxOptions {
   readonly maxBytes?: number;
   /** Default 4 MiB, or an eighth of `maxBytes` where that is less. */
   readonly segmentBytes?: number;
+  /** Bytes of the newest records whose events stay in memory until they are acknowledged; 0 is none. Default 4 MiB. */
+  readonly recentBytes?: number;
   /** Default: the machine's file system. */
   readonly files?: OutboxFiles;
 }
@@ -92,9 +97,9 @@ export class Outbox implements AsyncDisposable {
    * @throws {NodeError} `OUTBOX_CORRUPT`, `OUTBOX_IO`
    */
   static async open(options: OutboxOptions): Promise<Outbox> {
-    const { directory, files = nodeFiles, maxBytes = DEFAULT_MAX_BYTES } = options;
+    const { directory, files = nodeFiles, maxBytes = DEFAULT_MAX_BYTES, recentBytes = DEFAULT_RECENT_BYTES } = options;
     const segmentBytes = options.segmentBytes ?? Math.min(DEFAULT_SEGMENT_BYTES, Math.ceil(maxBytes / 8));
-    const place: OutboxPlace = { files, directory, segmentBytes };
+    const place: OutboxPlace = { files, directory, segmentBytes, recentBytes };
     try {
       await files.makeDirectory(directory);
       const number = await settleGenerations(files, directory);
@@ -141,7 +146,7 @@ export class Outbox implements AsyncDisposable {
   }
 
   /**
-   * Record an event.
+   * Record an event. Its data belongs to the outbox from now on, and must not be changed.
    * @returns its sequence: when it is on disk, or, `buffered`, when the operating system has it
    * @throws {NodeError} `OUTBOX_FULL`, `OUTBOX_DISK_FULL`, `OUTBOX_IO`, `NODE_STOPPED`; the event then was not recorded
    */
@@ -176,9 +181,11 @@ export class Outbox implements AsyncDisposable {
       );
     }
     this.#acked = seq;
+    this.#generation.log.acknowledged(seq);
     this.#ackWaiters.reached(seq);
     this.changed.ring();
-    this.#tidy();
+    // In between the next commit saves it: what a crash makes us send again is less than a segment.
+    if (seq === this.durable || this.#generation.log.hasRemovable(seq)) this.#tidy();
   }
 
   /**
@@ -205,6 +212,7 @@ export class Outbox implements AsyncDisposable {
           return log.durable;
         },
         segmentOf: (seq): Segment => log.segmentOf(seq),
+        recent: (seq): RecentEvent | undefined => log.recent(seq),
       },
       after,
     );

@@ -1,5 +1,6 @@
 import { NodeError } from "../errors.ts";
 import { writeFully, type OutboxFile, type OutboxFiles } from "./files.ts";
+import { RecentEvents, type RecentEvent } from "./recent.ts";
 import { encodeRecord, recordBytes, type OutboxEvent } from "./record.ts";
 import type { Recovered } from "./recovery.ts";
 import { createSegment, ignoreMissing, SEGMENT_HEADER_BYTES, type Segment } from "./segment.ts";
@@ -14,6 +15,8 @@ export interface SegmentLogOptions {
   readonly epoch: Uint8Array;
   /** Size at which a segment is finished. */
   readonly segmentBytes: number;
+  /** Bytes of the newest records whose events stay in memory; 0 is none. */
+  readonly recentBytes: number;
 }
 
 /** The segments of one outbox and the end they grow at. One {@link SegmentLog.commit} at a time. */
@@ -24,12 +27,14 @@ export class SegmentLog {
   #file: OutboxFile | undefined;
   #slab = new Uint8Array(65_536);
   #durable: number;
+  readonly #recent: RecentEvents;
 
   private constructor(options: SegmentLogOptions, segments: Segment[], file: OutboxFile | undefined) {
     this.#options = options;
     this.#segments = segments;
     this.#file = file;
     this.#durable = segments.at(-1)?.last ?? 0;
+    this.#recent = new RecentEvents(options.recentBytes);
   }
 
   /** Go on where {@link recover} found the end. */
@@ -61,6 +66,16 @@ export class SegmentLog {
     return segment;
   }
 
+  /** The durable event `seq`, where it is in memory still. */
+  recent(seq: number): RecentEvent | undefined {
+    return this.#recent.get(seq);
+  }
+
+  /** Nobody reads up to `seq` any more. */
+  acknowledged(seq: number): void {
+    this.#recent.dropThrough(seq);
+  }
+
   /**
    * Put `events` on disk behind the last one, in one write and one fsync.
    * @param options.acked finished segments up to here free a place for a new one
@@ -74,11 +89,12 @@ export class SegmentLog {
   ): Promise<number> {
     const first = this.#durable + 1;
     try {
-      const bytes = this.#encode(events, first);
+      const { bytes, ends } = this.#encode(events, first);
       const { segment, file } = await this.#place(bytes.length, options.acked);
       await writeFully(file, bytes, segment.end);
       options.onWritten(first);
       await file.sync();
+      this.#recent.add(first, placed(events, ends, segment.end));
       segment.last += events.length;
       segment.end += bytes.length;
       this.#durable = segment.last;
@@ -117,15 +133,21 @@ export class SegmentLog {
     return this.#segments.slice(0, -1).filter(({ last }) => last <= acked);
   }
 
-  #encode(events: readonly OutboxEvent[], first: number): Uint8Array {
+  /** @returns the records, and where each of them ends */
+  #encode(
+    events: readonly OutboxEvent[],
+    first: number,
+  ): { readonly bytes: Uint8Array; readonly ends: readonly number[] } {
     let most = 0;
     for (const event of events) most += recordBytes(event);
     if (this.#slab.length < most) this.#slab = new Uint8Array(most);
+    const ends: number[] = [];
     let end = 0;
     for (const [index, event] of events.entries()) {
       end = encodeRecord(this.#slab, end, event, { seq: first + index, committed: first - 1 });
+      ends.push(end);
     }
-    return this.#slab.subarray(0, end);
+    return { bytes: this.#slab.subarray(0, end), ends };
   }
 
   /** Where the next `bytes` go: the last segment, or a new one when that is full, or wholly acknowledged and worth freeing. */
@@ -175,6 +197,13 @@ export class SegmentLog {
     if (segment !== undefined) await file.truncate(Math.max(segment.end, SEGMENT_HEADER_BYTES)).catch(() => {});
     await file.close().catch(() => {});
   }
+}
+
+function placed(events: readonly OutboxEvent[], ends: readonly number[], base: number): readonly RecentEvent[] {
+  return events.map((event, index) => {
+    const start = ends[index - 1] ?? 0;
+    return { event, at: base + start, bytes: (ends[index] ?? start) - start };
+  });
 }
 
 function writeError(cause: unknown): NodeError {

@@ -11,10 +11,12 @@ import { LogScrub } from "./events/log-scrub.ts";
 import { keepLeaf } from "./leaf-clock.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { NO_NEWS } from "./mesh/news.ts";
+import { meshTurns, type MeshTurns } from "./mesh/turns.ts";
 import { RefusalLog, summarizeRefusals } from "./observe/refusal-log.ts";
 import { keepPolicyPushed } from "./policy/push.ts";
 import { ReadAccess } from "./policy/read-access.ts";
 import { MeshEndpoint } from "./sessions/mesh-endpoint.ts";
+import type { LiveSession } from "./sessions/live-session.ts";
 import { Lineage } from "./sessions/lineage.ts";
 import { SessionRegistry } from "./sessions/registry.ts";
 import type { Store } from "./store/port.ts";
@@ -41,6 +43,7 @@ export interface CoreParts {
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
   readonly rotations: Rotations;
+  readonly turns: MeshTurns<LiveSession>;
   readonly lineage: Lineage;
   readonly registry: SessionRegistry;
   readonly listener: Listener;
@@ -109,9 +112,13 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     });
     const stopPushing = keepPolicyPushed({ access, registry, logger });
     const rotations = new Rotations();
+    const closed = new AbortController();
+    const { signal } = closed;
+    const turns = meshTurns<LiveSession>({ clock, signal });
     const lineage = await Lineage.open({ store, registry, clock, logger });
     const context = {
       rotations,
+      turns,
       news: options.news ?? NO_NEWS,
       lineage,
       store,
@@ -136,8 +143,6 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     };
     const endpoint = new MeshEndpoint(listener, { ...context, ...limits });
     endpoint.start();
-    const closed = new AbortController();
-    const { signal } = closed;
     if (options.leafRenewal !== undefined) {
       const { renewAt, next: issue } = options.leafRenewal;
       const first = { credentials: options.credentials, renewAt };

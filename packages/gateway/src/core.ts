@@ -250,12 +250,12 @@ export class GatewayCore implements AsyncDisposable {
 
   /** The old root is trusted no more: nodes that still trust it begin a new session, in which they learn that. */
   renewSessions(): void {
-    endOldSessions(this.#parts.registry, this.#parts.clock);
+    endOldSessions(this.#parts.registry, this.#parts);
   }
 
   /** Tell every node that is online what it has not heard yet of its mesh. */
   tellNews(): void {
-    tellEveryone(this.#parts.registry);
+    tellEveryone(this.#parts.registry, this.#parts.turns);
   }
 
   /** What only it knows of itself. */

@@ -1,15 +1,25 @@
 import { certificatesFromPem, isBelowRoot } from "@quaymesh/identity";
 import { CLOSE_CODES } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
+import type { LiveSession } from "../sessions/live-session.ts";
 import type { SessionRegistry } from "../sessions/registry.ts";
+import type { MeshTurns } from "./turns.ts";
 
 /** Longer than a handshake may take: one that began before the anchors changed was held to those of before. */
 const LATE_HANDSHAKE_MS = 5_000;
 
-/** End the sessions of nodes that trust two roots, once: in the next one the new root proves itself, and they let go of the old one. */
-export function endOldSessions(registry: Pick<SessionRegistry, "all">, clock: Clock): void {
+/** End the sessions of nodes that trust two roots, once, in turns: in the next one the new root proves itself, and they let go of the old one. */
+export function endOldSessions(
+  registry: Pick<SessionRegistry, "all">,
+  { clock, turns }: { readonly clock: Clock; readonly turns: MeshTurns<LiveSession> },
+): void {
   for (const session of registry.all()) {
-    if ((session.knows.roots ?? []).length > 1) session.feed({ kind: "stop", now: clock.monotonicMs() });
+    if ((session.knows.roots ?? []).length <= 1) continue;
+    turns.end.take(session, () => {
+      if (session.state.kind === "closed") return false;
+      session.feed({ kind: "stop", now: clock.monotonicMs() });
+      return true;
+    });
   }
 }
 

@@ -6,6 +6,7 @@ import type { CertificateIssuer, GatewayTrust } from "../trust.ts";
 import type { Rotations } from "../devices/rotation.ts";
 import type { IngestGate } from "../events/ingest-gate.ts";
 import type { MeshNewsDesk } from "../mesh/news.ts";
+import type { MeshTurns } from "../mesh/turns.ts";
 import type { SubscriptionHolds } from "../events/holds.ts";
 import type { LogHub } from "../events/log-hub.ts";
 import type { Lineage } from "./lineage.ts";
@@ -30,6 +31,7 @@ export interface SessionContext {
   readonly dispatch: DispatchPort;
   readonly rotations: Rotations;
   readonly news: MeshNewsDesk;
+  readonly turns: MeshTurns<LiveSession>;
   readonly lineage: Lineage;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -54,6 +54,8 @@ export class LiveSession {
   sessionEpoch = 0;
   /** What its node has said it knows of the mesh. */
   knows: Pick<Hello, "roots" | "moved"> = {};
+  /** In this session, for another certificate than the one it began with. */
+  askedToRenew = false;
   /** The outbox epoch of its hello. */
   outboxEpoch: Uint8Array | undefined;
   readonly #control = new ControlStream();

@@ -13,7 +13,7 @@ import {
 } from "@quaymesh/protocol";
 import { adoptCertificate } from "../devices/adoption.ts";
 import { freezeDevice } from "../devices/freezing.ts";
-import { tellNews } from "../mesh/sessions.ts";
+import { askToRenew, tellNews } from "../mesh/sessions.ts";
 import { GatewayError, type GatewayErrorCode } from "../errors.ts";
 import { pushPolicy } from "../policy/push.ts";
 import type { OpenedSession } from "../store/port-events.ts";
@@ -52,7 +52,7 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   retireOlderCertificates(session);
   session.feed({ kind: "registered", welcome: welcomeOf(session, opened, join), now: clock.monotonicMs() });
   await pushPolicy(session);
-  if (opened.rotationDue) session.feed({ kind: "request-renewal" });
+  if (opened.rotationDue) askToRenew(session);
   else session.context.rotations.settled(deviceId);
   tellNews(session, session.knows);
 }

@@ -27,6 +27,7 @@ export interface TestGatewayOptions {
   readonly maxBytes?: number;
   readonly retention?: GatewayCoreOptions["retention"];
   readonly ingest?: GatewayCoreOptions["ingest"];
+  readonly news?: GatewayCoreOptions["news"];
   /** Goes to the core's start. */
   readonly signal?: AbortSignal;
   /** Bytes of a stream that may wait for its reader; default the network's own. */
@@ -57,6 +58,7 @@ export async function testGateway(options: TestGatewayOptions = {}) {
       ...(options.limits !== undefined && { limits: options.limits }),
       ...(options.retention !== undefined && { retention: options.retention }),
       ...(options.ingest !== undefined && { ingest: options.ingest }),
+      ...(options.news !== undefined && { news: options.news }),
       ...(options.signal !== undefined && { signal: options.signal }),
     });
   const gateway = {

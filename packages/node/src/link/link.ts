@@ -170,7 +170,7 @@ export class Link {
     const follow = (): Promise<void> => this.#options.recovery.followRoots(signal);
     try {
       if (calledForRenewal(failure)) return await tryRenewal(failure, identity, renew);
-      if (calledForRoots(failure, identity)) return await tryFollowing(failure, identity, attempt, { follow, renew });
+      if (calledForRoots(failure, identity)) return await tryFollowing(failure, identity, { follow, renew });
       return undefined;
     } catch (cause) {
       if (signal.aborted) return { kind: "wait", error: failure.error };

@@ -5,17 +5,21 @@ import type { NodeIdentity } from "../state/identity-file.ts";
 import type { LinkFailure } from "./failure.ts";
 import { FINAL, type LateOutcome } from "./late.ts";
 
-/** Dials in a row, some two minutes of them, in which a pairing endpoint that does not answer is asked again: it may be about to open. */
-const MAX_ASKING = 10;
-/** The endpoint said nothing about the root: that may pass. */
+/** The endpoint said nothing about the root, or this machine's clock took its certificate for one of another time: that may pass. */
 const UNANSWERED: ReadonlySet<NodeErrorCode> = new Set([
   "GATEWAY_UNREACHABLE",
   "GATEWAY_BUSY",
   "SESSION_LOST",
   "PAIR_CLOSED",
   "PAIR_RATE_LIMITED",
+  "PAIR_TIMEOUT",
   "PAIR_UNAVAILABLE",
+  "CLOCK_SKEW",
 ]);
+
+/** What its operator can do about it. */
+const OPEN_IT =
+  "this node keeps asking. If the root was rotated, run `quaymesh pair` on the gateway, or the gateway with `--pairing-door always`, until it is back";
 
 /** Whether the mesh's root may have been rotated while this node was away. */
 export function calledForRoots({ verdict }: LinkFailure, { pairingAddresses = [] }: NodeIdentity): boolean {
@@ -24,14 +28,12 @@ export function calledForRoots({ verdict }: LinkFailure, { pairingAddresses = []
 
 /**
  * Follow the mesh to its root of today, and take a certificate below it.
- * @param attempt dials that failed in a row
  * @param follow stores the roots it finds; {@link NodeError}s say why it found none
  * @param renew stores another certificate
  */
 export async function tryFollowing(
   { error }: LinkFailure,
   { pairingAddresses = [] }: NodeIdentity,
-  attempt: number,
   { follow, renew }: { readonly follow: () => Promise<void>; readonly renew: () => Promise<void> },
 ): Promise<LateOutcome> {
   const where = pairingAddresses.map(formatAddress).join(", ");
@@ -39,9 +41,10 @@ export async function tryFollowing(
     await follow();
   } catch (cause) {
     if (!(cause instanceof NodeError)) throw cause;
-    // Where there is an answer and it leads nowhere, this is not the gateway, and dialing on would not help.
-    const kind = UNANSWERED.has(cause.code) && attempt < MAX_ASKING ? "wait" : "stop";
-    return { kind, error: withAdvice(error, cause, where) };
+    const asked = `${error.message}. Asked at ${where} whether its root was rotated: ${cause.message}`;
+    if (UNANSWERED.has(cause.code)) return { kind: "wait", error: because(error, cause, `${asked}; ${OPEN_IT}`) };
+    // There is an answer and it leads nowhere: this is not the gateway, and dialing on would not help.
+    return { kind: "stop", error: because(error, cause, asked) };
   }
   try {
     await renew();
@@ -52,13 +55,12 @@ export async function tryFollowing(
   }
 }
 
-function withAdvice(error: NodeError, cause: NodeError, where: string): NodeError {
-  const advice = "where the mesh's root was rotated meanwhile, open a pairing window and start this node again";
-  const message = `${error.message}. Asked at ${where} whether its root was rotated: ${cause.message}; ${advice}`;
+function because(error: NodeError, cause: NodeError, message: string): NodeError {
   const { close, details } = error;
   return new NodeError(error.code, message, {
     cause,
     details: { ...details, roots: cause.code },
     ...(close !== undefined && { close }),
+    ...(cause.retryAfterMs !== undefined && { retryAfterMs: cause.retryAfterMs }),
   });
 }

@@ -28,15 +28,16 @@ import {
   type Roots,
   type Transport,
 } from "@quaymesh/protocol";
-import { createMemoryNetwork, type MemoryNetwork } from "@quaymesh/protocol/memory";
+import { createMemoryNetwork, type MemoryNetwork, type MemoryNetworkOptions } from "@quaymesh/protocol/memory";
 import { Bell } from "../../src/bell.ts";
 import { DEVICE_ID } from "./paired-state.ts";
 
 export const PAIRING_ADDRESS = { host: "192.0.2.10", port: 7421 };
 
 /** A network whose peers are the certificates they show. */
-export function certificateNetwork(): MemoryNetwork {
+export function certificateNetwork(options: Pick<MemoryNetworkOptions, "isAnchored"> = {}): MemoryNetwork {
   return createMemoryNetwork({
+    ...options,
     peerOf(credentials: Credentials): PeerIdentity {
       const chain = certificatesFromPem(credentials.chainPem);
       const leaf = new X509Certificate(chain[0] ?? new Uint8Array());

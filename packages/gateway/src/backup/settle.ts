@@ -38,6 +38,7 @@ export function withDatabase<T>(path: string, work: (db: Database) => T): T {
  * - join tokens are forgotten: each device has a later one, and would be taken for two;
  * - the log gets another name: offsets were given since to events that it does not hold;
  * - fencing tokens, session epochs and those of durable subscriptions jump over those given since;
+ * - pairing windows are closed and undecided requests expired: what was used up, cancelled or denied since would be open again;
  * - certificates issued until `now` for keys it knows are taken, see `TrustSnapshot.adoptBefore`.
  */
 export function settleRestored(db: Database, now: number): void {
@@ -48,4 +49,7 @@ export function settleRestored(db: Database, now: number): void {
   const highest = Math.max(db.number("SELECT max(token) FROM tasks"), Number(getMeta(db, TOKEN_FLOOR) ?? 0));
   putMeta(db, { key: TOKEN_FLOOR, value: String(highest + JUMP) });
   putMeta(db, { key: RESTORED_AT, value: String(now) });
+  db.run("UPDATE pairing_windows SET state = 'closed', sealed_code = NULL WHERE state = 'open'");
+  const undecided = "state IN ('pending', 'approved')";
+  db.run(`UPDATE pairing_requests SET state = 'expired', updated_at = ? WHERE ${undecided}`, now);
 }

@@ -166,6 +166,7 @@ export class EffectRunner {
   #issue({ requestId, deviceId, csr, spkiSha256, windowId, by }: Effect<"issue">): void {
     const { rooms, parts, feed } = this.#context;
     const run = async (): Promise<RequestView> => {
+      this.#assertServing();
       const view = rooms.request(requestId);
       if (view === undefined) throw new GatewayError("REQUEST_NOT_FOUND", `there is no request ${requestId}`);
       const facts = rooms.facts(windowId);
@@ -173,7 +174,7 @@ export class EffectRunner {
       const now = parts.clock.now();
       const enrolled = await enrol(
         { ...parts, store: parts.store.pairing, pairingAddresses: this.#context.pairingAddresses },
-        { view, facts, deviceId, csr, spkiSha256, now },
+        { view, facts, deviceId, csr, spkiSha256, unasked: by === "window", now },
       );
       rooms.put(enrolled.view);
       const { name, remoteAddress: remote } = enrolled.view;
@@ -190,6 +191,9 @@ export class EffectRunner {
       } catch (cause) {
         parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
         feed({ kind: "issue-failed", requestId });
+        // Closed by the revocation of a device that came through it: it is not to stand open for nobody.
+        const isClosed = (await parts.store.pairing.window(windowId))?.state === "closed";
+        if (isClosed) feed({ kind: "close", windowId });
       } finally {
         this.#issuing.delete(requestId);
       }
@@ -209,6 +213,7 @@ export class EffectRunner {
     const remote = remoteOf(attemptId);
     this.#write(async () => {
       try {
+        this.#assertServing();
         const renewed = await renewLate(parts, { deviceId, csr, spkiSha256, now: parts.clock.now() });
         parts.logger.info({ device: deviceId, remote }, "a certificate that had run out was renewed");
         feed({ kind: "renewal-issued", attemptId, renewed });
@@ -217,6 +222,12 @@ export class EffectRunner {
         feed({ kind: "renewal-failed", attemptId, revoked: isRevoked(cause) });
       }
     });
+  }
+
+  /** Windows that last, and late renewals, come to a gateway that may have been put back: it does not know whom it has revoked since. @throws {GatewayError} `STORE_BEHIND`, as for all that is asked of it */
+  #assertServing(): void {
+    const refused = this.#context.parts.refusing?.();
+    if (refused !== undefined) throw refused;
   }
 
   /** The device's first session makes the request active. */

@@ -25,6 +25,8 @@ export interface Approval {
   readonly deviceId: string;
   readonly csr: Uint8Array;
   readonly spkiSha256: Uint8Array;
+  /** By the window, not by an operator who was asked. */
+  readonly unasked: boolean;
   readonly now: number;
 }
 
@@ -37,10 +39,10 @@ export interface Enrolled {
 
 /**
  * Issue the certificate and commit device, certificate, request and the window's use in one transaction: a device is enrolled with the certificate it will get, or not at all.
- * @throws {GatewayError} `REQUEST_NOT_PENDING`, `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `WINDOW_USED_UP`, `STORE_*`; {IdentityError} where no certificate could be issued
+ * @throws {GatewayError} `REQUEST_NOT_PENDING`, `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `DEVICE_FROZEN`, `WINDOW_USED_UP`, `STORE_*`; {IdentityError} where no certificate could be issued
  */
 export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<Enrolled> {
-  const { view, facts, deviceId, csr, spkiSha256, now } = approval;
+  const { view, facts, deviceId, csr, spkiSha256, unasked, now } = approval;
   const { requestId } = view;
   const moved = await parts.store.moveRequest({ requestId, from: ["pending"], to: "approved", now, deviceId });
   if (moved === undefined) throw new GatewayError("REQUEST_NOT_PENDING", `request ${requestId} is already decided`);
@@ -54,6 +56,7 @@ export async function enrol(parts: EnrolmentParts, approval: Approval): Promise<
     platform: view.platform,
     certificate: certificateRow(leaf, now),
     now,
+    unasked,
     windowId: view.windowId,
     request: { requestId, from: "approved", to: "issued", body: requestBody(issuedView) },
   });

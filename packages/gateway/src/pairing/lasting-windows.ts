@@ -28,16 +28,24 @@ export function sealCode(authority: Sealer, windowId: string, codes: readonly Co
   return code?.kind === "ticket" ? seal(code.secret.reveal(), windowId, keyOf(authority)) : undefined;
 }
 
-/** An open window's row as the machine takes it; `undefined` for one that ended with its process, has run out, or was sealed by another issuing key. */
-export function lastingWindow(authority: Sealer, row: WindowRow, now: number): LastingWindow | undefined {
-  const { windowId, expiresAt, sealedCode, usesLeft, failures } = row;
-  if (sealedCode === undefined || usesLeft < 1 || now >= expiresAt) return undefined;
+/**
+ * An open window's row as the machine takes it; `undefined` for one that ended with its process, has run out, or was sealed by another issuing key.
+ * @param awaited how many devices have a certificate by it and were not seen with it: they may have heard no answer, and come again. Who may have one of these places is the store's to say.
+ */
+export function lastingWindow(
+  authority: Sealer,
+  row: WindowRow,
+  { now, awaited }: { readonly now: number; readonly awaited: number },
+): LastingWindow | undefined {
+  const { windowId, expiresAt, sealedCode, failures } = row;
+  const uses = row.usesLeft + awaited;
+  if (sealedCode === undefined || uses < 1 || now >= expiresAt) return undefined;
   const facts = windowFacts(row);
   if (!facts.preapproved) return undefined;
   try {
     const codes = [ticketSecret(new Secret(unseal(sealedCode, windowId, keyOf(authority))))];
     const { preapproved, deviceId } = facts;
-    return { facts, setup: { windowId, codes, expiresAt, uses: usesLeft, preapproved, deviceId, failures } };
+    return { facts, setup: { windowId, codes, expiresAt, uses, preapproved, deviceId, failures } };
   } catch (cause) {
     if (cause instanceof IdentityError) return undefined;
     throw cause;

@@ -23,8 +23,10 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
   const { store, clock, authority, limits } = parts;
   const now = clock.now();
   const lasting: LastingWindow[] = [];
+  const issued = await store.pairing.requests(["issued"]);
   for (const row of await store.pairing.windows(["open"])) {
-    const window = lastingWindow(authority, row, now);
+    const awaited = issued.filter(({ windowId }) => windowId === row.windowId).length;
+    const window = lastingWindow(authority, row, { now, awaited });
     if (window !== undefined) {
       lasting.push(window);
       continue;
@@ -51,7 +53,6 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
     limits: limits.attempts,
     failedAt,
   });
-  const issued = await store.pairing.requests(["issued"]);
   const awaited = issued.flatMap(({ requestId, deviceId }) =>
     deviceId === undefined ? [] : [{ requestId, deviceId }],
   );

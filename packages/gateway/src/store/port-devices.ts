@@ -20,7 +20,7 @@ export interface DeviceStore {
   /**
    * Create a device, or pair a known one anew, with a certificate, move its pairing request, and take one of its window's places; one transaction.
    * A repeat with the same serial changes nothing and answers the same. A revoked device stays revoked: it comes back as another device, with another key.
-   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `REQUEST_NOT_PENDING`, `WINDOW_USED_UP`
+   * @throws {GatewayError} `DEVICE_KEY_KNOWN`, `DEVICE_REVOKED`, `DEVICE_FROZEN` where nobody was asked, `REQUEST_NOT_PENDING`, `WINDOW_USED_UP`
    */
   enroll(input: EnrollInput): Promise<EnrollResult>;
   /**
@@ -44,7 +44,7 @@ export interface DeviceStore {
   unfreeze(input: { readonly deviceId: string }): Promise<DeviceRow>;
 
   /**
-   * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The receipt is
+   * Take the device's trust away: revocation epoch + 1, device and certificates revoked, its leases fenced, and its unfinished tasks moved. The open windows that it came in through are closed: it knows their codes. The receipt is
    * written in the same transaction, with `sessionsClosed` and `closedMs` still 0; {@link finishRevocation} adds them.
    * A device revoked before keeps its receipt: `repeated` is true and nothing changes.
    * @throws {GatewayError} `DEVICE_NOT_FOUND`; `DEVICE_NOT_SELECTED` where `only` does not hold in that transaction
@@ -70,8 +70,10 @@ export interface EnrollInput {
   readonly platform: string;
   readonly certificate: CertificateRow;
   readonly now: number;
-  /** The window it came in through: one of its uses is taken, compare-and-set, in the same transaction. */
+  /** The window it came in through: one of its uses is taken, compare-and-set, in the same transaction; none where this key has taken one and was not seen since. */
   readonly windowId?: string;
+  /** Nobody was asked: a frozen device waits for an operator's decision, and this is none. */
+  readonly unasked?: boolean;
   /** Compare-and-set on the pairing request, in the same transaction. */
   readonly request?: {
     readonly requestId: string;

@@ -252,6 +252,26 @@ describe("a restore", () => {
     expect(await store.devices.revocationEpoch()).toBe(1);
   });
 
+  test("closes pairing windows: what was used up, cancelled or denied since would be open again", async () => {
+    await using state = await filled();
+    {
+      await using store = await openSqliteStore({ path: state.layout.database });
+      const window = { windowId: "w", codeId: "c", state: "open", openedAt: T0, expiresAt: T0 + 9_000_000 };
+      const sealed = { failures: 0, usesLeft: 3, sealedCode: new Uint8Array(9), body: `{"preapproved":true}` };
+      await store.pairing.putWindow({ ...window, ...sealed });
+      const request = { windowId: "w", requestedAt: T0, updatedAt: T0, deviceId: undefined, body: "{}" };
+      for (const name of ["pending", "approved", "issued"])
+        await store.pairing.putRequest({ ...request, requestId: name, state: name });
+    }
+    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    const directory = state.path("restored");
+    await restoreGateway({ file: state.path("b"), keys, directory, now: T0 + 9000 });
+    await using store = await openSqliteStore({ path: stateLayout(directory).database });
+    expect(await store.pairing.window("w")).toMatchObject({ state: "closed", sealedCode: undefined });
+    const states = await Promise.all(["pending", "approved", "issued"].map((id) => store.pairing.request(id)));
+    expect(states.map((row) => row?.state)).toEqual(["expired", "expired", "issued"]);
+  });
+
   test("goes into an empty directory or none, and never over anything", async () => {
     await using state = await filled();
     await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });

@@ -20,6 +20,8 @@ export class TestNode implements AsyncDisposable {
   /** Messages from the gateway. */
   heard = 0;
   #silent = false;
+  /** Does not hear that it got a certificate: the answer is lost. */
+  #deaf = false;
   readonly #stream: MessageStream;
   readonly #close: () => Promise<void>;
   #state: NodePairing;
@@ -34,7 +36,7 @@ export class TestNode implements AsyncDisposable {
   static async dial(
     address: SocketAddress,
     code: NodeCode,
-    options: { readonly keyPair?: KeyPair; readonly name?: string; readonly silent?: boolean } = {},
+    options: { readonly keyPair?: KeyPair; readonly name?: string; readonly silent?: boolean; readonly deaf?: boolean } = {},
   ): Promise<TestNode> {
     const keyPair = options.keyPair ?? (await KeyPair.generate());
     const connection = await tcpTransport(keyPair.spkiSha256).dial(address, {
@@ -62,6 +64,7 @@ export class TestNode implements AsyncDisposable {
     const node = new TestNode(new MessageStream(await connection.openStream()), close, state);
     node.#run(effects);
     node.#silent = options.silent ?? false;
+    node.#deaf = options.deaf ?? false;
     void node.#read();
     return node;
   }
@@ -85,6 +88,7 @@ export class TestNode implements AsyncDisposable {
     try {
       for await (const message of this.#stream.messages(parsePairToNode)) {
         this.heard += 1;
+        if (this.#deaf && message.type === "issued") continue;
         if (!this.#silent) this.#step({ kind: "message", now: Date.now(), message });
       }
       this.#step({ kind: "gone" });

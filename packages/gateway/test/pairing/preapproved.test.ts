@@ -1,5 +1,7 @@
 import { formatOwnCode, KeyPair, ownCodeIdOf, parseTicket, Secret } from "@quaymesh/identity";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { sessionInput } from "../../../../test/contract/store-fixtures.ts";
+import { GatewayError } from "../../src/errors.ts";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
 import { addressOf, openRoom, type PairingRoom } from "./room.ts";
@@ -7,9 +9,15 @@ import { addressOf, openRoom, type PairingRoom } from "./room.ts";
 const link = (window: OpenedWindow): string => window.link?.reveal() ?? "";
 
 /** A node that comes with a window's ticket, wherever the endpoint is by now. */
-async function come(room: PairingRoom, window: OpenedWindow, keyPair?: KeyPair): Promise<TestNode> {
-  const options = keyPair === undefined ? {} : { keyPair };
+async function come(room: PairingRoom, window: OpenedWindow, keyPair?: KeyPair, deaf = false): Promise<TestNode> {
+  const options = { deaf, ...(keyPair && { keyPair }) };
   return await TestNode.dial(addressOf(room), ticketOf(link(window)).code, options);
+}
+
+/** The device that has a certificate waiting for it. */
+async function issuedTo(room: PairingRoom): Promise<string> {
+  const issued = vi.waitUntil(async () => (await room.store.pairing.requests(["issued"]))[0]?.deviceId);
+  return (await issued) ?? "";
 }
 
 describe("a pre-approved window", () => {
@@ -106,6 +114,82 @@ describe("a pre-approved window", () => {
     // With a key of its own making it is another device, and takes a use as any other.
     await using fresh = await come(room, window);
     expect((await fresh.until("paired")).deviceId).not.toBe(deviceId);
+  });
+
+  test("is over for everybody once a device that came through it is revoked: it knows the code, and a new key is soon made", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const [window, other] = [await room.open({ preapproved: true, uses: 5 }), await room.open({ preapproved: true })];
+    await using first = await come(room, window);
+    const { deviceId } = await first.until("paired");
+    await room.store.devices.revoke({ deviceId, receiptId: "r", reason: "stolen", now: Date.now() });
+    expect(await room.store.pairing.window(window.windowId)).toMatchObject({
+      state: "closed",
+      sealedCode: undefined,
+    });
+    expect(await room.desk.windows()).toMatchObject([{ windowId: other.windowId, usesLeft: 1 }]);
+    await using back = await come(room, window);
+    await expect(back.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");
+    expect(await room.store.devices.list()).toHaveLength(1);
+    await room.restart();
+    expect(await room.desk.windows()).toMatchObject([{ windowId: other.windowId }]);
+  });
+
+  test("does not put a frozen device's place in the hands of another key: that is an operator's to decide", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    await using paired = await come(room, await room.open({ preapproved: true }));
+    const { deviceId } = await paired.until("paired");
+    const again = await room.open({ preapproved: true, device: deviceId });
+    const [fresh, stale] = [1, 2].map((byte) => new Uint8Array(16).fill(byte));
+    if (fresh === undefined || stale === undefined) throw new Error("no tokens");
+    for (const shown of [undefined, fresh, stale])
+      await room.store.sessions.open({ ...sessionInput(deviceId), join: { shown, fresh } });
+    expect((await room.store.devices.get(deviceId))?.frozenAt).toBeDefined();
+    await using thief = await come(room, again);
+    await expect(thief.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");
+    expect((await room.store.devices.get(deviceId))?.frozenAt).toBeDefined();
+    expect(await room.store.pairing.window(again.windowId)).toMatchObject({ usesLeft: 1 });
+  });
+
+  test.each([1, 2])("of %i uses gives a device whose answer a restart swallowed that answer, and takes no use for it", async (uses) => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const window = await room.open({ preapproved: true, uses });
+    const key = await KeyPair.generate();
+    const first = await come(room, window, key, true);
+    const deviceId = await issuedTo(room);
+    await room.restart();
+    await first[Symbol.asyncDispose]();
+    await using stranger = uses === 1 ? undefined : await come(room, window);
+    await stranger?.until("paired");
+    await using back = await come(room, window, key);
+    expect((await back.until("paired")).deviceId).toBe(deviceId);
+    expect(await room.store.pairing.window(window.windowId)).toMatchObject({ usesLeft: 0 });
+    expect(await room.store.devices.list()).toHaveLength(uses);
+  });
+
+  test("of which the last use waits for its device lets in nobody else after a restart", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const window = await room.open({ preapproved: true });
+    const first = await come(room, window, undefined, true);
+    await issuedTo(room);
+    await room.restart();
+    await first[Symbol.asyncDispose]();
+    await using stranger = await come(room, window);
+    await expect(stranger.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");
+    expect(await room.store.devices.list()).toHaveLength(1);
+  });
+
+  test("lets nobody in while the gateway is older than what its nodes have seen", async () => {
+    let behind = false;
+    const refusing = () => (behind ? new GatewayError("STORE_BEHIND", "older") : undefined);
+    await using room = await openRoom({ refusing });
+    const window = await room.open({ preapproved: true });
+    behind = true;
+    await using early = await come(room, window);
+    await expect(early.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");
+    expect(await room.store.devices.list()).toEqual([]);
+    behind = false;
+    await using late = await come(room, window);
+    await late.until("paired");
   });
 
   test("has no PIN, one name at most, and no use beyond its bounds", async () => {

@@ -37,6 +37,7 @@ export interface RoomOptions {
   readonly logger?: Logger;
   readonly port?: number;
   readonly door?: "window" | "always";
+  readonly refusing?: () => GatewayError | undefined;
 }
 
 /** Where a room's endpoint listens, or last did. */
@@ -106,6 +107,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<PairingRoom> 
         addCertificate: (certificate) => store.devices.addCertificate(certificate),
       },
       door: options.door ?? "window",
+      ...(options.refusing && { refusing: options.refusing }),
       sessions: {
         whenOnline: (deviceId, wait) =>
           new Promise((resolve, reject) => {

@@ -130,10 +130,13 @@ export function enroll(db: Database, input: EnrollInput): EnrollResult {
   }
   const before = findDevice(db, input.deviceId);
   if (before?.revoked === true) throw new GatewayError("DEVICE_REVOKED", `device ${input.deviceId} is revoked`);
+  if (input.unasked === true && before?.frozenAt !== undefined)
+    throw new GatewayError("DEVICE_FROZEN", `device ${input.deviceId} is frozen, and nobody was asked`);
   const retired = before === undefined ? [] : retireAll(db, input.deviceId);
+  const isBack = before?.spkiSha256 === input.certificate.spkiSha256 && cameThrough(db, input);
   writeDevice(db, input, before !== undefined);
   insertCertificate(db, input.certificate);
-  settleRequest(db, input);
+  settleRequest(db, input, isBack);
   return {
     kind: before === undefined ? "created" : "repaired",
     device: requireDevice(db, input.deviceId),
@@ -215,9 +218,15 @@ function insertCertificate(db: Database, certificate: CertificateRow): void {
   );
 }
 
-function settleRequest(db: Database, input: EnrollInput): void {
+/** Whether a device has a place of this window that it has made nothing of yet: the answer was lost, and it comes for it again. */
+function cameThrough(db: Database, { windowId, deviceId }: EnrollInput): boolean {
+  const sql = "SELECT 1 FROM pairing_requests WHERE state = 'issued' AND window_id = ? AND device_id = ?";
+  return windowId !== undefined && db.get(sql, windowId, deviceId) !== undefined;
+}
+
+function settleRequest(db: Database, input: EnrollInput, isBack: boolean): void {
   const { request, windowId } = input;
-  if (windowId !== undefined && !takePlace(db, windowId)) {
+  if (windowId !== undefined && !isBack && !takePlace(db, windowId)) {
     throw new GatewayError("WINDOW_USED_UP", `pairing window ${windowId} has let in as many devices as it may`);
   }
   if (request === undefined) return;

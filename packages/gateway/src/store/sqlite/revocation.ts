@@ -26,6 +26,7 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   db.run("UPDATE certificates SET state = 'revoked' WHERE device_id = ? AND state = 'active'", input.deviceId);
   // Nobody can take them any more, and they would hold retention back.
   db.run("DELETE FROM subscriptions WHERE owner = ?", `device:${input.deviceId}`);
+  closeWindowsOf(db, input.deviceId);
   const { fenced, changed } = fenceTasks(db, input);
   db.run(
     "INSERT INTO receipts VALUES (?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?)",
@@ -40,6 +41,13 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
     input.reason,
   );
   return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks: changed };
+}
+
+/** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. */
+function closeWindowsOf(db: Database, deviceId: string): void {
+  const sql = `UPDATE pairing_windows SET state = 'closed', uses_left = 0, sealed_code = NULL
+    WHERE state = 'open' AND window_id IN (SELECT window_id FROM pairing_requests WHERE device_id = ?)`;
+  db.run(sql, deviceId);
 }
 
 /** Take the device's word away on everything it had, and end what only it may run. */

@@ -21,7 +21,7 @@ export function deviceRevokeCommand(context: Context): Command {
   return makeCommand("revoke [device]", {
     summary: "cut a device off, or many, now",
     description:
-      "Cut a device off: its sessions close, its running work is fenced, and its certificate is refused in the handshake from then on. " +
+      "Cut a device off: its sessions close, its running work is fenced, and its certificate is refused in the handshake from then on. Pre-approved codes by which it came in end for all. " +
       "Prints a receipt. A revocation cannot be undone; to use the machine again, pair it again.",
     examples: [
       ["quaymesh device revoke build-box --reason sold", "shows what it will cut, and asks"],

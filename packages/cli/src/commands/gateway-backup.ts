@@ -102,5 +102,6 @@ function tell(context: Context, { json }: Options, { path, bytes, manifest }: Wr
   if (json) return terminal.json({ path, bytes, verified: true, ...manifestJson(manifest) });
   terminal.done(`${path}  ${size(bytes)}, read back and checked`);
   printFacts(terminal, manifestRows(manifest, context.now()), 12);
-  terminal.note("Keep it and what opens it apart from this machine. Try it: docs/backup.md, the restore drill.");
+  terminal.note("Keep it and what opens it apart from this machine.");
+  terminal.note("Try it: docs/backup.md, the restore drill.");
 }

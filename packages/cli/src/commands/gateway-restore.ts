@@ -49,8 +49,8 @@ async function run(context: Context, file: string | undefined, options: Options)
   }
   terminal.done(`restored into ${directory}`);
   printFacts(terminal, manifestRows(manifest, context.now()), 12);
-  terminal.note(
-    "Gone is what came after it: revoke again whom you revoked since, and pair again what was paired since.",
-  );
-  terminal.note("Never start the old gateway again. Start this one with:  quaymesh gateway run");
+  terminal.note("Gone is what came after it: revoke again whom you revoked since,");
+  terminal.note("and pair again what was paired since. Pairing windows are closed.");
+  terminal.note("Never start the old gateway again. Start this one with:");
+  terminal.note(`  quaymesh gateway run${options.state === undefined ? "" : ` --state ${options.state}`}`);
 }

@@ -91,7 +91,7 @@ async function joinWith(
       const again = terminal.interactive && isAddress(target, options) && isWrongPin(cause) && tries > 1;
       if (!again) throw cause;
       terminal.note(
-        `${terminal.tone("red", "✗")} ${explain(cause).message}: type it once more (three tries burn a PIN)`,
+        `${terminal.tone("red", "✗")} ${explain(cause).message} Type it once more (three tries burn a PIN).`,
       );
     }
   }

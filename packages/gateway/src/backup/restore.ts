@@ -1,7 +1,7 @@
 /** `quaymesh gateway restore`: a state directory out of a backup. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { IdentityError, syncDirectory, writeSealing } from "@quaymesh/identity";
 import { errnoOf } from "../daemon/errno.ts";
 import { authorityError } from "../daemon/open-authority.ts";
@@ -10,6 +10,7 @@ import { stateLayout } from "../daemon/state-directory.ts";
 import { GatewayError } from "../errors.ts";
 import { writeGeneration } from "../store/sqlite/generation.ts";
 import type { Manifest } from "./archive.ts";
+import { removeAbandoned, workName } from "./leftovers.ts";
 import { settleRestored, withDatabase } from "./settle.ts";
 import { unpackBackup, type BackupKeys } from "./unpack.ts";
 
@@ -34,8 +35,10 @@ export interface RestoreOptions {
 export async function restoreGateway(options: RestoreOptions): Promise<Manifest> {
   const directory = resolve(options.directory);
   await assertEmpty(directory);
-  const staging = `${directory}.restoring-${randomBytes(6).toString("hex")}`;
+  const prefix = `${basename(directory)}.restoring-`;
+  const staging = join(dirname(directory), workName(prefix) + randomBytes(6).toString("hex"));
   try {
+    await removeAbandoned(dirname(directory), prefix);
     await mkdir(staging, { mode: 0o700 });
     const manifest = await fill(staging, directory, options);
     await rename(staging, directory);

@@ -19,6 +19,9 @@ import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import { DATABASE_ENTRY, FILE_PREFIX, KEY_PREFIX, readArchive, type EntrySink, type Manifest } from "./archive.ts";
 import { readFacts } from "./facts.ts";
+import { removeAbandoned, workName } from "./leftovers.ts";
+
+const VERIFY_PREFIX = "quaymesh-verify-";
 
 /** What opens a backup: told what its header says. */
 export type BackupKeys = (sealing: StreamSealing) => Promise<SealingKey>;
@@ -54,11 +57,13 @@ export async function unpackBackup(file: string, keys: BackupKeys, target: Unpac
 }
 
 /**
- * Read all of a backup, and check it as a restore would. Nothing of it is left on disk, and no key ever is but sealed by one that is forgotten.
+ * Read all of a backup, and check it as a restore would. Nothing of it is left on disk (of a look that was killed: until the next), and no key ever is but sealed by one that is forgotten.
  * @throws {GatewayError} as {@link unpackBackup}
  */
 export async function verifyBackup(file: string, keys: BackupKeys): Promise<Manifest> {
-  const directory = await mkdtemp(join(tmpdir(), "quaymesh-verify-"));
+  // Where it cannot be listed nothing is removed, and looking goes on.
+  await removeAbandoned(tmpdir(), VERIFY_PREFIX).catch(() => {});
+  const directory = await mkdtemp(join(tmpdir(), workName(VERIFY_PREFIX)));
   const key = sealingKey(randomBytes(32));
   try {
     const [database, authority] = [join(directory, DATABASE_ENTRY), join(directory, "authority")];

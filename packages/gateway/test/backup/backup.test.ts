@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -270,6 +270,28 @@ describe("a restore", () => {
     expect(await store.pairing.window("w")).toMatchObject({ state: "closed", sealedCode: undefined });
     const states = await Promise.all(["pending", "approved", "issued"].map((id) => store.pairing.request(id)));
     expect(states.map((row) => row?.state)).toEqual(["expired", "expired", "issued"]);
+  });
+
+  test("removes what an earlier one to this place left when it was killed, and nothing else", async () => {
+    await using state = await filled();
+    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await using place = await directoryOf();
+    // No process has the first number; ours is alive.
+    const dead = "state.restoring-2147483647-0123456789ab";
+    const others = [`state.restoring-${process.pid}-0123456789ab`, "state.restoring-mine", "other.restoring-2147483647-0123456789ab"];
+    for (const name of [dead, ...others]) {
+      await mkdir(join(place.path, name));
+      await writeFile(join(place.path, name, "authority.key"), "secret");
+    }
+    await restoreGateway({ file: state.path("b"), keys, directory: join(place.path, "state"), now: T0 });
+    expect((await readdir(place.path)).sort()).toEqual([...others, "state"].sort());
+    const [gone, kept] = [2147483647, process.pid].map((pid) => join(tmpdir(), `quaymesh-verify-${pid}-abc123`));
+    if (gone === undefined || kept === undefined) throw new Error("no paths");
+    for (const path of [gone, kept]) await mkdir(path, { recursive: true });
+    await verifyBackup(state.path("b"), keys);
+    expect(await stat(gone).catch(() => "gone")).toBe("gone");
+    expect((await stat(kept)).isDirectory()).toBe(true);
+    await rm(kept, { recursive: true });
   });
 
   test("goes into an empty directory or none, and never over anything", async () => {

@@ -45,8 +45,9 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
 
 /** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. */
 function closeWindowsOf(db: Database, deviceId: string): void {
-  const sql = `UPDATE pairing_windows SET state = 'closed', uses_left = 0, sealed_code = NULL
-    WHERE state = 'open' AND window_id IN (SELECT window_id FROM pairing_requests WHERE device_id = ?)`;
+  // Of the few that are open each is asked: where there is none it costs nothing, however many requests there ever were.
+  const sql = `UPDATE pairing_windows AS w SET state = 'closed', uses_left = 0, sealed_code = NULL
+    WHERE state = 'open' AND EXISTS (SELECT 1 FROM pairing_requests r WHERE r.window_id = w.window_id AND r.device_id = ?)`;
   db.run(sql, deviceId);
 }
 

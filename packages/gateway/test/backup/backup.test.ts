@@ -278,7 +278,11 @@ describe("a restore", () => {
     await using place = await directoryOf();
     // No process has the first number; ours is alive.
     const dead = "state.restoring-2147483647-0123456789ab";
-    const others = [`state.restoring-${process.pid}-0123456789ab`, "state.restoring-mine", "other.restoring-2147483647-0123456789ab"];
+    const others = [
+      `state.restoring-${process.pid}-0123456789ab`,
+      "state.restoring-mine",
+      "other.restoring-2147483647-0123456789ab",
+    ];
     for (const name of [dead, ...others]) {
       await mkdir(join(place.path, name));
       await writeFile(join(place.path, name, "authority.key"), "secret");

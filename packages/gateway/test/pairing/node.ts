@@ -36,7 +36,12 @@ export class TestNode implements AsyncDisposable {
   static async dial(
     address: SocketAddress,
     code: NodeCode,
-    options: { readonly keyPair?: KeyPair; readonly name?: string; readonly silent?: boolean; readonly deaf?: boolean } = {},
+    options: {
+      readonly keyPair?: KeyPair;
+      readonly name?: string;
+      readonly silent?: boolean;
+      readonly deaf?: boolean;
+    } = {},
   ): Promise<TestNode> {
     const keyPair = options.keyPair ?? (await KeyPair.generate());
     const connection = await tcpTransport(keyPair.spkiSha256).dial(address, {

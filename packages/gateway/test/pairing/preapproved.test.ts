@@ -150,21 +150,24 @@ describe("a pre-approved window", () => {
     expect(await room.store.pairing.window(again.windowId)).toMatchObject({ usesLeft: 1 });
   });
 
-  test.each([1, 2])("of %i uses gives a device whose answer a restart swallowed that answer, and takes no use for it", async (uses) => {
-    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
-    const window = await room.open({ preapproved: true, uses });
-    const key = await KeyPair.generate();
-    const first = await come(room, window, key, true);
-    const deviceId = await issuedTo(room);
-    await room.restart();
-    await first[Symbol.asyncDispose]();
-    await using stranger = uses === 1 ? undefined : await come(room, window);
-    await stranger?.until("paired");
-    await using back = await come(room, window, key);
-    expect((await back.until("paired")).deviceId).toBe(deviceId);
-    expect(await room.store.pairing.window(window.windowId)).toMatchObject({ usesLeft: 0 });
-    expect(await room.store.devices.list()).toHaveLength(uses);
-  });
+  test.each([1, 2])(
+    "of %i uses gives a device whose answer a restart swallowed that answer, and takes no use for it",
+    async (uses) => {
+      await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+      const window = await room.open({ preapproved: true, uses });
+      const key = await KeyPair.generate();
+      const first = await come(room, window, key, true);
+      const deviceId = await issuedTo(room);
+      await room.restart();
+      await first[Symbol.asyncDispose]();
+      await using stranger = uses === 1 ? undefined : await come(room, window);
+      await stranger?.until("paired");
+      await using back = await come(room, window, key);
+      expect((await back.until("paired")).deviceId).toBe(deviceId);
+      expect(await room.store.pairing.window(window.windowId)).toMatchObject({ usesLeft: 0 });
+      expect(await room.store.devices.list()).toHaveLength(uses);
+    },
+  );
 
   test("of which the last use waits for its device lets in nobody else after a restart", async () => {
     await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });

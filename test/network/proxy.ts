@@ -16,7 +16,7 @@ export interface ProxyOptions {
   /** Default 1. */
   readonly seed?: number;
   /** Sees each datagram as it was sent, of both directions. */
-  readonly onDatagram?: (datagram: Uint8Array) => void;
+  readonly onDatagram?: (datagram: Uint8Array, direction: Direction) => void;
 }
 
 /** How {@link Proxy.rebind} changes the dialers' address. */
@@ -76,7 +76,7 @@ class UdpProxy implements Proxy {
   readonly #backs = new Set<dgram.Socket>();
   readonly #skies: Readonly<Record<Direction, Sky>>;
   readonly #departures = new Departures();
-  readonly #onDatagram: (datagram: Uint8Array) => void;
+  readonly #onDatagram: (datagram: Uint8Array, direction: Direction) => void;
   #upstreamPort: number;
   #backHost = LOOPBACK;
   #isClosed = false;
@@ -139,7 +139,7 @@ class UdpProxy implements Proxy {
   }
 
   #pass(direction: Direction, datagram: Uint8Array, arrive: (datagram: Uint8Array) => void): void {
-    this.#onDatagram(datagram);
+    this.#onDatagram(datagram, direction);
     for (const arrival of this.#skies[direction].pass(datagram, performance.now())) {
       this.#departures.add(arrival.afterMs, () => {
         if (!this.#isClosed) arrive(arrival.datagram);

@@ -12,6 +12,8 @@ export interface Plan {
   readonly windowBytes: number;
   /** How often nodes say a batch twice, a probability. */
   readonly stutter: number;
+  /** Nodes pack batches where it pays; left out: they never do. */
+  readonly packs?: boolean;
   /** Events the log keeps at most, but for those that a reader has yet to get; left out: all. */
   readonly keep?: number;
   /** When the pairing endpoint is open. Default: while a window is. */

@@ -48,6 +48,7 @@ function* candidates(plan: Plan): Generator<Plan> {
   for (const [at, { slowMs, ...reader }] of plan.readers.entries()) {
     if (slowMs !== undefined) yield { ...plan, readers: plan.readers.with(at, reader) };
   }
+  if (plan.packs === true) yield { ...plan, packs: false };
   if (plan.stutter > 0) yield { ...plan, stutter: 0 };
   if (plan.windowBytes !== WIDE) yield { ...plan, windowBytes: WIDE };
   for (const [at, fault] of plan.faults.entries()) {

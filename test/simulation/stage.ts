@@ -215,6 +215,7 @@ export class Stage {
       machine,
       disk,
       stutter: this.plan.stutter,
+      packs: this.plan.packs,
       onError: (what, cause) => this.onError(what, cause),
       ...(outbox !== undefined && { sabotage: outbox }),
       ...options,

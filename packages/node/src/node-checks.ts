@@ -4,12 +4,14 @@ import type { NodeOptions } from "./node-options.ts";
 import type { StateLayout } from "./state/layout.ts";
 
 /** @throws {NodeError} `OPTIONS_INVALID` */
-export function checkOptions({ concurrency, maxQueuedTasks, maxOutboxBytes }: NodeOptions): void {
+export function checkOptions({ concurrency, maxQueuedTasks, maxOutboxBytes, compress = "auto" }: NodeOptions): void {
   const isWhole = (value: number | undefined, least: number): boolean =>
     value === undefined || (Number.isSafeInteger(value) && value >= least);
   if (!isWhole(concurrency, 1)) throw new NodeError("OPTIONS_INVALID", "concurrency is 1 or more");
   if (!isWhole(maxQueuedTasks, 0)) throw new NodeError("OPTIONS_INVALID", "maxQueuedTasks is 0 or more");
   if (!isWhole(maxOutboxBytes, 1_048_576)) throw new NodeError("OPTIONS_INVALID", "maxOutboxBytes is 1 MiB or more");
+  // Callers without types are told too.
+  if (!["auto", "never"].includes(compress)) throw new NodeError("OPTIONS_INVALID", "compress is auto or never");
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "./clock.ts";
+import type { Compress } from "./events/packing.ts";
 import type { ExecRule } from "./tasks/exec-policy.ts";
 import type { TaskDefinition } from "./tasks/define.ts";
 
@@ -28,6 +29,8 @@ export interface NodeOptions {
   readonly maxQueuedTasks?: number;
   /** Bytes of events kept on disk until the gateway has them. Default 256 MiB. */
   readonly maxOutboxBytes?: number;
+  /** Send large batches of events compressed: `auto` (default) where the link is what holds them up and they shrink, or `never`. */
+  readonly compress?: Compress;
   /** What the gateway is told runs here. Default `quaymesh-node/<version>`. */
   readonly software?: string;
   /**

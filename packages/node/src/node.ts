@@ -321,7 +321,8 @@ export class Node implements AsyncDisposable {
   }
 
   async #publishAll(session: OnlineSession): Promise<void> {
-    const { outbox, clock } = this.#parts;
+    const { outbox, clock, options } = this.#parts;
+    const { compress = "auto" } = options;
     // As of the hello: what was recorded since must not hide that this outbox is an older copy of the one the gateway knows.
     const { ackedSeq } = session.welcome;
     if (ackedSeq > this.#durableAtHello) {
@@ -332,6 +333,7 @@ export class Node implements AsyncDisposable {
       const pump = new PublishPump(session, {
         outbox,
         clock,
+        compress,
         onThrottle: this.#throttle.heard,
       });
       this.#pump = pump;

@@ -26,8 +26,7 @@ const WELCOME = {
 } as const;
 
 /** Both ends of a connection. */
-async function connect(): Promise<readonly [Connection, Connection]> {
-  const network = createMemoryNetwork();
+async function connect(network = createMemoryNetwork()): Promise<readonly [Connection, Connection]> {
   const common = { protocol: "test", credentials: { keyPem: "k", chainPem: "c" } } as const;
   const trust = { kind: "anchored", anchorsPem: "" } as const;
   const listener = await network.listen({ address: ADDRESS, trust, ...common });
@@ -84,4 +83,51 @@ it("an answer that comes while the write of its batch still waits for room is ta
   over.abort();
   await running;
   expect(outbox.acked).toBe(1);
+});
+
+/** Publish through streams of which each write waits. @returns the types of what arrived, in order, and how many events */
+async function publishWaiting(
+  ready: { readonly encodings?: string[] },
+  compress: "auto" | "never",
+): Promise<readonly string[]> {
+  await using outbox = await Outbox.open({ directory: "/outbox", files: new CrashingFiles() });
+  const network = createMemoryNetwork({ windowBytes: 4096 });
+  const [near, far] = await connect(network);
+  const over = new AbortController();
+  const pump = new PublishPump(
+    { connection: near, welcome: WELCOME, address: ADDRESS, signal: over.signal },
+    { outbox, clock: new ManualClock(), compress },
+  );
+  for (let time = 1; time <= 500; time++) {
+    await outbox.append({ kind: "test.tick", time, data: encodeValue("the same words over and over") });
+  }
+  const running = pump.run();
+  const types: string[] = [];
+  for await (const incoming of far.incomingStreams) {
+    const stream = new MessageStream(incoming);
+    await stream.read();
+    await stream.send({ type: "ready", ackedSeq: 0, ...ready });
+    for (let batch = 1; batch <= 5; batch++) {
+      types.push((await stream.expect(parsePublishMessage)).type);
+      await stream.send({ type: "ack", seq: batch * 100 });
+    }
+    break;
+  }
+  await Promise.race([outbox.acknowledged(500), running]);
+  over.abort();
+  await running;
+  return types;
+}
+
+const PLAIN = Array.from({ length: 5 }, () => "batch");
+
+it("batches are packed once a write had to wait, where the gateway takes them so", async () => {
+  const types = await publishWaiting({ encodings: ["br", "zstd"] }, "auto");
+  expect(types).toEqual(["batch", ...Array.from({ length: 4 }, () => "batch.packed")]);
+});
+
+it("batches go plain to a gateway that does not say it unpacks, or unpacks something else, and where it is not wanted", async () => {
+  expect(await publishWaiting({}, "auto")).toEqual(PLAIN);
+  expect(await publishWaiting({ encodings: ["br"] }, "auto")).toEqual(PLAIN);
+  expect(await publishWaiting({ encodings: ["zstd"] }, "never")).toEqual(PLAIN);
 });

@@ -48,6 +48,7 @@ export type {
   EventBatch,
   EventFilter,
   LoggedEvent,
+  PackedBatch,
   PublishedEvent,
   PublishReply,
   PublishRequest,
@@ -143,6 +144,7 @@ export type {
   PublisherLink,
   SeqRange,
 } from "./events/publisher.ts";
+export { zstdFrameFault, type ZstdFrameLimits } from "./events/zstd-frame.ts";
 export { judgeBatch, openIngest, stepIngest } from "./events/ingest.ts";
 export type { BatchJudgement, Ingest, IngestEffect, IngestInput } from "./events/ingest.ts";
 export { MAX_READ_BYTES, openSubscription, SLOW_CONSUMER_MS, stepSubscription } from "./events/subscription.ts";

@@ -7,7 +7,8 @@ export function stutter(random: Random, share: number): void {
   replaceMethod(MessageStream.prototype, "send", (send) => {
     return function (this: MessageStream, message) {
       const first = send.call(this, message);
-      if (!("type" in message && message.type === "batch") || !random.chance(share)) return first;
+      const isBatch = "type" in message && (message.type === "batch" || message.type === "batch.packed");
+      if (!isBatch || !random.chance(share)) return first;
       return Promise.resolve(first).then(() => send.call(this, message));
     };
   });

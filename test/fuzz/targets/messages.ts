@@ -1,4 +1,4 @@
-/** Every parser of a frame body, in both directions: what a peer may make us read as a message. */
+/** Every parser of a frame body, in both directions, and what unpacks a batch: what a peer may make us read as a message. */
 import {
   decodeCbor,
   GATEWAY_METHODS,
@@ -23,6 +23,7 @@ import {
   readResultRef,
   RemoteError,
 } from "@quaymesh/protocol";
+import { unpackBatch } from "../../../packages/gateway/src/events/unpack.ts";
 import type { Random } from "../random.ts";
 import { type PureTarget, Violation } from "../target.ts";
 import { vectorBytes } from "../vectors.ts";
@@ -38,10 +39,18 @@ const MAX_REFUSAL_UNITS = 512;
 const REQUEST_CODES = new Set(["CBOR_INVALID", "MESSAGE_INVALID", "METHOD_UNKNOWN", "VERSION_UNSUPPORTED"]);
 const MESSAGE_CODES = new Set(["CBOR_INVALID", "MESSAGE_INVALID"]);
 
+function unpack(body: Uint8Array): void {
+  const message = parsePublishMessage(body);
+  if (message?.type !== "batch.packed") return;
+  const { events } = unpackBatch(message);
+  if (events.length === 0) throw new Violation("a packed batch gave no event");
+}
+
 const MESSAGE_PARSERS: readonly ((body: Uint8Array) => unknown)[] = [
   parseNodeControl,
   parseGatewayControl,
   parsePublishMessage,
+  unpack,
   parsePublishReply,
   parseSubscriberMessage,
   parseSubscriptionMessage,

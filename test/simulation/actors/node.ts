@@ -47,6 +47,8 @@ export interface SimNodeOptions {
   readonly extras?: (process: Process, outbox: Outbox, link: () => Link, flush: () => void) => NodeExtras;
   /** How often it says a batch twice, as a sender may that has not heard whether the first arrived. A probability. */
   readonly stutter: number;
+  /** Packs batches where it pays. */
+  readonly packs?: boolean | undefined;
   /** Stand in for the outbox as the publisher sees it. */
   readonly sabotage?: (outbox: Outbox) => Outbox;
 }
@@ -211,13 +213,14 @@ export class SimNode {
     session: OnlineSession,
     { process, outbox, link, atHello }: { process: Process; outbox: Outbox; link: Link; atHello: number },
   ): Promise<void> {
-    const { onError, sabotage, stutter } = this.options;
+    const { onError, sabotage, stutter, packs = false } = this.options;
     const { ackedSeq } = session.welcome;
     if (ackedSeq > atHello) onError("the outbox lost its end", outboxBehind(ackedSeq, atHello));
     while (!session.signal.aborted) {
       const pump = new PublishPump(stuttering(session, process, stutter), {
         outbox: sabotage?.(outbox) ?? outbox,
         clock: process.nodeClock,
+        compress: packs ? "auto" : "never",
       });
       this.#pump = pump;
       try {

@@ -35,6 +35,9 @@ const KEEP_SHARE = 0.4;
 const BULK_SHARE = 0.015;
 /** Wider than a reader's credit, which is then what holds the gateway back. */
 const WIDE_BYTES = 4_194_304;
+/** So many seeds have nodes that pack their batches, and one with enough to say. */
+const PACK_SHARE = 0.25;
+const LONG_TALE = { count: 250, bytes: 60, buffered: false };
 const BULK = { count: 80, bytes: 3500, buffered: false };
 
 /** Events: outbox, publisher, ingest, log, subscriptions. */
@@ -57,8 +60,10 @@ function plan(seed: number, random: Random): Plan {
   const stutter = random.chance(0.3) ? 0.3 : 0;
   const calmAt = calmAfter(faults, work);
   const keep = random.chance(KEEP_SHARE) ? random.between(1, 20) : undefined;
+  const packs = random.chance(PACK_SHARE);
+  if (packs) work.push({ ...drawPublish(random, nodes), ...LONG_TALE });
   const drawnPlan: Plan = { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
-  return keep === undefined ? drawnPlan : { ...drawnPlan, keep };
+  return { ...drawnPlan, ...(keep !== undefined && { keep }), ...(packs && { packs }) };
 }
 
 function inNoHurry(reader: ReaderPlan): ReaderPlan {

@@ -16,6 +16,7 @@ interface Options extends CommonOptions, TransportFlags {
   readonly tasks?: readonly string[];
   readonly allowExec?: readonly string[];
   readonly concurrency?: number;
+  readonly compress: "auto" | "never";
   readonly verbose: boolean;
   readonly retry: boolean;
   readonly find?: string | true;
@@ -46,6 +47,11 @@ export function nodeRunCommand(context: Context): Command {
       new Option("--allow-exec <commands...>", "absolute paths the task exec may run; PATH=any allows any arguments"),
     )
     .addOption(new Option("--concurrency <n>", "tasks at once (default: 8)").argParser(wholeNumber(1, MAX_CONCURRENCY)))
+    .addOption(
+      new Option("--compress <when>", "compress large batches of events: where the link is slow, or never")
+        .choices(["auto", "never"])
+        .default("auto"),
+    )
     .addOption(datagramOption())
     .addOption(traceOption())
     .option(
@@ -69,6 +75,7 @@ async function run(context: Context, options: Options): Promise<void> {
     transport: await openTransport(options),
     tasks: definitions,
     exec,
+    compress: options.compress,
     ...(options.concurrency !== undefined && { concurrency: options.concurrency }),
     ...(options.find !== undefined && { elsewhere: finder(options.find) }),
     log: (line) => log(terminal, line, options),

@@ -1,10 +1,12 @@
 /** What stands between the nodes' batches and the store: how fast one device may be, how much of the log it may hold, and whose turn it is. */
+import type { EventBatch, PackedBatch } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { AppendInput, AppendResult } from "../store/port-events.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
+import { unpackBatch } from "./unpack.ts";
 
 /** Bounds of what devices publish. */
 export interface IngestLimits {
@@ -24,10 +26,17 @@ const INGEST_LIMITS: IngestLimits = {
 /** Why a batch was not taken: `rate` and `quota` are the device's own limits, `store` the gateway's. docs/wire.md, "Publishing". */
 type ThrottleReason = "rate" | "quota" | "store";
 
+interface Throttled {
+  readonly kind: "throttled";
+  readonly reason: ThrottleReason;
+  readonly retryAfterMs: number;
+}
+
 /** What became of a batch. */
-export type Admission =
-  | Exclude<AppendResult, { readonly kind: "over-quota" }>
-  | { readonly kind: "throttled"; readonly reason: ThrottleReason; readonly retryAfterMs: number };
+export type Admission = Exclude<AppendResult, { readonly kind: "over-quota" }> | Throttled;
+
+/** What became of a packed batch. */
+export type Unpacking = { readonly kind: "unpacked"; readonly batch: EventBatch } | Throttled;
 
 /** What was turned away since the start. */
 export interface IngestStats {
@@ -56,9 +65,15 @@ const LOG_EVERY_MS = 60_000;
 /** Devices whose buckets are full again are forgotten beyond so many. */
 const MAX_IDLE_DEVICES = 1024;
 
+/** Of the rate at which a device may publish, what may be unpacked for it: also what is sent again, or turned away afterwards, has been unpacked. */
+const UNPACKING = 2;
+
 interface Meter {
   readonly events: TokenBucket;
   readonly bytes: TokenBucket;
+  /** What was unpacked, whatever became of it: its sender spent next to nothing on it. */
+  readonly unpackedEvents: TokenBucket;
+  readonly unpackedBytes: TokenBucket;
   loggedAt: number;
 }
 
@@ -84,6 +99,21 @@ export class IngestGate {
     return { throttledRate: this.#rate, throttledQuota: this.#quota, waiting: this.#queue.waiting };
   }
 
+  /**
+   * Unpack a batch, or say why not. Nothing is spent on one of a device that is over its rate.
+   * @throws {ProtocolError} `CBOR_INVALID`, `MESSAGE_INVALID`
+   */
+  unpack(deviceId: string, packed: PackedBatch): Unpacking {
+    const meter = this.#meter(deviceId);
+    const now = this.#options.clock.monotonicMs();
+    const waitMs = Math.max(meter.unpackedEvents.waitMs(now), meter.unpackedBytes.waitMs(now));
+    if (waitMs > 0) return this.#turnAway(deviceId, "rate", Math.max(waitMs, MIN_PAUSE_MS));
+    meter.unpackedBytes.take(packed.bytes, now);
+    const batch = unpackBatch(packed);
+    meter.unpackedEvents.take(batch.events.length, now);
+    return { kind: "unpacked", batch };
+  }
+
   /** Store a batch, or say why not. @throws {GatewayError} as the store */
   async append(input: Omit<AppendInput, "maxHeldBytes">): Promise<Admission> {
     const { store, clock } = this.#options;
@@ -103,7 +133,7 @@ export class IngestGate {
     return result.kind === "over-quota" ? this.#turnAway(deviceId, "quota", QUOTA_PAUSE_MS) : result;
   }
 
-  #turnAway(deviceId: string, reason: "rate" | "quota", retryAfterMs: number): Admission {
+  #turnAway(deviceId: string, reason: "rate" | "quota", retryAfterMs: number): Throttled {
     if (reason === "rate") this.#rate += 1;
     else this.#quota += 1;
     const { logger, clock } = this.#options;
@@ -123,9 +153,12 @@ export class IngestGate {
     const now = this.#options.clock.monotonicMs();
     if (this.#meters.size >= MAX_IDLE_DEVICES) this.#forgetIdle(now);
     const { maxEventsPerSecond, maxBytesPerSecond } = this.#limits;
+    const bucket = (perSecond: number) => new TokenBucket({ perSecond, capacity: perSecond * BURST_SECONDS }, now);
     const meter: Meter = {
-      events: new TokenBucket({ perSecond: maxEventsPerSecond, capacity: maxEventsPerSecond * BURST_SECONDS }, now),
-      bytes: new TokenBucket({ perSecond: maxBytesPerSecond, capacity: maxBytesPerSecond * BURST_SECONDS }, now),
+      events: bucket(maxEventsPerSecond),
+      bytes: bucket(maxBytesPerSecond),
+      unpackedEvents: bucket(maxEventsPerSecond * UNPACKING),
+      unpackedBytes: bucket(maxBytesPerSecond * UNPACKING),
       loggedAt: Number.NEGATIVE_INFINITY,
     };
     this.#meters.set(deviceId, meter);
@@ -134,8 +167,9 @@ export class IngestGate {
 
   /** One that is full says nothing that a new one would not. */
   #forgetIdle(now: number): void {
-    for (const [deviceId, { events, bytes, loggedAt }] of this.#meters) {
-      if (events.isFull(now) && bytes.isFull(now) && now - loggedAt >= LOG_EVERY_MS) this.#meters.delete(deviceId);
+    for (const [deviceId, { events, bytes, unpackedEvents, unpackedBytes, loggedAt }] of this.#meters) {
+      const isIdle = [events, bytes, unpackedEvents, unpackedBytes].every((bucket) => bucket.isFull(now));
+      if (isIdle && now - loggedAt >= LOG_EVERY_MS) this.#meters.delete(deviceId);
     }
   }
 }

@@ -11,6 +11,7 @@ import {
   type Ingest,
   type IngestInput,
   type MessageStream,
+  type PackedBatch,
   type PublishedEvent,
   type PublishReply,
   type PublishRequest,
@@ -19,6 +20,7 @@ import {
 import { GatewayError } from "../errors.ts";
 import type { AppendEvent } from "../store/port-events.ts";
 import type { Admission } from "./ingest-gate.ts";
+import { ENCODINGS } from "./unpack.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
 import { failWhileReading } from "../sessions/stream-failure.ts";
@@ -62,7 +64,7 @@ class IngestStream {
     this.#messages = messages;
     this.#session = session;
     this.#epoch = epoch;
-    const { state, effects } = openIngest(watermark);
+    const { state, effects } = openIngest(watermark, ENCODINGS);
     this.#state = state;
     for (const effect of effects) if (effect.kind === "reply") this.#reply(effect.reply);
   }
@@ -74,7 +76,8 @@ class IngestStream {
         if (message.type === "end") break;
         // After a failure the node is told, and what it had under way is dropped until it ends.
         if (this.#failed) continue;
-        this.#onBatch(message);
+        if (message.type === "batch") this.#onBatch(message);
+        else this.#onPacked(message);
         // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
         while (this.#inFlight.size >= maxBatchesInFlight) await Promise.race(this.#inFlight);
         // Nor may it fill our memory with answers it does not read.
@@ -87,6 +90,13 @@ class IngestStream {
     if (this.#failed) return;
     await this.#messages.end({ type: "end" });
     await awaitPeerEnd(this.#messages, clock);
+  }
+
+  #onPacked(message: PackedBatch): void {
+    const { context, deviceId } = this.#session;
+    const unpacked = context.ingest.unpack(deviceId, message);
+    if (unpacked.kind === "unpacked") this.#onBatch(unpacked.batch);
+    else this.#step({ kind: "refused", retryAfterMs: unpacked.retryAfterMs, reason: unpacked.reason });
   }
 
   #onBatch(batch: EventBatch): void {

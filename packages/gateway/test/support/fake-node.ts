@@ -169,6 +169,11 @@ export class FakePublisher {
     await this.stream.send({ type: "batch", first, events });
   }
 
+  /** Send a batch packed; `packed` may be anything. */
+  async sendPacked(packed: Uint8Array, bytes: number): Promise<void> {
+    await this.stream.send({ type: "batch.packed", encoding: "zstd", bytes, packed });
+  }
+
   /** The next reply. */
   reply(): Promise<PublishReply> {
     return this.stream.expect(parsePublishReply);

@@ -4,6 +4,7 @@ import {
   parsePublishReply,
   stepPublisher,
   WIRE_VERSION,
+  type EventBatch,
   type Publisher,
   type PublishReply,
   type PublisherEffect,
@@ -19,6 +20,7 @@ import { NodeError } from "../errors.ts";
 import type { OnlineSession } from "../link/link.ts";
 import type { OutboxCursor } from "../outbox/cursor.ts";
 import type { Outbox } from "../outbox/outbox.ts";
+import { afterBatch, isSmaller, NEW_PACKING, tryPack, type Compress } from "./packing.ts";
 
 /** Event bytes in one frame: below the frame's 512 KiB with room for what is around them. */
 const MAX_BATCH_BYTES = 393_216;
@@ -28,6 +30,8 @@ export interface PublishPumpOptions {
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly limits?: PublisherLimits;
+  /** Default `auto`. */
+  readonly compress?: Compress;
   /** The gateway takes nothing for so long. `reason` as docs/wire.md, "Publishing", has it; `undefined`: it takes events again. */
   readonly onThrottle?: (pause: Throttle | undefined) => void;
 }
@@ -49,6 +53,9 @@ export class PublishPump {
   #timer: AbortController | undefined;
   #failure: { readonly cause: unknown } | undefined;
   #ended = false;
+  /** The gateway has said that it takes packed batches. */
+  #mayPack = false;
+  #packing = NEW_PACKING;
 
   constructor(session: OnlineSession, options: PublishPumpOptions) {
     const { outbox } = options;
@@ -150,11 +157,20 @@ export class PublishPump {
     }
     const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
     this.#options.outbox.sending(last.seq);
-    await stream.send({ type: "batch", first: first.seq, events });
+    await this.#write({ type: "batch", first: first.seq, events }, stream);
     const now = this.#options.clock.monotonic();
     this.#feedSent({ kind: "sent", first: first.seq, last: last.seq, now });
     // The frame was full before the batch was: the rest has no reason to wait.
     if (last.seq < range.last) this.#feed({ kind: "flush", now });
+  }
+
+  /** Send a batch, packed where that pays. */
+  async #write(batch: EventBatch, stream: MessageStream): Promise<void> {
+    const tried = this.#mayPack ? tryPack(this.#packing, batch) : undefined;
+    const room = stream.send(tried !== undefined && isSmaller(tried.ratio) ? tried.packed : batch);
+    const waited = room !== undefined;
+    this.#packing = afterBatch(this.#packing, tried === undefined ? { waited } : { ratio: tried.ratio, waited });
+    await room;
   }
 
   #feed(input: PublisherInput): void {
@@ -171,7 +187,7 @@ export class PublishPump {
   async #readReplies(stream: MessageStream): Promise<void> {
     try {
       for await (const reply of stream.messages(parsePublishReply)) {
-        this.#noteThrottle(reply);
+        this.#note(reply);
         this.#feed({ kind: "reply", reply, now: this.#options.clock.monotonic() });
       }
     } catch (cause) {
@@ -181,8 +197,11 @@ export class PublishPump {
     this.#bell.ring();
   }
 
-  #noteThrottle(reply: PublishReply): void {
-    if (reply.type === "throttle") {
+  #note(reply: PublishReply): void {
+    if (reply.type === "ready") {
+      const { compress = "auto" } = this.#options;
+      this.#mayPack = compress === "auto" && reply.encodings?.includes("zstd") === true;
+    } else if (reply.type === "throttle") {
       const { retryAfterMs, reason = "store" } = reply;
       this.#options.onThrottle?.({ reason, retryAfterMs });
     } else if (reply.type === "ack") this.#options.onThrottle?.(undefined);

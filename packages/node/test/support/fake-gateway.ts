@@ -295,6 +295,7 @@ export class FakeGateway implements AsyncDisposable {
     await stream.send({ type: "ready", ackedSeq: log.length });
     for await (const message of stream.messages(parsePublishMessage)) {
       if (message.type === "end") break;
+      if (message.type !== "batch") throw new Error("a packed batch, which was not offered");
       this.batches += 1;
       if (this.behaviour.losesBatches > 0) {
         this.behaviour.losesBatches -= 1;

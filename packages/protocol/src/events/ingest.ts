@@ -60,11 +60,12 @@ export type IngestEffect =
 
 type IngestStep = Step<Ingest, IngestEffect>;
 
-/** A publish stream that just opened, for an outbox of which everything up to `watermark` (0: nothing) is committed. */
-export function openIngest(watermark: number): IngestStep {
+/** A publish stream that just opened, for an outbox of which everything up to `watermark` (0: nothing) is committed. `encodings`: what batches may be packed with. */
+export function openIngest(watermark: number, encodings: readonly string[] = []): IngestStep {
+  const offer = encodings.length === 0 ? {} : { encodings: [...encodings] };
   return {
     state: { committed: watermark, received: watermark },
-    effects: [{ kind: "reply", reply: { type: "ready", ackedSeq: watermark } }],
+    effects: [{ kind: "reply", reply: { type: "ready", ackedSeq: watermark, ...offer } }],
   };
 }
 

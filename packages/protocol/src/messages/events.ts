@@ -1,5 +1,6 @@
 /** Event streams: `events.publish` and `events.subscribe`. docs/wire.md, "Events". */
 import { Type, type Static } from "typebox";
+import { MAX_FRAME_BYTES } from "../frame/limits.ts";
 import { bytes, deviceId, map, message, position, request, text, uint } from "./common.ts";
 
 /** Largest event body, bytes. */
@@ -25,10 +26,19 @@ export const eventBatch = message("batch", {
   first: position(),
   events: Type.Array(publishedEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }),
 });
+/** Node to gateway, where `ready` has offered the encoding: `packed` gives the body of one `batch`, `bytes` long. */
+export const packedBatch = message("batch.packed", {
+  encoding: Type.Literal("zstd"),
+  bytes: Type.Integer({ minimum: 1, maximum: MAX_FRAME_BYTES }),
+  packed: bytes(1, MAX_FRAME_BYTES),
+});
 /** Either side, its last message. */
 export const endOfStream = message("end", {});
-/** Gateway to node, first: send from `ackedSeq + 1`. */
-export const publishReady = message("ready", { ackedSeq: uint() });
+/** Gateway to node, first: send from `ackedSeq + 1`. `encodings`: what batches may be packed with; left out: nothing. */
+export const publishReady = message("ready", {
+  ackedSeq: uint(),
+  encodings: Type.Optional(Type.Array(text(32), { maxItems: 16 })),
+});
 /** Gateway to node: everything up to and with `seq` is committed. */
 export const publishAck = message("ack", { seq: uint() });
 /** Gateway to node: a gap; nothing of that batch was stored, send from `seq`. */
@@ -115,6 +125,8 @@ export const caughtUp = message("caught-up", { offset: uint() });
 export type PublishedEvent = Static<typeof publishedEvent>;
 /** Consecutive events of one outbox epoch. */
 export type EventBatch = Static<typeof eventBatch>;
+/** A batch in fewer bytes. */
+export type PackedBatch = Static<typeof packedBatch>;
 /** An event as the gateway's log holds it. */
 export type LoggedEvent = Static<typeof loggedEvent>;
 /** Which events a subscriber wants; what is left out is not restricted. */

@@ -10,6 +10,7 @@ import {
   eventBatch,
   expectedSeq,
   loggedEvents,
+  packedBatch,
   publishAck,
   publishReady,
   seqConflict,
@@ -53,7 +54,11 @@ export const parseGatewayControl = messageParser({
 });
 
 /** `events.publish`, what a node sends after the request. */
-export const parsePublishMessage = messageParser({ batch: eventBatch, end: endOfStream });
+export const parsePublishMessage = messageParser({
+  batch: eventBatch,
+  "batch.packed": packedBatch,
+  end: endOfStream,
+});
 
 /** `events.publish`, what a gateway answers. */
 export const parsePublishReply = messageParser({
@@ -113,7 +118,7 @@ export const parseRootsReply = messageParser({ roots: mesh.roots });
 export const parseHealthReply = messageParser({ health });
 
 /** `events.publish`, node to gateway. */
-export type PublishMessage = Static<typeof eventBatch> | Static<typeof endOfStream>;
+export type PublishMessage = Static<typeof eventBatch> | Static<typeof packedBatch> | Static<typeof endOfStream>;
 /** `events.subscribe`, node to gateway. */
 export type SubscriberMessage =
   | Static<typeof credit>

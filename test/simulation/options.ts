@@ -50,7 +50,7 @@ export function parseOptions(argv: readonly string[]): SimulateOptions | null {
 export function usage(): string {
   const rows = (named: Readonly<Record<string, { readonly about: string }>>): string =>
     Object.entries(named)
-      .map(([name, { about }]) => `  ${name.padEnd(24)}${about.length > 54 ? `${about.slice(0, 53)}…` : about}`)
+      .map(([name, { about }]) => `  ${name.padEnd(32)}${about.length > 46 ? `${about.slice(0, 45)}…` : about}`)
       .join("\n");
   return `npm run simulate -- [options]
 

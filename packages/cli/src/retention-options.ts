@@ -8,6 +8,8 @@ export interface RetentionFlags {
   /** Seconds, or `none`. */
   readonly retainAge: number | "none";
   readonly retainSize: number | "none";
+  /** The machine's clock was wrong and is right now. */
+  readonly trustClock?: boolean;
   readonly deviceQuota?: number;
   readonly deviceRate?: number;
 }
@@ -32,6 +34,7 @@ export function addRetentionOptions(command: Command): Command {
         .argParser(orNone(bytes(1_000_000)))
         .default(DEFAULT_SIZE_BYTES, "10GB"),
     )
+    .option("--trust-clock", "the clock was set right: go by it at once, not in twice the time it takes to come there")
     .addOption(
       new Option("--device-quota <size>", "what one device may hold of that (default: a quarter)").argParser(
         bytes(100_000),
@@ -52,6 +55,7 @@ export function retentionOf(flags: RetentionFlags): Pick<GatewayOptions, "retent
     retention: {
       ...(retainAge !== "none" && { maxAgeMs: retainAge * 1000 }),
       ...(retainSize !== "none" && { maxBytes: retainSize }),
+      ...(flags.trustClock === true && { trustClock: true }),
     },
     ingest: {
       ...(quota !== undefined && { maxDeviceBytes: quota }),

@@ -40,4 +40,5 @@ test("one device may hold a quarter of the log unless it is said otherwise, and 
     ingest: { maxEventsPerSecond: 5 },
   });
   expect(retentionOf({ ...flags, deviceQuota: 7 }).ingest).toEqual({ maxDeviceBytes: 7 });
+  expect(retentionOf({ ...flags, trustClock: true }).retention).toMatchObject({ trustClock: true });
 });

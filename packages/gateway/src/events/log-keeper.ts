@@ -16,6 +16,8 @@ export interface RetentionPolicy {
   readonly maxEvents?: number;
   /** Ended tasks, pairing requests and what lies in quarantine. Default: as `maxAgeMs`. */
   readonly maxHistoryMs?: number;
+  /** The wall clock is right at this start: retention goes by it at once, however far it is ahead of where retention was. */
+  readonly trustClock?: boolean;
 }
 
 /** What retention did and does. */
@@ -70,9 +72,9 @@ export class LogKeeper implements AsyncDisposable {
 
   /** Read where retention's clock stood, and begin. */
   static async open(options: LogKeeperOptions): Promise<LogKeeper> {
-    const { store, clock } = options;
+    const { store, clock, policy } = options;
     const saved = Number((await store.meta.get(CLOCK_KEY)) ?? Number.NaN);
-    const trusted = Number.isSafeInteger(saved) ? saved : clock.now();
+    const trusted = policy.trustClock !== true && Number.isSafeInteger(saved) ? saved : clock.now();
     const keeper = new LogKeeper(options, new RetentionClock(trusted, clock.monotonicMs()));
     keeper.#running = keeper.#run();
     return keeper;

@@ -22,9 +22,4 @@ export class RetentionClock {
     this.#trusted = Math.min(wall, this.#trusted + CATCH_UP * passed);
     return this.#trusted;
   }
-
-  /** An operator says that the wall clock is right. */
-  trust(wall: number): void {
-    this.#trusted = wall;
-  }
 }

@@ -24,7 +24,8 @@ async function kept(policy: RetentionPolicy, wrap: (store: Store) => Store = (st
   const lines: string[] = [];
   const say = (_fields: object, message: string) => void lines.push(message);
   const logger = { ...silentLogger, warn: say, error: say };
-  const open = () => LogKeeper.open({ store: wrap(under.store), policy, clock, logger });
+  const open = (change: RetentionPolicy = {}) =>
+    LogKeeper.open({ store: wrap(under.store), policy: { ...policy, ...change }, clock, logger });
   let keeper = await open();
   let next = 1;
   return {
@@ -34,9 +35,9 @@ async function kept(policy: RetentionPolicy, wrap: (store: Store) => Store = (st
     get keeper() {
       return keeper;
     },
-    async restart() {
+    async restart(change: RetentionPolicy = {}) {
       await keeper[Symbol.asyncDispose]();
-      keeper = await open();
+      keeper = await open(change);
     },
     async append(count: number) {
       const events = Array.from({ length: count }, () => ({ kind: "k", time: 0, data: encodeValue(1) }));
@@ -99,6 +100,16 @@ test("retention's clock is where it was after a restart: a jump while the gatewa
   await eventually(() => log.keeper.stats.clockBehindMs > YEAR / 2);
   log.clock.advance(60_000);
   expect(await log.earliest()).toBe(1);
+});
+
+test("who says that the clock is right has retention go by it at once", async () => {
+  await using log = await kept({ maxAgeMs: DAY });
+  await log.append(3);
+  log.clock.jump(YEAR);
+  await log.append(2);
+  await log.restart({ trustClock: true });
+  await log.beginsAt(4);
+  expect(log.keeper.stats.clockBehindMs).toBe(0);
 });
 
 test("retention goes by the wall clock, never ahead of it and never forward faster than twice the time that passed", () => {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore, type Store } from "@quaymesh/gateway";
 import type { Answers, Role } from "../calls.ts";
+import { Database } from "../../../../packages/gateway/src/store/sqlite/database.ts";
+import { keepGuards } from "../../../../packages/gateway/src/store/sqlite/integrity.ts";
 import { FLOOD_KIND, monotonicMs } from "../payload.ts";
 import { makeStore } from "../store-with-device.ts";
 
@@ -91,9 +93,11 @@ async function appendFor(
 
 /** Events as if they had been appended, but for their sums: nobody reads them here. */
 function fill(path: string, count: number): void {
-  const db = new DatabaseSync(path);
+  const db = new Database(path);
   try {
-    db.exec("PRAGMA synchronous = OFF; BEGIN");
+    db.exec("PRAGMA synchronous = OFF; BEGIN IMMEDIATE");
+    // Else the store takes it for damage.
+    keepGuards(db);
     db.exec(`INSERT INTO events (position, outbox, seq, kind, time, received, sum, data)
       WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${String(count)})
       SELECT (SELECT latest FROM log) + i, outbox, acked_seq + i, '${FLOOD_KIND}', 1796100000000 + i, 1796100000000 + i, 0, randomblob(200)

@@ -94,7 +94,8 @@ async function* records<S extends StandardSchemaV1>(
     for await (const { logId, events, caughtUp } of batches(wire, options, acks)) {
       for (const message of events) {
         const event = eventRecord(message, logId);
-        yield await typed(event, options.schema);
+        // Without a schema there is nothing to wait for.
+        yield options.schema === undefined ? event : await typed(event, options.schema);
         handled = event.offset;
         if (acksByItself) acks.wish(handled);
       }
@@ -155,9 +156,8 @@ function startOf({ after = 0, logId = "", since, tail = false }: EventsOptions):
 
 async function typed<S extends StandardSchemaV1>(
   event: EventRecord,
-  schema: S | undefined,
+  schema: S,
 ): Promise<EventRecord<StandardSchemaV1.InferOutput<S>>> {
-  if (schema === undefined) return event;
   const checked = await check(schema, event.data);
   if (checked.kind === "fits") return { ...event, data: checked.value };
   throw new ClientError("EVENT_INVALID", `event ${event.offset} (${event.kind}): ${checked.why}`, {

@@ -2,6 +2,9 @@
 import { MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
 import type { EventPage, EventStore, LogFilter } from "../store/port-events.ts";
 
+/** Most events of a page: several batches, as each page is a round trip to the store's thread. */
+const MAX_PAGE_EVENTS = 4 * MAX_BATCH_EVENTS;
+
 /** What is read. */
 export interface PageWanted {
   readonly after: number;
@@ -21,13 +24,13 @@ export class SharedReads {
     this.#events = events;
   }
 
-  /** A page of at most {@link MAX_BATCH_EVENTS} and {@link MAX_READ_BYTES}. @throws {GatewayError} as `EventStore.read` */
+  /** A page of at most {@link MAX_PAGE_EVENTS} and {@link MAX_READ_BYTES}. @throws {GatewayError} as `EventStore.read` */
   read(wanted: PageWanted): Promise<EventPage> {
     const { after, filter, grants } = wanted;
     const key = JSON.stringify([wanted.generation, after, filter, grants]);
     const shared = this.#underWay.get(key);
     if (shared !== undefined) return shared;
-    const limits = { limit: MAX_BATCH_EVENTS, maxBytes: MAX_READ_BYTES };
+    const limits = { limit: MAX_PAGE_EVENTS, maxBytes: MAX_READ_BYTES };
     const page = this.#events
       .read({ after, filter, ...limits, ...(grants !== undefined && { grants }) })
       .finally(() => this.#underWay.delete(key));

@@ -24,8 +24,12 @@ import { wireError } from "../sessions/stream-failure.ts";
 import type { EventPage } from "../store/port-events.ts";
 import type { EventRow } from "../store/rows.ts";
 import { Acknowledger } from "./acknowledger.ts";
-import { cutPage, type PageWanted } from "./shared-reads.ts";
+import { ReadAhead, type Room } from "./read-ahead.ts";
+import type { PageWanted } from "./shared-reads.ts";
 import { findStart, type FoundStart } from "./subscription-start.ts";
+
+/** How long what was read is kept for a reader that has no credit. */
+const KEPT_MS = 1000;
 
 /** Serve one subscription to its end. */
 export async function serveSubscription(
@@ -62,9 +66,12 @@ class SubscriptionStream {
   #sentThrough = 0;
   #sends: Promise<void> = Promise.resolve();
   #cancelTimer: () => void = () => undefined;
+  readonly #ahead: ReadAhead;
+  #cancelDrop: () => void = () => undefined;
 
   constructor(messages: MessageStream, session: LiveSession, found: FoundStart) {
-    const { store, clock } = session.context;
+    const { store, clock, pages } = session.context;
+    this.#ahead = new ReadAhead(pages);
     this.#messages = messages;
     this.#session = session;
     this.#found = found;
@@ -119,6 +126,8 @@ class SubscriptionStream {
 
   close(): void {
     this.#cancelTimer();
+    this.#cancelDrop();
+    this.#ahead.drop();
     this.#state = { kind: "closed" };
   }
 
@@ -191,24 +200,32 @@ class SubscriptionStream {
     const { clock, access } = this.#session.context;
     // What a reader is told beside events costs it no credit; one that does not read gets no more of it.
     await this.#sends;
+    this.#cancelDrop();
     while (this.#state.kind === "open") {
       const { generation, grants } = await this.#granted();
       const { filter } = this.#found;
-      const page = await this.#page({ after, filter, grants, generation }, maxEvents, maxBytes);
+      const room = { maxEvents, maxBytes, creditEvents: this.#state.creditEvents };
+      const page = await this.#page({ after, filter, grants, generation }, room);
       if (page === undefined) return;
       if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
       // Read again what may not be seen any more, up to the moment in which it is sent.
       if (!(await this.#sendEvents(page.events, () => access.generation === generation))) continue;
       const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
       const now = clock.monotonicMs();
+      this.#keepAwhile();
       return this.feed({ kind: "sent", events: page.events.length, bytes, through: page.scannedTo, now });
     }
   }
 
+  #keepAwhile(): void {
+    if (this.#state.kind === "closed") return;
+    this.#cancelDrop = this.#session.context.clock.after(KEPT_MS, () => this.#ahead.drop());
+  }
+
   /** @returns undefined where the next event is damaged: the subscription has ended then, and its reader knows where */
-  async #page(wanted: PageWanted, maxEvents: number, maxBytes: number): Promise<EventPage | undefined> {
+  async #page(wanted: PageWanted, room: Room): Promise<EventPage | undefined> {
     try {
-      return cutPage(await this.#session.context.pages.read(wanted), maxEvents, maxBytes);
+      return await this.#ahead.read(wanted, room);
     } catch (error) {
       if (!(error instanceof GatewayError && error.code === "EVENT_DAMAGED")) throw error;
       this.fail(error);

@@ -101,7 +101,13 @@ async function* events(
   for (;;) {
     const session = await link.online(signal);
     try {
-      for await (const event of reader.read(session, { signal, acks })) yield nodeEvent(event, reader.log);
+      for await (const batch of reader.read(session, { signal, acks })) {
+        for (const event of batch) {
+          yield nodeEvent(event, reader.log);
+          // Come back for the next: this one is done with.
+          if (acks) reader.acknowledge(event.offset);
+        }
+      }
     } catch (cause) {
       signal?.throwIfAborted();
       if (!isPassing(cause)) throw finalError(cause);

@@ -15,7 +15,7 @@ import type { OnlineSession } from "../link/link.ts";
 /** How one stream is read. */
 export interface StreamReading {
   readonly signal: AbortSignal | undefined;
-  /** Acknowledge each event when the next is asked for. */
+  /** The reader acknowledges each event when it is done with it; what the filter hides is then acknowledged here. */
   readonly acks: boolean;
 }
 
@@ -48,8 +48,11 @@ export class SubscriptionReader {
     this.#forgets = true;
   }
 
-  /** One stream's worth of events. */
-  async *read(session: OnlineSession, { signal, acks }: StreamReading): AsyncGenerator<LoggedEvent, void, undefined> {
+  /** One stream's worth of events, as they came together: to come back for more is to be done with them. */
+  async *read(
+    session: OnlineSession,
+    { signal, acks }: StreamReading,
+  ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
     const both = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
     const stream = new MessageStream(await session.connection.openStream({ signal: both }));
     const onAbort = (): void => stream.reset(0);
@@ -63,8 +66,10 @@ export class SubscriptionReader {
         for (const delivery of this.#step({ kind: "message", message })) {
           // Left in the loop body: what the reader has acknowledged so far is on its way.
           graceful = true;
-          yield* this.#deliver(delivery, acks);
+          yield delivery.events;
           graceful = false;
+          this.#step({ kind: "consumed", events: delivery.events.length, bytes: delivery.bytes });
+          await this.#sends;
         }
         // What the filter hides needs no one to be done with it.
         if (message.type === "caught-up" && acks) this.acknowledge(message.offset);
@@ -77,16 +82,6 @@ export class SubscriptionReader {
       stream.reset(0);
       this.#state = stepSubscriber(this.#state, { kind: "lost" }).state;
     }
-  }
-
-  async *#deliver({ events, bytes }: Delivery, acks: boolean): AsyncGenerator<LoggedEvent, void, undefined> {
-    for (const event of events) {
-      yield event;
-      // Come back for the next: this one is done with.
-      if (acks) this.acknowledge(event.offset);
-    }
-    this.#step({ kind: "consumed", events: events.length, bytes });
-    await this.#sends;
   }
 
   /** Send what is left to say, so that the gateway has it before the stream goes. */

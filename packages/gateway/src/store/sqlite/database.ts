@@ -48,9 +48,9 @@ export class Database {
     return this.#prepare(sql).iterate(...values);
   }
 
-  /** As {@link Database.each}, each row an array of its columns in their order: for what is read by the thousand. */
-  eachTuple(sql: string, ...values: readonly SQLInputValue[]): Iterable<readonly unknown[]> {
-    return this.#prepareTuples(sql).iterate(...values) as Iterable<unknown> as Iterable<readonly unknown[]>;
+  /** As {@link Database.all}, each row an array of its columns in their order: for what is read by the thousand, which stepping through would make dearer by a half. */
+  allTuples(sql: string, ...values: readonly SQLInputValue[]): readonly (readonly unknown[])[] {
+    return this.#prepareTuples(sql).all(...values) as readonly unknown[] as readonly (readonly unknown[])[];
   }
 
   /** One number out of one row, 0 where there is none or it is NULL. */

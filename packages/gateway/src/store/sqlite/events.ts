@@ -10,6 +10,11 @@ import { findOutbox } from "./sessions.ts";
 const MAX_SCAN = 8192;
 const MAX_SCAN_BYTES = 16 * 1024 * 1024;
 
+/** Rows taken out of SQLite at once: first so many, then by what their data came to. What a reader does not want after all was read in vain. */
+const FIRST_ROWS = 64;
+const MAX_ROWS = 512;
+const ROWS_BYTES = 256 * 1024;
+
 /**
  * A page of the log, bounded in events, bytes and rows looked at. Every row on the way is held against its sum, those that the filter drops too: a damaged kind or device would drop out of
  * sight. Offsets have no gaps, so that one that is not there was lost.
@@ -31,12 +36,12 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
     }
     if (passes(event)) {
       bytes += event.data.length;
-      if (events.length === input.limit || (bytes > input.maxBytes && events.length > 0)) break;
+      if (bytes > input.maxBytes && events.length > 0) break;
       events.push(event);
     }
     scannedTo = event.offset;
     scannedBytes += event.data.length;
-    if (scannedBytes > MAX_SCAN_BYTES) break;
+    if (events.length >= input.limit || scannedBytes > MAX_SCAN_BYTES) break;
   }
   return { events, scannedTo: Math.max(scannedTo, input.after), earliest, latest };
 }
@@ -55,20 +60,30 @@ export function verifyEvents(db: Database, input: { readonly after: number; read
 /** The events after `after` up to and with `through`, each as it was stored; `damaged` ends them where the next one is not. */
 export function* checkedEvents(db: Database, after: number, through: number): Generator<EventRow | "damaged"> {
   const outboxes = new Map<unknown, KnownOutbox | undefined>();
-  const rows = db.eachTuple(
-    `SELECT position, outbox, seq, kind, time, received, sum, data
-     FROM events WHERE position > ? AND position <= ? ORDER BY position`,
-    after,
-    through,
-  );
   let next = after + 1;
-  for (const row of rows) {
-    const event = row[0] === next ? soundEvent(db, row, outboxes) : undefined;
-    if (event === undefined) break;
-    yield event;
-    next += 1;
+  let most = FIRST_ROWS;
+  while (next <= through) {
+    const end = Math.min(through, next - 1 + most);
+    const rows = db.allTuples(
+      `SELECT position, outbox, seq, kind, time, received, sum, data
+       FROM events WHERE position > ? AND position <= ? ORDER BY position`,
+      next - 1,
+      end,
+    );
+    let bytes = 0;
+    for (const row of rows) {
+      const event = row[0] === next ? soundEvent(db, row, outboxes) : undefined;
+      if (event === undefined) break;
+      bytes += event.data.length;
+      yield event;
+      next += 1;
+    }
+    if (next <= end) {
+      yield "damaged";
+      return;
+    }
+    most = Math.max(1, Math.min(MAX_ROWS, Math.floor((ROWS_BYTES * rows.length) / bytes)));
   }
-  if (next <= through) yield "damaged";
 }
 
 /** What the log holds. */

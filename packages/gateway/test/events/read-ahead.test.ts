@@ -1,0 +1,86 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { ReadAhead } from "../../src/events/read-ahead.ts";
+import type { PageWanted } from "../../src/events/shared-reads.ts";
+import type { EventPage } from "../../src/store/port-events.ts";
+
+/** A log whose pages hold `pageEvents` at most. An event's seq tells the generation it was read under. */
+function logOf(latest: number, pageEvents: number) {
+  const reads: PageWanted[] = [];
+  const read = async (wanted: PageWanted): Promise<EventPage> => {
+    reads.push(wanted);
+    const count = Math.min(pageEvents, latest - wanted.after);
+    const events = Array.from({ length: count }, (_, index) => ({
+      offset: wanted.after + index + 1,
+      deviceId: "d",
+      outboxEpoch: new Uint8Array(),
+      seq: wanted.generation,
+      kind: "k",
+      time: 0,
+      received: 0,
+      data: new Uint8Array(10),
+    }));
+    return { events, scannedTo: wanted.after + count, earliest: 1, latest };
+  };
+  return { reads, read };
+}
+
+const room = (maxEvents: number, creditEvents: number) => ({ maxEvents, maxBytes: 1e9, creditEvents });
+
+test("however credit comes and rules change, each event comes once, in order, read under the rules it was asked for", async () => {
+  const step = fc.record({
+    maxEvents: fc.integer({ min: 1, max: 12 }),
+    more: fc.integer({ min: 0, max: 60 }),
+    changes: fc.boolean(),
+    drops: fc.boolean(),
+    again: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 15 }), fc.array(step, { maxLength: 30 }), async (size, steps) => {
+      const log = logOf(80, size);
+      const ahead = new ReadAhead(log);
+      let after = 0;
+      let generation = 1;
+      for (const { maxEvents, more, changes, drops, again } of steps) {
+        if (changes) generation += 1;
+        if (drops) ahead.drop();
+        const page = await ahead.read({ after, filter: {}, generation }, room(maxEvents, maxEvents + more));
+        const offsets = page.events.map(({ offset }) => offset);
+        expect(offsets).toEqual(offsets.map((_, index) => after + index + 1));
+        expect(page.events.every(({ seq }) => seq === generation)).toBe(true);
+        expect(page.scannedTo).toBe(after + offsets.length);
+        expect(offsets.length > 0 || after === 80).toBe(true);
+        // What could not be sent is asked for again.
+        if (!again) after = page.scannedTo;
+      }
+    }),
+  );
+});
+
+test("a page is read once however it is cut, and the next one only where there is credit for it", async () => {
+  const log = logOf(30, 10);
+  const ahead = new ReadAhead(log);
+  const afters = () => log.reads.map(({ after }) => after);
+  await ahead.read({ after: 0, filter: {}, generation: 1 }, room(4, 10));
+  expect(afters()).toEqual([0]);
+  await ahead.read({ after: 4, filter: {}, generation: 1 }, room(4, 7));
+  expect(afters()).toEqual([0, 10]);
+  await ahead.read({ after: 8, filter: {}, generation: 1 }, room(4, 3));
+  await ahead.read({ after: 10, filter: {}, generation: 1 }, room(4, 4));
+  expect(afters()).toEqual([0, 10]);
+});
+
+test("a page that could not be read ahead fails whoever comes for it, and is then read again", async () => {
+  const log = logOf(30, 10);
+  let broken = true;
+  const read = async (wanted: PageWanted): Promise<EventPage> => {
+    if (wanted.after === 10 && broken) throw new Error("the disk is gone");
+    return await log.read(wanted);
+  };
+  const ahead = new ReadAhead({ read });
+  expect((await ahead.read({ after: 0, filter: {}, generation: 1 }, room(10, 20))).scannedTo).toBe(10);
+  const next = { after: 10, filter: {}, generation: 1 };
+  await expect(ahead.read(next, room(10, 20))).rejects.toThrow("the disk is gone");
+  broken = false;
+  expect((await ahead.read(next, room(10, 20))).scannedTo).toBe(20);
+});

@@ -252,9 +252,9 @@ export function subscriptionContract(open: () => Promise<StoreUnderTest>): void 
           await under.store.events.compact({ upTo });
           const kept = await under.store.events.bounds();
           for (const since of [0, ...new Set(received.slice(-1500)), now + 1]) {
-            const first = received.findIndex((at) => at >= since);
-            const expected = Math.max(first === -1 ? received.length : first, kept.earliest - 1);
-            expect(await under.store.events.seek({ since })).toBe(expected);
+            // What is gone counts no more, also where it came later than what is kept: the clock went back.
+            const first = received.findIndex((at, index) => index >= kept.earliest - 1 && at >= since);
+            expect(await under.store.events.seek({ since })).toBe(first === -1 ? received.length : first);
           }
         }),
         { numRuns: 8 },

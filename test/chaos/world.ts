@@ -1,4 +1,6 @@
 /** A gateway, nodes and a reader, each in a process of its own, over QUIC; what is done to them, and what they come to. */
+import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -140,6 +142,7 @@ export class World implements AsyncDisposable {
       state: this.#stateOf(name),
     }));
     await makeMesh(join(this.#directory, "gateway", "state"), devices);
+    this.#port = await lastingPort();
     this.#man(GATEWAY, () => this.#gatewaySetup());
     this.#port = Number(await this.#post(GATEWAY).ready);
     for (const [index, name] of names.entries()) this.#manNode(index, name);
@@ -294,4 +297,18 @@ async function isReady(post: Post, signal: AbortSignal): Promise<boolean> {
   signal.addEventListener("abort", () => resolve(false), { once: true });
   if (signal.aborted) resolve(false);
   return await Promise.race([aborted, post.ready.then(() => true)]);
+}
+
+/** Below what the kernel gives to whoever asks for any port (32768 and up on Linux): while the gateway is down nobody takes it by chance. */
+async function lastingPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 30_000);
+    const socket = createSocket("udp4");
+    const free = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(false));
+      socket.bind(port, "127.0.0.1", () => resolve(true));
+    });
+    socket.close();
+    if (free) return port;
+  }
 }

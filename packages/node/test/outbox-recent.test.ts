@@ -50,6 +50,18 @@ describe("the newest events of an outbox", () => {
     expect(files.reads).toBe(0);
   });
 
+  it("go by their new numbers after a renumbering", async () => {
+    const { outbox } = await filled(100_000);
+    await using _ = outbox;
+    outbox.acknowledge(20);
+    await outbox.renumber();
+    await using cursor = outbox.cursor(0);
+    const records = await cursor.next(LIMIT);
+    expect(records.map(({ seq, kind }) => [seq, kind])).toEqual(
+      Array.from({ length: 30 }, (_, index) => [index + 1, `k${String(index + 21)}`]),
+    );
+  });
+
   it("go on where those from disk end, and from disk where they are not kept any more", async () => {
     const { files, outbox } = await filled(1000);
     await using _ = outbox;

@@ -64,7 +64,7 @@ export class OutboxCursor implements AsyncDisposable {
       if (bytes > limit.bytes && records.length > 0) break;
       this.#at += size;
       this.#after = seq;
-      records.push({ seq, ...event });
+      records.push({ ...event, seq });
     }
     return records;
   }

@@ -1,6 +1,6 @@
 import type { Credentials, Listener } from "@quaymesh/protocol";
 import { systemClock, type Clock } from "./clock.ts";
-import type { GatewayCoreOptions, GatewayLimits } from "./core.ts";
+import type { GatewayCoreOptions, GatewayLimits } from "./core-options.ts";
 import { Rotations } from "./devices/rotation.ts";
 import { IngestGate } from "./events/ingest-gate.ts";
 import { SubscriptionHolds } from "./events/holds.ts";

@@ -1,130 +1,20 @@
 /** The gateway's core: sessions, ingest, subscriptions, dispatch and revocation over a store and a transport. */
-import type {
-  BoundAddress,
-  Credentials,
-  ListenerStats,
-  ListenLimits,
-  ListenOptions,
-  SocketAddress,
-  Transport,
-} from "@quaymesh/protocol";
+import type { BoundAddress, Credentials, SocketAddress } from "@quaymesh/protocol";
 import { assembleCore, type CoreParts } from "./assemble-core.ts";
-import { sleep, type Clock } from "./clock.ts";
+import { sleep } from "./clock.ts";
+import type { GatewayCoreOptions } from "./core-options.ts";
+import type { CoreDiagnosis, GatewayStats, GatewayStatus, Readiness } from "./core-views.ts";
 import { createDeviceService } from "./devices/device-service.ts";
 import type { DeviceService } from "./devices/service.ts";
 import { GatewayError } from "./errors.ts";
 import { createEventService } from "./events/event-service.ts";
-import type { IngestLimits, IngestStats } from "./events/ingest-gate.ts";
-import type { RetentionPolicy, RetentionStats } from "./events/log-keeper.ts";
-import type { ScrubStats } from "./events/log-scrub.ts";
 import type { EventService } from "./events/service.ts";
-import type { LeafCredentials } from "./leaf-clock.ts";
-import type { Logger } from "./logger.ts";
 import { tellEveryone } from "./mesh/sessions.ts";
 import { endOldSessions, endStrangers } from "./mesh/strangers.ts";
-import type { MeshNewsDesk } from "./mesh/news.ts";
-import type { Refusal } from "./observe/refusal-log.ts";
 import { createPolicyService, type PolicyService } from "./policy/policy-service.ts";
-import type { SessionService, SessionStats } from "./sessions/service.ts";
-import type { Store, StoreStats } from "./store/port.ts";
-import type { LogUsage } from "./store/port-events.ts";
-import type { Behind } from "./store/port-lineage.ts";
+import type { SessionService } from "./sessions/service.ts";
 import type { TaskService } from "./tasks/service.ts";
 import { createTaskService } from "./tasks/task-service.ts";
-import type { CertificateIssuer, GatewayTrust } from "./trust.ts";
-
-/** What {@link GatewayCore.open} takes. The store and the transport stay the caller's to close. */
-export interface GatewayCoreOptions {
-  readonly store: Store;
-  readonly transport: Transport;
-  /** The gateway's leaf and its chain. */
-  readonly credentials: Credentials;
-  /** When another is to take its place, and where it comes from. Default: never. */
-  readonly leafRenewal?: { readonly renewAt: number; readonly next: () => Promise<LeafCredentials> };
-  /** Known to every start of this gateway: its nodes then hear of a crash at once. See `ListenOptions.resetSecret`. */
-  readonly resetSecret?: Uint8Array;
-  /** The mesh root, PEM: what device chains must end at. */
-  readonly anchorsPem: string;
-  readonly trust: GatewayTrust;
-  readonly issuer: CertificateIssuer;
-  /** Where the mesh endpoint listens. */
-  readonly address: ListenOptions["address"];
-  readonly meshId: string;
-  /** What nodes are told of their mesh. Default: nothing. */
-  readonly news?: MeshNewsDesk;
-  /** Where nodes find the pairing endpoint when it is open, host:port; they are told with each welcome. Default: nowhere. */
-  readonly pairingAddresses?: () => readonly string[];
-  readonly limits?: Partial<GatewayLimits>;
-  readonly transportLimits?: Partial<ListenLimits>;
-  /** How long events are kept. Default: for ever. */
-  readonly retention?: RetentionPolicy;
-  /** How fast one device may publish, and how much of the log it may hold. */
-  readonly ingest?: Partial<IngestLimits>;
-  readonly clock?: Clock;
-  readonly logger?: Logger;
-  /** For the start alone; a core that is open is closed by {@link GatewayCore.drain} or {@link GatewayCore.close}. */
-  readonly signal?: AbortSignal;
-}
-
-/** Bounds of a gateway; every one has a default. */
-export interface GatewayLimits {
-  /** Interval nodes are told; three missed make a node offline. Default 30000. */
-  readonly heartbeatMs: number;
-  /** Default 30000. */
-  readonly leaseMs: number;
-  /** Most unfinished tasks. Default 100000. */
-  readonly maxUnfinishedTasks: number;
-  /** Batches of one node that may wait for their commit. Default 4. */
-  readonly maxBatchesInFlight: number;
-}
-
-/** What a gateway is and does. */
-export interface GatewayStatus {
-  readonly meshId: string;
-  readonly logId: string;
-  readonly address: SocketAddress;
-  readonly startedAt: number;
-  readonly revocationEpoch: number;
-  readonly devices: number;
-  readonly online: number;
-  readonly lastOffset: number;
-  readonly connections: number;
-  readonly refused: Readonly<Record<string, number>>;
-  /** What nodes have shown that the store lacks: nobody is served then. */
-  readonly behind?: Behind | undefined;
-}
-
-/** Whether a gateway can take on work. */
-export type Readiness = { readonly kind: "ready" } | { readonly kind: "not-ready"; readonly reason: string };
-
-/** What a gateway counts, as one picture. Counters run since its start. */
-export interface GatewayStats {
-  readonly startedAt: number;
-  /** Of the mesh endpoint. */
-  readonly transport: ListenerStats;
-  /** Its `refused` and `cut` hold the transport's too. */
-  readonly sessions: SessionStats;
-  readonly revocationEpoch: number;
-  readonly devices: number;
-  /** What the event log still holds; 0 where it holds nothing. */
-  readonly offsets: { readonly earliest: number; readonly latest: number };
-  readonly tasks: { readonly waiting: number; readonly placed: number; readonly retrying: number };
-  readonly store: StoreStats;
-  /** What the log holds, and how it is kept within its bounds. */
-  readonly log: LogUsage & RetentionStats & ScrubStats;
-  readonly ingest: IngestStats;
-}
-
-/** What only the running core knows of itself, for a doctor. */
-export interface CoreDiagnosis {
-  /** The gateway's clock, Unix milliseconds. */
-  readonly now: number;
-  readonly listening: readonly BoundAddress[];
-  readonly maxConnections: number;
-  /** The chain that handshakes show, PEM. */
-  readonly chainPem: string;
-  readonly refused: readonly Refusal[];
-}
 
 /** A gateway without its operator API, pairing endpoint and process: those are the daemon's. */
 export class GatewayCore implements AsyncDisposable {

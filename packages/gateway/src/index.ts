@@ -1,5 +1,6 @@
 export { GatewayCore } from "./core.ts";
-export type { GatewayCoreOptions, GatewayLimits, GatewayStats, GatewayStatus, Readiness } from "./core.ts";
+export type { GatewayCoreOptions, GatewayLimits } from "./core-options.ts";
+export type { GatewayStats, GatewayStatus, Readiness } from "./core-views.ts";
 export { GATEWAY_ERRORS, GatewayError, isGatewayErrorCode } from "./errors.ts";
 export type { ConnectCode, ErrorFacts, GatewayErrorCode } from "./errors.ts";
 export { systemClock } from "./clock.ts";

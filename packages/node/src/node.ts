@@ -1,10 +1,8 @@
 import { availableParallelism, loadavg } from "node:os";
 import type { Hello } from "@quaymesh/protocol";
-import type { KeyPair } from "@quaymesh/identity";
-import { systemClock, type Clock } from "./clock.ts";
 import { NodeError } from "./errors.ts";
 import { checkKind, encodeBody } from "./events/body.ts";
-import { outboxBehind, PublishPump } from "./events/publish-pump.ts";
+import { OutboxPublisher } from "./events/outbox-publisher.ts";
 import { subscribe, type NodeSubscription, type SubscribeOptions } from "./events/subscribe.ts";
 import { ThrottleNotice } from "./events/throttle-notice.ts";
 import { keepWelcome } from "./link/keep-welcome.ts";
@@ -15,19 +13,13 @@ import { keepRenewed, RenewalDemand } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
 import { keepNews } from "./mesh/keep-news.ts";
 import { pinsOf } from "./mesh/roots.ts";
-import { checkOptions, checkPrivate } from "./node-checks.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
-import { Outbox } from "./outbox/outbox.ts";
-import { loadIdentity, loadKeyOf, type NodeIdentity } from "./state/identity-file.ts";
+import { openParts, type NodeParts } from "./node-parts.ts";
+import type { NodeIdentity } from "./state/identity-file.ts";
 import { IdentityKeeper } from "./state/identity-keeper.ts";
-import { JoinFile } from "./state/join-file.ts";
-import { SeenFile } from "./state/seen-file.ts";
-import { layoutOf, type StateLayout } from "./state/layout.ts";
-import { lockState, type StateLock } from "./state/lock.ts";
 import { StatusWriter } from "./state/status.ts";
 import { execTask } from "./tasks/exec.ts";
-import { AttemptJournal } from "./tasks/journal.ts";
 import { TaskRunner } from "./tasks/runner.ts";
 import { within } from "./within.ts";
 
@@ -41,36 +33,22 @@ const HAND_BACK_MS = 2000;
 /** From goodbye to the connection closing anyway. */
 const GOODBYE_MS = 2000;
 
-interface Parts {
-  readonly options: NodeOptions;
-  readonly clock: Clock;
-  readonly layout: StateLayout;
-  readonly lock: StateLock;
-  readonly key: KeyPair;
-  readonly identity: NodeIdentity;
-  readonly outbox: Outbox;
-  readonly journal: AttemptJournal;
-  readonly join: JoinFile;
-  readonly seen: SeenFile;
-}
-
 /** A paired device at work: keeps its session with the gateway, publishes what it records, runs what it is asked to. */
 export class Node implements AsyncDisposable {
-  readonly #parts: Parts;
+  readonly #parts: NodeParts;
   readonly #link: Link;
   readonly #runner: TaskRunner;
   readonly #status: StatusWriter;
   readonly #log: NodeLog;
   readonly #keeper: IdentityKeeper;
-  #pump: PublishPump | undefined;
-  #durableAtHello = 0;
+  readonly #publishing: OutboxPublisher;
   readonly #throttle: ThrottleNotice;
   /** Of the session that is online. */
   #demand = new RenewalDemand();
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(parts: Parts) {
+  private constructor(parts: NodeParts) {
     const { options, clock, outbox, journal } = parts;
     this.#parts = parts;
     const keeper = new IdentityKeeper(parts.layout, parts.identity);
@@ -86,7 +64,7 @@ export class Node implements AsyncDisposable {
       clock,
       emit: (kind, data) => this.publish(kind, data),
       onChange: () => this.#link.poke(),
-      onUrgent: () => this.#pump?.flush(),
+      onUrgent: () => this.#publishing.flush(),
       log: (line) => this.#log.line(line),
     });
     this.#link = new Link({
@@ -122,6 +100,14 @@ export class Node implements AsyncDisposable {
     this.#status = new StatusWriter(parts.layout.status);
     const onChange = (): void => void this.#status.write(this.state, this.unacknowledged, this.#throttle.state);
     this.#throttle = new ThrottleNotice({ log: this.#log, now: () => clock.now(), onChange });
+    this.#publishing = new OutboxPublisher({
+      outbox,
+      clock,
+      log: this.#log,
+      link: this.#link,
+      compress: options.compress ?? "auto",
+      onThrottle: this.#throttle.heard,
+    });
   }
 
   /**
@@ -129,33 +115,11 @@ export class Node implements AsyncDisposable {
    * @throws {NodeError} `NODE_NOT_PAIRED`, `NODE_ALREADY_RUNNING`, `STATE_*`, `OUTBOX_CORRUPT`, `OUTBOX_IO`, `OPTIONS_INVALID`, `TASK_DEFINITION_INVALID`
    */
   static async open(options: NodeOptions): Promise<Node> {
-    checkOptions(options);
-    const layout = layoutOf(options.state);
-    const identity = await loadIdentity(layout);
-    await checkPrivate(layout);
-    const key = await loadKeyOf(layout, identity);
-    const lock = lockState(layout.lock);
-    try {
-      const outbox = await Outbox.open({
-        directory: layout.outbox,
-        ...(options.maxOutboxBytes !== undefined && { maxBytes: options.maxOutboxBytes }),
-      });
-      try {
-        const journal = await AttemptJournal.open(layout.attempts);
-        const join = await JoinFile.open(layout.join);
-        const seen = await SeenFile.open(layout.seen);
-        const clock = options.clock ?? systemClock;
-        const node = new Node({ options, clock, layout, lock, key, identity, outbox, journal, join, seen });
-        node.#reportRepair();
-        return node;
-      } catch (cause) {
-        await outbox.close();
-        throw cause;
-      }
-    } catch (cause) {
-      lock[Symbol.dispose]();
-      throw cause;
-    }
+    return await openParts(options, (parts) => {
+      const node = new Node(parts);
+      node.#reportRepair();
+      return node;
+    });
   }
 
   /** Who this node is. */
@@ -239,7 +203,7 @@ export class Node implements AsyncDisposable {
     const event = { kind, time: clock.now(), data: encodeBody(data) };
     const { durability, flush = false } = options;
     const seq = await outbox.append(event, durability === undefined ? {} : { durability });
-    if (flush) this.#pump?.flush();
+    if (flush) this.#publishing.flush();
     return seq;
   }
 
@@ -280,7 +244,7 @@ export class Node implements AsyncDisposable {
 
   #hello(): Hello {
     const { outbox, options, join, seen } = this.#parts;
-    this.#durableAtHello = outbox.durable;
+    this.#publishing.greeting();
     return helloOf({
       deviceId: this.#keeper.current.deviceId,
       outboxEpoch: outbox.epoch,
@@ -313,52 +277,11 @@ export class Node implements AsyncDisposable {
       },
       onFailed: (cause) => this.#log.failure("certificate.not-renewed", cause),
     });
-    await Promise.all([tasks, renewal, this.#publishAll(session)]);
+    await Promise.all([tasks, renewal, this.#publishing.run(session)]);
   }
 
   async #serveTasks(session: OnlineSession): Promise<void> {
     for await (const stream of session.connection.incomingStreams) void this.#runner.serve(stream);
-  }
-
-  async #publishAll(session: OnlineSession): Promise<void> {
-    const { outbox, clock, options } = this.#parts;
-    const { compress = "auto" } = options;
-    // As of the hello: what was recorded since must not hide that this outbox is an older copy of the one the gateway knows.
-    const { ackedSeq } = session.welcome;
-    if (ackedSeq > this.#durableAtHello) {
-      await this.#renumber(outboxBehind(ackedSeq, this.#durableAtHello));
-      await this.#link.settle(session.signal).catch(() => {});
-    }
-    while (!session.signal.aborted) {
-      const pump = new PublishPump(session, {
-        outbox,
-        clock,
-        compress,
-        onThrottle: this.#throttle.heard,
-      });
-      this.#pump = pump;
-      try {
-        await pump.run();
-      } catch (cause) {
-        if (cause instanceof NodeError && cause.code === "OUTBOX_BEHIND") await this.#renumber(cause);
-        else if (!session.signal.aborted) this.#log.failure("publish.failed", cause);
-      } finally {
-        this.#pump = undefined;
-      }
-      await this.#link.settle(session.signal).catch(() => {});
-    }
-  }
-
-  /** Gateway and outbox no longer agree on the past: what is left goes under a new epoch, and some of it may then be in the log twice. */
-  async #renumber(why: NodeError): Promise<void> {
-    try {
-      const { dropped, kept } = await this.#parts.outbox.renumber();
-      const message = `${why.message}. ${kept} events got new numbers under a new outbox epoch`;
-      this.#log.line({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
-      this.#link.redial("new outbox epoch");
-    } catch (cause) {
-      this.#log.failure("outbox.not-renumbered", cause);
-    }
   }
 
   async #watchStates(signal: AbortSignal): Promise<void> {
@@ -381,8 +304,8 @@ export class Node implements AsyncDisposable {
     await within(clock, graceMs, (signal) => this.#runner.idle(signal));
     this.#runner.abortAll("the node stops");
     await within(clock, HAND_BACK_MS, (signal) => this.#runner.idle(signal));
-    if (this.#pump !== undefined) {
-      this.#pump.flush();
+    if (this.#publishing.isUnderWay) {
+      this.#publishing.flush();
       await within(clock, flushMs, (signal) => outbox.acknowledged(outbox.durable, signal));
     }
     this.#link.leave("stopped");

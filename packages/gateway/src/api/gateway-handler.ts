@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { BackupRequest, GatewayService } from "@quaymesh/api";
 import { checkPassphraseParameters, IdentityError, sealingKey, type SealedWith } from "@quaymesh/identity";
-import type { GatewayStats, GatewayStatus } from "../core.ts";
+import type { GatewayStats, GatewayStatus } from "../core-views.ts";
 import type { DaemonDiagnosis } from "../daemon/diagnosis.ts";
 import { diagnosisMessage } from "./encode-diagnosis.ts";
 import { authorityError } from "../daemon/open-authority.ts";

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { certificatesFromPem, type Authority } from "@quaymesh/identity";
-import type { CoreDiagnosis, GatewayCore } from "../core.ts";
+import type { CoreDiagnosis } from "../core-views.ts";
+import type { GatewayCore } from "../core.ts";
 import type { PairingDesk } from "../pairing/desk.ts";
 import type { EndpointHealth } from "../pairing/endpoint.ts";
 import { formatAddress } from "./addresses.ts";

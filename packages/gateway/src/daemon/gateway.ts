@@ -1,57 +1,27 @@
-import type { Authority, KeyStore, SealedWith } from "@quaymesh/identity";
-import type { InheritedSocket, SocketAddress } from "@quaymesh/protocol";
+import type { SealedWith } from "@quaymesh/identity";
+import type { SocketAddress } from "@quaymesh/protocol";
 import { AdminSocket, assertSocketPath } from "../api/admin-socket.ts";
 import { connectError } from "../api/errors.ts";
 import type { DaemonStatus } from "../api/gateway-handler.ts";
 import { operatorApi, type RequestListener } from "../api/operator-api.ts";
 import { createBackup } from "../backup/create.ts";
-import { systemClock, type Clock } from "../clock.ts";
-import type { GatewayCore } from "../core.ts";
 import { GatewayError } from "../errors.ts";
-import { silentLogger, type Logger } from "../logger.ts";
 import { GatewayMetrics } from "../observe/metrics.ts";
 import { ProbeServer } from "../observe/probe-server.ts";
 import { withProbes } from "../observe/probes.ts";
-import type { MeshService } from "../mesh/service.ts";
-import type { PairingDesk } from "../pairing/desk.ts";
-import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
-import { advertisedAddresses, assertSocketsDiffer, formatAddress, mayAnswerFromElsewhere } from "./addresses.ts";
+import { assertSocketsDiffer } from "./addresses.ts";
 import { diagnose } from "./diagnosis.ts";
-import { openAuthority, type SealingSource } from "./open-authority.ts";
-import { openCore } from "./open-core.ts";
-import { openMesh, openNews } from "./open-mesh.ts";
-import { openPairing } from "./open-pairing.ts";
-import { DEFAULT_MESH_NAME, DEFAULT_MESH_PORT, type GatewayOptions } from "./options.ts";
+import { openParts, type GatewayParts } from "./gateway-parts.ts";
+import type { GatewayOptions } from "./options.ts";
 import { prepareState, removeLeftovers } from "./prepare-state.ts";
-import { defaultStateDirectory, type StateLayout } from "./state-directory.ts";
+import { defaultStateDirectory } from "./state-directory.ts";
 import { StateLock } from "./state-lock.ts";
-import { GATEWAY_VERSION } from "./version.ts";
 
 /** What nodes are told when the gateway stops, unless the stopper says otherwise. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
 /** Between the `drain` message and the close: a close overtakes what its peer has not read yet. */
 const DRAIN_GRACE_MS = 250;
-
-interface GatewayParts {
-  readonly layout: StateLayout;
-  readonly keys: KeyStore;
-  readonly authority: Authority;
-  readonly core: GatewayCore;
-  readonly mesh: MeshService;
-  readonly pairing: PairingDesk;
-  readonly addresses: readonly string[];
-  readonly adminSocket: InheritedSocket | undefined;
-  readonly version: string;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  /** Where metrics are served besides the admin socket. */
-  readonly metrics: SocketAddress | undefined;
-  /** Disposed last to first: lock, store, core, pairing. */
-  readonly resources: AsyncDisposableStack;
-  /** Resolves when the store has broken; often never. */
-  readonly storeBroken: Promise<GatewayError>;
-}
 
 /** A running gateway: mesh endpoint, pairing, store and the admin socket. */
 export class Gateway implements AsyncDisposable {
@@ -245,65 +215,4 @@ export class Gateway implements AsyncDisposable {
       await resources.disposeAsync();
     }
   }
-}
-
-function sourceOf({ sealingKey, passphrase }: GatewayOptions): SealingSource {
-  return { ...(sealingKey && { sealingKey }), ...(passphrase && { passphrase }) };
-}
-
-/** Open what a gateway is made of, in the order in which it depends on each other. */
-async function openParts(
-  options: GatewayOptions,
-  layout: StateLayout,
-  opening: AsyncDisposableStack,
-): Promise<GatewayParts> {
-  const { clock = systemClock, logger = silentLogger, meshName = DEFAULT_MESH_NAME } = options;
-  const address = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
-  const { signal } = options;
-  const { authority, keys } = await openAuthority(layout, { meshName, now: clock.now(), ...sourceOf(options) });
-  const file = { path: layout.database, generationPath: layout.generation };
-  const broken = Promise.withResolvers<GatewayError>();
-  const store = opening.use(
-    await openSqliteStore({ ...file, logger, onBroken: broken.resolve, ...(signal && { signal }) }),
-  );
-  // Sessions come before the pairing endpoint is set up; until then there is nothing to tell of it.
-  const door: { desk?: PairingDesk } = {};
-  const pairingAddresses = () => door.desk?.addresses ?? [];
-  const news = await openNews(authority, store);
-  const core = opening.use(
-    await openCore(options, { authority, store, address, news, pairingAddresses, clock, logger }),
-  );
-  const addresses = advertisedAddresses(core.addresses, options.advertise).map(formatAddress);
-  if (mayAnswerFromElsewhere(core.addresses)) {
-    const listening = core.addresses.map(formatAddress);
-    logger.info(
-      { listening },
-      "this machine has several addresses: a node that dials one the system does not answer from gets no answer; listen on each by name to avoid that",
-    );
-  }
-  const common = { authority, store, core, news, clock, logger };
-  const pairing = opening.use(await openPairing(options, { ...common, meshAddresses: addresses }));
-  door.desk = pairing;
-  const watching = new AbortController();
-  opening.defer(() => watching.abort());
-  const mesh = openMesh({ ...common, pairing, signal: watching.signal });
-  const version = options.version ?? GATEWAY_VERSION;
-  const storeBroken = broken.promise;
-  const { adminSocket, metrics } = options;
-  return {
-    layout,
-    keys,
-    authority,
-    core,
-    mesh,
-    pairing,
-    addresses,
-    adminSocket,
-    version,
-    logger,
-    clock,
-    metrics,
-    storeBroken,
-    resources: opening.move(),
-  };
 }

@@ -1,7 +1,7 @@
 import type { SealingKey, Secret } from "@quaymesh/identity";
 import type { InheritedSocket, ListenLimits, ListenOptions, SocketAddress, Transport } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
-import type { GatewayLimits } from "../core.ts";
+import type { GatewayLimits } from "../core-options.ts";
 import type { IngestLimits } from "../events/ingest-gate.ts";
 import type { RetentionPolicy } from "../events/log-keeper.ts";
 import type { Logger } from "../logger.ts";

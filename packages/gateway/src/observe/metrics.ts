@@ -1,7 +1,7 @@
 /** What the gateway counts, for Prometheus. Names and labels are documented in docs/observability.md, and stay. */
 import { LISTENER_CUTS, LISTENER_REFUSALS } from "@quaymesh/protocol";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import type { GatewayStats } from "../core.ts";
+import type { GatewayStats } from "../core-views.ts";
 import { SESSION_CUTS } from "../sessions/service.ts";
 
 /** What {@link GatewayMetrics} asks of the daemon. */

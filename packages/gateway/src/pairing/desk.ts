@@ -1,24 +1,20 @@
 /** Pairing on the gateway: the shell around identity's machine. One writer; what it learns comes back as the machine's next input. */
 import {
-  drawAttemptEntropy,
   gatewayPairingDeadline,
   isPairingOpen,
-  sourcePrefix,
   stepGateway,
   type GatewayPairing,
   type GatewayPairingEffect,
 } from "@quaymesh/identity";
-import { encodeFrame } from "@quaymesh/protocol";
 import { ulid } from "ulid";
 import { formatAddress } from "../daemon/addresses.ts";
 import { GatewayError } from "../errors.ts";
-import type { PeerListener, RemotePeer } from "./child-run.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { EffectRunner, type UntimedInput } from "./effects.ts";
-import { messageOf, openingOf } from "./frames.ts";
 import { EndpointKeeper } from "./endpoint-keeper.ts";
 import type { LastingWindow } from "./lasting-windows.ts";
 import { openWindow, windowFactsOf } from "./open-window.ts";
+import { PairingPeers } from "./peers.ts";
 import { ALL_REQUEST_STATES, finalUpdate, requestView, windowView } from "./records.ts";
 import { restorePairing, type RestoredPairing } from "./restore.ts";
 import { Rooms } from "./rooms.ts";
@@ -31,14 +27,14 @@ const MAX_LISTED = 200;
 const ENDS: ReadonlySet<GatewayPairingEffect["kind"]> = new Set(["request-ended", "code-ended", "window-ended"]);
 
 /** Opens windows, drives the pairing machine, and keeps the endpoint's process for as long as it is needed. */
-export class PairingDesk implements PairingService, PeerListener, AsyncDisposable {
+export class PairingDesk implements PairingService, AsyncDisposable {
   readonly #parts: DeskParts;
   readonly #endpoint: EndpointPort;
   readonly #keeper: EndpointKeeper;
   readonly #rooms = new Rooms();
   readonly #effects: EffectRunner;
   readonly #closing = new AbortController();
-  readonly #remotes = new Map<string, RemotePeer>();
+  readonly #peers: PairingPeers;
   #state: GatewayPairing;
   #opening = 0;
   #cancelTick: () => void = () => {};
@@ -46,7 +42,14 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
   private constructor(parts: DeskParts, restored: RestoredPairing) {
     this.#parts = parts;
     this.#state = restored.state;
-    this.#endpoint = parts.openEndpoint(this);
+    this.#peers = new PairingPeers({
+      roots: parts.roots,
+      rooms: this.#rooms,
+      endpoint: () => this.#endpoint,
+      attempt: (id) => this.#state.attempts.get(id),
+      feed: (input) => void this.#step(input),
+    });
+    this.#endpoint = parts.openEndpoint(this.#peers);
     this.#keeper = new EndpointKeeper(parts, this.#endpoint);
     this.#effects = new EffectRunner(
       {
@@ -54,7 +57,7 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
         rooms: this.#rooms,
         endpoint: this.#endpoint,
         pairingAddresses: () => this.addresses,
-        remoteOf: (attemptId) => this.#remoteOf(attemptId),
+        remoteOf: (attemptId) => this.#peers.remoteOf(attemptId),
         isOpen: (windowId) => this.#state.windows.has(windowId),
         feed: (input) => void this.#step(input),
         signal: this.#closing.signal,
@@ -180,47 +183,6 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
     return requestView(row);
   }
 
-  onPeer(peer: RemotePeer, firstFrame: Uint8Array): void {
-    const opening = openingOf(firstFrame);
-    if (opening === undefined) {
-      this.#endpoint.drop(peer.id);
-      return;
-    }
-    if (opening.method === "mesh.roots") {
-      // Public, signed and small: whoever asks is told, and it costs nobody a place.
-      this.#endpoint.end(peer.id, encodeFrame(this.#parts.roots()));
-      return;
-    }
-    this.#remotes.set(peer.id, peer);
-    const source = sourcePrefix(peer.host);
-    const seen = { source, nodeSpkiSha256: peer.spkiSha256, gatewaySpkiSha256: this.#endpoint.spkiSha256 };
-    if (opening.method === "certificate.renew") {
-      this.#step({ kind: "renew", attemptId: peer.id, csr: opening.csr, peer: seen });
-      return;
-    }
-    const chance = { entropy: drawAttemptEntropy(), deviceId: ulid() };
-    this.#step({ kind: "hello", attemptId: peer.id, hello: opening, peer: seen, ...chance });
-    const attempt = this.#state.attempts.get(peer.id);
-    if (attempt?.kind === "proving" && attempt.windowId !== undefined) {
-      this.#rooms.arrive(attempt.windowId, this.#remoteOf(peer.id));
-    }
-  }
-
-  onFrame(peer: string, frame: Uint8Array): void {
-    const message = messageOf(frame);
-    if (message?.type === "prove") this.#step({ kind: "prove", attemptId: peer, prove: message });
-    if (message?.type === "done") this.#step({ kind: "done", attemptId: peer });
-  }
-
-  onGone(peer: string): void {
-    const attempt = this.#state.attempts.get(peer);
-    if (attempt?.kind === "proving" && attempt.windowId !== undefined) {
-      this.#rooms.publish(attempt.windowId, "attempt-failed", "PEER_GONE");
-    }
-    this.#step({ kind: "gone", attemptId: peer });
-    this.#remotes.delete(peer);
-  }
-
   /** End the endpoint and every window but the pre-approved: the next start takes those up. Requests nobody decided are expired by it. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closing.signal.aborted) {
@@ -314,11 +276,6 @@ export class PairingDesk implements PairingService, PeerListener, AsyncDisposabl
 
   #keepEndpoint(): void {
     this.#keeper.keep({ isOpen: this.isOpen || this.#opening > 0, isBusy: isPairingOpen(this.#state) });
-  }
-
-  #remoteOf(attemptId: string): string {
-    const peer = this.#remotes.get(attemptId);
-    return peer === undefined ? "" : formatAddress(peer);
   }
 
   #activateLater({ requestId, deviceId }: RestoredPairing["awaited"][number]): void {

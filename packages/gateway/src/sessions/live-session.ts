@@ -12,13 +12,13 @@ import {
   type Hello,
   type ErrorFacts,
   type OpenGatewaySession,
-  type RunningAttempt,
   type SessionEnd,
 } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import { newsApplied } from "../mesh/sessions.ts";
 import type { SessionContext } from "./context.ts";
 import { ControlStream } from "./control-stream.ts";
+import { HeartbeatQueue } from "./heartbeats.ts";
 import { OwnedTasks } from "./owned.ts";
 import { awaitPeerEnd } from "./peer-end.ts";
 import { registerSession, renewAttempts } from "./registration.ts";
@@ -28,8 +28,6 @@ import { FIRST_FRAME_MS, type LateFrame } from "./timed-stream.ts";
 
 /** How long a peer may take to end its side after it was told why its session is over. docs/wire.md, "Close codes". */
 const LAST_WORD_MS = 1000;
-/** Heartbeats whose leases wait for the store, beyond which no further message of the node is read. */
-const MAX_WAITING_HEARTBEATS = 16;
 
 const NO_TIMER = () => undefined;
 
@@ -61,8 +59,7 @@ export class LiveSession {
   readonly #control = new ControlStream();
   readonly #work: OwnedTasks;
   #openedAt = 0;
-  #heartbeats: Promise<void> | undefined;
-  #waitingHeartbeats = 0;
+  readonly #heartbeats = new HeartbeatQueue((seq, running) => renewAttempts(this, seq, running));
   #state: GatewaySession;
   /** When the machine is told the time next. */
   #tickAt = Infinity;
@@ -185,7 +182,7 @@ export class LiveSession {
 
   /** Resolves when the node may send more: its heartbeats do not pile up. `undefined`: it may now. */
   roomForMore(): Promise<void> | undefined {
-    return this.#waitingHeartbeats >= MAX_WAITING_HEARTBEATS ? this.#heartbeats : undefined;
+    return this.#heartbeats.room();
   }
 
   /** A stream to the node. @throws {TransportError} `CONNECTION_CLOSED` */
@@ -208,7 +205,7 @@ export class LiveSession {
       case "offline":
         return this.#work.run(() => this.#offline(effect.end));
       case "renew-leases":
-        return this.#work.run(() => this.#renew(effect.seq, effect.running));
+        return this.#work.run(() => this.#heartbeats.renew(effect.seq, effect.running));
       case "capabilities":
         return this.#work.run(() => this.#capabilities(effect.capabilities));
       case "policy-applied":
@@ -251,22 +248,6 @@ export class LiveSession {
     const now = clock.now();
     await store.sessions.close({ deviceId: this.deviceId, sessionEpoch: this.sessionEpoch, now });
     if (registry.current(this.deviceId) === undefined) await store.tasks.disconnect({ deviceId: this.deviceId, now });
-  }
-
-  /** One after the other: they are answered in their order. */
-  #renew(seq: number, running: readonly RunningAttempt[]): Promise<void> {
-    // Nothing to ask the store for, and nothing to wait for.
-    if (running.length === 0 && this.#waitingHeartbeats === 0) return renewAttempts(this, seq, running);
-    this.#waitingHeartbeats += 1;
-    const before = this.#heartbeats ?? Promise.resolve();
-    const turn = before.then(() => renewAttempts(this, seq, running));
-    // What fails is the caller's to hear of, once.
-    this.#heartbeats = turn
-      .catch(() => undefined)
-      .finally(() => {
-        this.#waitingHeartbeats -= 1;
-      });
-    return turn;
   }
 
   async #capabilities(capabilities: readonly Capability[]): Promise<void> {

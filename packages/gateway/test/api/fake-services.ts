@@ -8,7 +8,7 @@ import { operatorApi, type OperatorApiParts } from "../../src/api/operator-api.t
 import type { Caller } from "../../src/api/permissions.ts";
 import type { DeviceView } from "../../src/devices/service.ts";
 import type { DaemonDiagnosis } from "../../src/daemon/diagnosis.ts";
-import type { GatewayStats } from "../../src/core.ts";
+import type { GatewayStats } from "../../src/core-views.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
 import type { DeviceSelector } from "../../src/store/port-devices.ts";

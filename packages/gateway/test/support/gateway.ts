@@ -1,5 +1,6 @@
 import { createMemoryNetwork, type MemoryNetwork } from "@quaymesh/protocol/memory";
-import { GatewayCore, type GatewayCoreOptions, type GatewayLimits } from "../../src/core.ts";
+import type { GatewayCoreOptions, GatewayLimits } from "../../src/core-options.ts";
+import { GatewayCore } from "../../src/core.ts";
 import type { Clock } from "../../src/clock.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Logger } from "../../src/logger.ts";

@@ -41,6 +41,10 @@ describe("a ticket as a QR code", () => {
     expect(await readQrPng(file)).toBe(LINK);
   });
 
+  test("is looked for in files alone: a device has no end", async () => {
+    await expect(readQrPng("/dev/null")).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
+  });
+
   test("comes out of a photograph of the terminal, dark screens and light ones", () => {
     const matrix = encodeQr(LINK);
     expect(decodeQrPng(photograph(qrRows(matrix, "light-blocks"), 255, 0), "dark screen")).toBe(LINK);

@@ -1,5 +1,5 @@
 import jsqr from "jsqr";
-import { open, readFile } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { PNG } from "pngjs";
 import { toBuffer, toString } from "qrcode";
 import { CliError } from "../errors.ts";
@@ -10,6 +10,8 @@ const PIXELS_PER_MODULE = 8;
 const QUIET_MODULES = 4;
 /** Largest picture that is decoded, pixels: a few lines of PNG can unpack to gigabytes. */
 const MAX_PIXELS = 50_000_000;
+/** Largest file that is read as a picture, bytes: no photograph has more. */
+const MAX_PICTURE_BYTES = 100_000_000;
 /** The code carries a secret. */
 const PRIVATE_FILE = 0o600;
 
@@ -33,11 +35,16 @@ export async function writeQrSvg(file: string, text: string): Promise<void> {
  * @throws {CliError} `FILE_NOT_FOUND`, `PICTURE_UNREADABLE`
  */
 export async function readQrPng(file: string): Promise<string> {
+  const failed = (cause?: unknown): CliError =>
+    new CliError("FILE_NOT_FOUND", `the picture ${file} cannot be read`, { cause, hint: "Check the file's name." });
+  const found = await stat(file).catch((cause: unknown) => {
+    throw failed(cause);
+  });
+  // A device such as /dev/zero never comes to its end.
+  if (!found.isFile()) throw failed(new Error("it is not a file"));
+  if (found.size > MAX_PICTURE_BYTES) throw failed(new Error(`it has ${found.size} bytes, no picture has`));
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new CliError("FILE_NOT_FOUND", `the picture ${file} cannot be read`, {
-      cause,
-      hint: "Check the file's name.",
-    });
+    throw failed(cause);
   });
   return decodeQrPng(bytes, file);
 }

@@ -12,7 +12,7 @@ import { MODEL } from "./holds.ts";
 import type { ScenarioName } from "./plan.ts";
 import { blindGateway, blindNode, keepsSecrets, noApproval, noClaim, otherWords, staysOpen } from "./pairing/broken.ts";
 import { standIn } from "./stand-in.ts";
-import type { Broken } from "./stage.ts";
+import type { Broken } from "./broken.ts";
 
 /** A promise that is broken. */
 export interface Control {

@@ -1,4 +1,5 @@
 import type { SimDatabase } from "./database.ts";
+import type { Job } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import { EPOCH_MS } from "./world.ts";
 
 /** The model reads each commit as it is made, and like a reader needs what it has not seen. */
@@ -10,6 +11,8 @@ const DAY_MS = 86_400_000;
 /** Durable subscriptions, as readers of the log hold them: what they have yet to get must not go. */
 export class Holds {
   readonly #database: SimDatabase;
+  /** What may go for whose sake, and has not been told the database yet. */
+  readonly #released = new Map<string, number>();
 
   constructor(database: SimDatabase) {
     this.#database = database;
@@ -37,9 +40,18 @@ export class Holds {
 
   /** Everything up to `offset` may go for its sake. */
   release(name: string, offset: number): void {
-    const key = { owner: OWNER, name };
-    const held = this.#database.read("subscriptions.get", key);
-    if (held === undefined || held.acked >= offset) return;
-    this.#database.write("subscriptions.acknowledge", { ...key, epoch: held.epoch, offset, now: EPOCH_MS });
+    this.#released.set(name, offset);
+  }
+
+  /** Before these are committed: where retention is among them it asks who needs what, and nobody else does. */
+  settle(jobs: readonly Job[]): void {
+    if (!jobs.some(({ unit }) => unit === "events.retain")) return;
+    for (const [name, offset] of this.#released) {
+      const key = { owner: OWNER, name };
+      const held = this.#database.read("subscriptions.get", key);
+      if (held === undefined || held.acked >= offset) continue;
+      this.#database.write("subscriptions.acknowledge", { ...key, epoch: held.epoch, offset, now: EPOCH_MS });
+    }
+    this.#released.clear();
   }
 }

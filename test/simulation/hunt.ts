@@ -4,7 +4,7 @@ import type { Fault, Plan, ScenarioName } from "./plan.ts";
 import { runPlan, type Outcome } from "./run.ts";
 import { planOf } from "./scenarios/index.ts";
 import { shrink } from "./shrink.ts";
-import type { Broken } from "./stage.ts";
+import type { Broken } from "./broken.ts";
 
 /** What {@link hunt} takes. */
 export interface HuntOptions {

@@ -2,7 +2,7 @@ import { calm } from "./faults.ts";
 import type { Plan } from "./plan.ts";
 import { SCENARIOS } from "./scenarios/index.ts";
 import type { Running } from "./scenarios/scenario.ts";
-import type { Broken } from "./stage.ts";
+import type { Broken } from "./broken.ts";
 import { Violation } from "./violation.ts";
 import { turn } from "./world.ts";
 
@@ -37,14 +37,14 @@ export async function runPlan(plan: Plan, broken: Broken = {}): Promise<Outcome>
   } finally {
     process.off("unhandledRejection", onStray);
   }
-  const { violation, world, recorded, log, readCount } = stage;
+  const { violation, world, recorded, log, readership } = stage;
   return {
     violation: violation === undefined ? undefined : { rule: violation.rule, message: violation.message },
     steps: world.steps,
     virtualMs: Math.round(world.now),
     promised: recorded.promised,
     logged: log.latest,
-    read: readCount,
+    read: readership.readCount,
   };
 }
 

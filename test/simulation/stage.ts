@@ -1,36 +1,22 @@
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
-import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
 import type { FakeTrust } from "../../packages/gateway/test/support/fake-trust.ts";
 import { SimGateway, type SimGatewayOptions } from "./actors/gateway.ts";
 import { deviceIdOf, SimNode, type NodeParts, type SimNodeOptions } from "./actors/node.ts";
-import { SimReader, type ReadEvent } from "./actors/reader.ts";
+import type { Broken } from "./broken.ts";
 import { SimDisk } from "./disk.ts";
 import { arrange, type Inhabitant, type Scene, type Site } from "./faults.ts";
 import type { LogRow } from "./model/log.ts";
-import { ModelLog, ModelReader, type View } from "./model/log.ts";
+import { ModelLog } from "./model/log.ts";
 import { Holds, MODEL } from "./holds.ts";
 import { Recorded } from "./model/recorded.ts";
 import { SimNetwork } from "./net/network.ts";
-import type { BrokenPairing } from "./pairing/broken.ts";
 import { Path } from "./net/path.ts";
-import type { Plan, ReaderPlan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import type { Machine } from "./process.ts";
 import { Random } from "./random.ts";
-import type { Sabotage } from "./store.ts";
+import { labelsOf, Readership } from "./readership.ts";
 import { Violation } from "./violation.ts";
 import { World } from "./world.ts";
-
-/** How the product is broken on purpose, for the controls. */
-export interface Broken {
-  readonly store?: Sabotage;
-  readonly outbox?: (outbox: Outbox) => Outbox;
-  readonly nodeOmitsSync?: boolean;
-  readonly gatewayOmitsSync?: boolean;
-  readonly cursorFirst?: boolean;
-  /** Revoking does not reach what handshakes ask. */
-  readonly forgetsRevocation?: boolean;
-  readonly pairing?: BrokenPairing;
-}
 
 /** A machine with a node on it that has paired before. */
 interface NodeSite extends Site {
@@ -48,9 +34,6 @@ export interface StageHooks {
   readonly pairing?: SimGatewayOptions["pairing"];
 }
 
-/** How long a reader takes over an event, at most. */
-const QUICK_MS = 2;
-const READER_LABEL = "events-reader";
 /** What a gateway says as an error and what follows from a store that refuses, as its weather is at times. */
 const REFUSALS = new Set(["STORE_FULL"]);
 
@@ -63,7 +46,7 @@ export class Stage {
   readonly gateway: SimGateway;
   readonly sites: readonly NodeSite[];
   readonly network: SimNetwork;
-  readonly readers: readonly { readonly reader: SimReader; readonly model: ModelReader }[];
+  readonly readership: Readership;
   readonly scene: Scene;
   readonly #random: Random;
   readonly #retired = new Set<number>();
@@ -72,7 +55,6 @@ export class Stage {
   /** Where retention is at work: who needs the log, and from where. */
   readonly #holds: Holds | undefined;
   #violation: Violation | undefined;
-  #read = 0;
 
   constructor(plan: Plan, hooks: StageHooks, broken: Broken) {
     this.plan = plan;
@@ -86,6 +68,7 @@ export class Stage {
       world: this.world,
       network: this.network,
       machine: gatewayMachine,
+      onGroup: (jobs) => this.#holds?.settle(jobs),
       onCommit: (jobs, replies) => this.guard(() => this.#onCommit(jobs, replies)),
       onError: (what, cause) => this.onError(what, cause),
       ...(broken.store !== undefined && { sabotage: broken.store }),
@@ -99,13 +82,20 @@ export class Stage {
     const indices = Array.from({ length: plan.nodes }, (_, index) => index);
     this.sites = inhabit === undefined ? indices.map((index) => this.#site(index)) : [];
     const machines = inhabit === undefined ? this.sites : indices.map((index) => this.#inhabited(index, inhabit));
-    this.readers = plan.readers.map((reader, index) => this.#reader(reader, index));
+    this.readership = new Readership({
+      plan,
+      log: this.log,
+      holds: this.#holds,
+      cursorFirst: broken.cursorFirst ?? false,
+      guard: (check) => this.guard(check),
+      onError: (what, cause) => this.onError(what, cause),
+    });
     this.scene = {
       world: this.world,
       gateway: this.gateway,
       gatewayMachine,
       sites: machines,
-      readers: this.readers.map(({ reader }) => reader),
+      readers: this.readership.readers,
       onError: (what, cause) => this.onError(what, cause),
       onNodeCrash: (struck, how) => {
         const site = this.sites.find((each) => each === struck);
@@ -114,17 +104,15 @@ export class Stage {
         hooks.onNodeCrash?.(site, how);
       },
     };
-    this.gateway.onStart(() => this.guard(() => this.log.checkSurvived(this.#committed())));
+    this.gateway.onStart((core, process) => {
+      this.guard(() => this.log.checkSurvived(this.#committed()));
+      this.readership.readAt(core, process);
+    });
   }
 
   /** The first thing that went wrong. */
   get violation(): Violation | undefined {
     return this.#violation;
-  }
-
-  /** Events readers were given. */
-  get readCount(): number {
-    return this.#read;
   }
 
   /** Start everything, and let the plan's faults come. */
@@ -180,7 +168,7 @@ export class Stage {
       const outbox = node.parts?.outbox;
       return outbox !== undefined && outbox.acked === outbox.durable;
     });
-    return quiet && this.readers.every(({ model }, index) => model.isDone || this.#isCutOff(index));
+    return quiet && this.readership.isDone((index) => this.isRetired(index));
   }
 
   /** What is still on its way, for people. */
@@ -189,9 +177,8 @@ export class Stage {
       const outbox = node.parts?.outbox;
       return `${machine.name} ${node.state?.kind ?? "down"} ${String(outbox?.acked)}/${String(outbox?.durable)}`;
     });
-    const readers = this.readers.map(({ model }, index) => `reader ${String(index)} at ${String(model.last)}`);
     const rest = `${String(this.recorded.missing)} events not in the log, which ends at ${String(this.log.latest)}`;
-    return [rest, ...nodes, ...readers].join("; ");
+    return [rest, ...nodes, ...this.readership.describe()].join("; ");
   }
 
   /** The device of this node is cut off: nothing is expected of it any more. */
@@ -239,50 +226,9 @@ export class Stage {
 
   #site(index: number): NodeSite {
     const deviceId = deviceIdOf(index);
-    this.gateway.enroll(deviceId, this.#labels(index));
+    this.gateway.enroll(deviceId, labelsOf(index));
     const onOpen = (parts: NodeParts): void => this.#onOpen(index, deviceId, parts);
     return this.addMachine(`node-${String(index)}`, { deviceId, onOpen, ...this.#hooks.node?.(index) });
-  }
-
-  #isCutOff(reader: number): boolean {
-    const at = this.plan.readers[reader]?.at;
-    return typeof at === "number" && this.isRetired(at);
-  }
-
-  #labels(index: number): readonly string[] {
-    // Every second node may read what others recorded.
-    return index % 2 === 0 ? [READER_LABEL] : [];
-  }
-
-  #reader(plan: ReaderPlan, index: number): { readonly reader: SimReader; readonly model: ModelReader } {
-    const devices = plan.devices?.map(deviceIdOf);
-    const name = `reader ${String(index)}`;
-    const model = new ModelReader(this.log, name, this.#viewOf(plan), plan.durable);
-    this.#holds?.open(name);
-    const reader: SimReader = new SimReader({
-      ...(plan.kinds !== undefined && { kinds: plan.kinds }),
-      ...(devices !== undefined && { devices }),
-      slowMs: plan.slowMs ?? QUICK_MS,
-      cursorFirst: this.#broken.cursorFirst ?? false,
-      ...(plan.durable === true && { durable: `reader-${String(index)}` }),
-      onBegin: () => model.begins(),
-      onRead: (event: ReadEvent) => {
-        this.#read += 1;
-        this.guard(() => model.got(event));
-      },
-      onCursor: (offset) => this.#holds?.release(name, offset),
-      onError: (what, cause) => this.onError(what, cause),
-    });
-    const { at } = plan;
-    if (at === "operator") this.gateway.onStart((core, process) => reader.readAt(core, process));
-    return { reader, model };
-  }
-
-  #viewOf({ at, kinds = [], devices = [] }: ReaderPlan): View {
-    const asked = devices.map(deviceIdOf);
-    if (at === "operator" || this.#labels(at).includes(READER_LABEL)) return { kinds, devices: asked };
-    const own = deviceIdOf(at);
-    return { kinds, devices: asked.length === 0 || asked.includes(own) ? [own] : ["nobody"] };
   }
 
   #onOpen(index: number, deviceId: string, parts: NodeParts): void {
@@ -293,7 +239,7 @@ export class Stage {
         throw new Violation("recorded-is-durable", what);
       }
     });
-    for (const [at, plan] of this.plan.readers.entries()) if (plan.at === index) this.readers[at]?.reader.readOn(parts);
+    this.readership.readOn(index, parts);
   }
 
   #onCommit(jobs: readonly Job[], replies: readonly Reply[]): void {

@@ -20,6 +20,8 @@ export interface SimStoreOptions {
   readonly process: Process;
   readonly random: Random;
   readonly weather: StoreWeather;
+  /** Told of what is about to be committed. */
+  readonly onGroup?: (jobs: readonly Job[]) => void;
   /** Told of each commit the moment it is made, before anybody else. */
   readonly onCommit: (jobs: readonly Job[], replies: readonly Reply[]) => void;
   /** Stand in for a unit: `undefined` lets it through. */
@@ -104,8 +106,9 @@ class Calls {
   }
 
   #commitNow(group: readonly Queued[], database: SimDatabase, onCommit: SimStoreOptions["onCommit"]): readonly Reply[] {
-    const rewrite = this.options.sabotage?.rewrite;
+    const { sabotage: { rewrite } = {}, onGroup } = this.options;
     const jobs = group.map(({ job }) => job);
+    onGroup?.(jobs);
     // What is rewritten depends on what was committed before it.
     const replies =
       rewrite === undefined ? database.commit(jobs) : jobs.flatMap((job) => database.commit([rewrite(job, database)]));

@@ -19,6 +19,7 @@ export interface SimGatewayOptions {
   readonly world: World;
   readonly network: SimNetwork;
   readonly machine: Machine;
+  readonly onGroup: (jobs: readonly Job[]) => void;
   readonly onCommit: (jobs: readonly Job[], replies: readonly Reply[]) => void;
   /** Something the gateway calls an error, or that nobody caught. */
   readonly onError: (what: string, cause: unknown) => void;
@@ -130,12 +131,13 @@ export class SimGateway {
   }
 
   async #open(process: Process): Promise<void> {
-    const { network, onCommit, machine, sabotage, keep } = this.#options;
+    const { network, onGroup, onCommit, machine, sabotage, keep } = this.#options;
     const store = openSimStore({
       database: this.database,
       process,
       random: machine.random,
       weather: this.weather,
+      onGroup,
       onCommit,
       ...(sabotage !== undefined && { sabotage }),
     });

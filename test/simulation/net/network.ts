@@ -140,8 +140,17 @@ export class SimNetwork {
   }
 }
 
-/** Real certificates are seen as TLS shows them, others as they are. */
+/** What was shown before is the same object again, so that whoever has judged it may remember. */
+const SHOWN = new WeakMap<Credentials, PeerIdentity>();
+
 function peerOf(credentials: Credentials): PeerIdentity {
+  const peer = SHOWN.get(credentials) ?? readPeer(credentials);
+  SHOWN.set(credentials, peer);
+  return peer;
+}
+
+/** Real certificates are seen as TLS shows them, others as they are. */
+function readPeer(credentials: Credentials): PeerIdentity {
   if (!credentials.chainPem.startsWith("-----BEGIN")) return opaquePeer(credentials);
   const chain = certificatesFromPem(credentials.chainPem);
   const leaf = new X509Certificate(chain[0] ?? new Uint8Array());

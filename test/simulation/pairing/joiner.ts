@@ -1,4 +1,4 @@
-import { createCsr, drawNodeEntropy, parseTicket, Secret, type stepNode } from "@quaymesh/identity";
+import { drawNodeEntropy, parseTicket, Secret, type stepNode } from "@quaymesh/identity";
 import { NodeError } from "@quaymesh/node";
 import { dialPairing, targetOf, type PairingLink } from "../../../packages/node/src/pairing/dial.ts";
 import { renewLate } from "../../../packages/node/src/pairing/late-renewal.ts";
@@ -151,7 +151,7 @@ export class SimJoiner implements Inhabitant {
 
   async #join(process: Process, handed: Handed): Promise<void> {
     const { network, holder, blind, step, onWords, onStored } = this.#options;
-    const { key, credentials } = await holder();
+    const { key, credentials, csr } = await holder();
     const clock = process.nodeClock;
     const invitation = invitationOf(handed);
     const transport = network().transport(process);
@@ -175,7 +175,7 @@ export class SimJoiner implements Inhabitant {
           root: chain.root,
           name: process.machine.name,
           platform: { os: "sim", arch: "sim" },
-          csr: await createCsr(key),
+          csr,
           ...drawNodeEntropy(),
           now: clock.now(),
         },

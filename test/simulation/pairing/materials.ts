@@ -2,15 +2,16 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Authority, createKeyFile, KeyPair, KeyStore, selfSignedCredentials } from "@quaymesh/identity";
+import { Authority, createCsr, createKeyFile, KeyPair, KeyStore, selfSignedCredentials } from "@quaymesh/identity";
 import type { Credentials } from "@quaymesh/protocol";
 import { watchRealWork } from "../real-work.ts";
 import { EPOCH_MS } from "../world.ts";
 
-/** A key, and the certificate that its holder shows on a pairing endpoint. */
+/** A key, the certificate that its holder shows on a pairing endpoint, and the request for one of the mesh. */
 export interface Holder {
   readonly key: KeyPair;
   readonly credentials: Credentials;
+  readonly csr: Uint8Array;
 }
 
 /** What everybody brings along. */
@@ -43,7 +44,7 @@ async function make(): Promise<Materials> {
 
 async function makeHolder(): Promise<Holder> {
   const key = await KeyPair.generate();
-  return { key, credentials: await selfSignedCredentials(key, { now: EPOCH_MS }) };
+  return { key, credentials: await selfSignedCredentials(key, { now: EPOCH_MS }), csr: await createCsr(key) };
 }
 
 async function openAuthority(meshName: string): Promise<Authority> {

@@ -1,7 +1,6 @@
 /** Who comes without being asked: guesses at codes, has read one over a shoulder, or sits in between. */
 import { randomInt } from "node:crypto";
 import {
-  createCsr,
   createGatewayPairing,
   drawAttemptEntropy,
   drawNodeEntropy,
@@ -11,6 +10,7 @@ import {
   stepGateway,
   stepNode,
   type Authority,
+  type ChainVerdict,
   type CodeSecret,
   type GatewayPairing,
   type GatewayPairingInput,
@@ -45,6 +45,15 @@ type StrangerCode = Exclude<CodeSecret, { readonly kind: "node" }>;
 
 const MAX_FRAME_BYTES = 16_384;
 
+/** What came of a chain that somebody was shown before: a burst of guesses looks at it once. */
+const JUDGED = new WeakMap<readonly Uint8Array[], ChainVerdict>();
+
+function judge(chain: readonly Uint8Array[], { nodeClock }: Process): ChainVerdict {
+  const verdict = JUDGED.get(chain) ?? judgeChain(chain, { rootSpkiSha256: "first-use", now: nodeClock.now() });
+  JUDGED.set(chain, verdict);
+  return verdict;
+}
+
 /** Try a code at the gateway, once. @returns when there is nothing more to hear */
 export async function tryCode(
   parts: StrangerParts,
@@ -54,7 +63,7 @@ export async function tryCode(
   const { holder, process } = parts;
   const connection = await dialGateway(parts);
   try {
-    const judged = judgeChain(connection.peer.chain, { rootSpkiSha256: "first-use", now: process.nodeClock.now() });
+    const judged = judge(connection.peer.chain, process);
     if (judged.kind === "refuse") return;
     const begun = startNodePairing({
       code,
@@ -66,7 +75,7 @@ export async function tryCode(
       root: judged.root,
       name: process.machine.name,
       platform: { os: "sim", arch: "sim" },
-      csr: await createCsr(holder.key),
+      csr: holder.csr,
       ...drawNodeEntropy(),
       now: process.nodeClock.now(),
     });

@@ -15,7 +15,8 @@ import { guessAt, rightCode, sitBetween, tryCode, type StrangerParts } from "../
 import { TAKEN } from "../pairing/transitions.ts";
 import type { Plan, Work } from "../plan.ts";
 import { Process, type Machine } from "../process.ts";
-import { Stage, type Broken } from "../stage.ts";
+import type { Broken } from "../broken.ts";
+import { Stage } from "../stage.ts";
 import { Violation } from "../violation.ts";
 import type { Running, Scenario } from "./scenario.ts";
 

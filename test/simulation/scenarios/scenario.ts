@@ -1,6 +1,7 @@
 import type { Plan, ScenarioName } from "../plan.ts";
 import type { Random } from "../random.ts";
-import type { Broken, Stage } from "../stage.ts";
+import type { Broken } from "../broken.ts";
+import type { Stage } from "../stage.ts";
 
 /** A simulation that can be run. */
 export interface Running {

@@ -1,11 +1,13 @@
 import { encodeValue } from "@quaymesh/protocol";
 import { GatewayError, type GatewayCore } from "@quaymesh/gateway";
+import type { UnitName } from "../../../packages/gateway/src/store/sqlite/units.ts";
 import { deviceIdOf } from "../actors/node.ts";
 import { SimJournal, worker, type WorkInput } from "../actors/worker.ts";
 import { ModelTasks } from "../model/tasks.ts";
 import type { Fault, Plan, Work } from "../plan.ts";
 import type { Random } from "../random.ts";
-import { Stage, type Broken } from "../stage.ts";
+import type { Broken } from "../broken.ts";
+import { Stage } from "../stage.ts";
 import { drawPublish, publishAll } from "./events.ts";
 import { calmAfter, drawFaults, type FaultWeights } from "./faults.ts";
 import type { Running, Scenario } from "./scenario.ts";
@@ -30,6 +32,16 @@ const ASK_AGAIN_MS = 500;
 const TIMEOUT_MS = 40_000;
 /** Leases are on the wall clock: one that goes back by an hour makes them an hour longer, which is known. */
 const MOST_BACK_MS = 5000;
+
+/** Units that change what the model knows of tasks. Heartbeats, which come most often, do not. */
+const TOUCH_TASKS: ReadonlySet<UnitName> = new Set([
+  "tasks.submit",
+  "tasks.step",
+  "tasks.resume",
+  "tasks.disconnect",
+  "tasks.adopt",
+  "events.append",
+]);
 
 /** Tasks: leases, fencing, results. */
 export const tasks: Scenario = {
@@ -107,7 +119,9 @@ class TasksRun implements Running {
     this.stage = new Stage(
       plan,
       {
-        onCommit: () => model.committed(this.stage.gateway.database),
+        onCommit: (jobs) => {
+          if (jobs.some(({ unit }) => TOUCH_TASKS.has(unit))) model.committed(this.stage.gateway.database);
+        },
         node: (index) => {
           const journal = journals[index];
           return journal === undefined

@@ -1,0 +1,15 @@
+import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
+import type { BrokenPairing } from "./pairing/broken.ts";
+import type { Sabotage } from "./store.ts";
+
+/** How the product is broken on purpose, for the controls. */
+export interface Broken {
+  readonly store?: Sabotage;
+  readonly outbox?: (outbox: Outbox) => Outbox;
+  readonly nodeOmitsSync?: boolean;
+  readonly gatewayOmitsSync?: boolean;
+  readonly cursorFirst?: boolean;
+  /** Revoking does not reach what handshakes ask. */
+  readonly forgetsRevocation?: boolean;
+  readonly pairing?: BrokenPairing;
+}

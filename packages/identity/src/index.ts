@@ -43,7 +43,7 @@ export {
 export { isBelowRoot } from "./roots/below.ts";
 export { dropOldRoot, followRoots, rootKeyHash } from "./roots/follow.ts";
 export type { Followed, TrustedRoots } from "./roots/follow.ts";
-export { verifyMove } from "./roots/moved.ts";
+export { latestMoveVersion, verifyMove } from "./roots/moved.ts";
 export { moveStatementBytes, rootStatementBytes } from "./roots/statement.ts";
 export type { MoveStatement, RootStatement } from "./roots/statement.ts";
 

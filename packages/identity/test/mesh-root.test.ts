@@ -10,6 +10,7 @@ import {
   isBelowRoot,
   judgeChain,
   KeyStore,
+  latestMoveVersion,
   meshIdOf,
   meshNameOf,
   type MoveStatement,
@@ -100,12 +101,20 @@ describe("following the roots of a mesh", () => {
     await expectCode("STATEMENT_REFUSED", () => followRoots(holding(1, a, b), [fork], options()));
   });
 
-  test("refuses a statement older than what is known, however well it is signed", async () => {
+  test("refuses a statement of a root that has been followed by another, however well it is signed", async () => {
     const { roots, statements } = rotated;
-    const error = await expectCode("STATEMENT_REFUSED", () =>
-      followRoots(holding(1, roots[0]), statements.slice(0, 1), options()),
-    );
-    expect(error.message).toContain("version 1 is known");
+    for (const known of [holding(1, roots[0], roots[1]), holding(1, roots[1]), holding(2, roots[2])]) {
+      await expectCode("STATEMENT_REFUSED", () =>
+        followRoots(known, [{ ...statements[0], root: roots[0] }], options()),
+      );
+    }
+  });
+
+  test("goes on from a version that only a thief of the old key can have given", () => {
+    const { roots, statements } = rotated;
+    const outbid = holding(Number.MAX_SAFE_INTEGER, roots[0], roots[1]);
+    const followed = followRoots(outbid, statements.slice(1), options());
+    expect(followed).toMatchObject({ kind: "advanced", trusted: holding(2, roots[1], roots[2]) });
   });
 
   test("refuses a root that is signed for and is none: no CA, of another mesh, or of another time", async () => {
@@ -315,6 +324,21 @@ describe("a move of the gateway", () => {
     const elsewhere = { ...known(0), meshId: stranger.mesh.authority.meshId };
     await expectCode("STATEMENT_REFUSED", () => verifyMove(say(), elsewhere));
     await expectCode("STATEMENT_REFUSED", () => verifyMove(say(), { ...known(0), now: NOW + 30 * 365 * DAY }));
+  });
+
+  test("has a version of its day: a thief of the issuing key outbids the mesh for a day, and no longer", async () => {
+    const { authority } = rotated.mesh;
+    const on = { time: LATER, addresses: ["192.0.2.20:7420"], pairing: [] };
+    const forge = (version: number): MoveStatement => authority.signMove({ version, ...on });
+    for (const version of [latestMoveVersion(LATER) + 1, Number.MAX_SAFE_INTEGER]) {
+      const error = await expectCode("STATEMENT_REFUSED", () => verifyMove(forge(version), known(0)));
+      expect(error.message).toContain("compare the clocks");
+    }
+    const best = forge(latestMoveVersion(LATER));
+    expect(() => verifyMove(best, known(0))).not.toThrow();
+    const tomorrow = LATER + DAY + 1000;
+    const genuine = authority.signMove({ ...on, version: Math.floor(tomorrow / 1000), time: tomorrow });
+    expect(() => verifyMove(genuine, { ...known(best.version), now: tomorrow })).not.toThrow();
   });
 
   test("is not when anything of it was changed, or a certificate that is no CA signed it", async () => {

@@ -12,7 +12,8 @@ import { Recovery } from "./link/recovery.ts";
 import { keepRenewed, RenewalDemand } from "./link/renewal.ts";
 import type { NodeState } from "./link/state.ts";
 import { keepNews } from "./mesh/keep-news.ts";
-import { pinsOf } from "./mesh/roots.ts";
+import { knownMove } from "./mesh/moves.ts";
+import { pinsOf, rootBelow } from "./mesh/roots.ts";
 import { NodeLog } from "./node-log.ts";
 import type { NodeOptions, PublishOptions, RunOptions, StopOptions } from "./node-options.ts";
 import { openParts, type NodeParts } from "./node-parts.ts";
@@ -78,11 +79,6 @@ export class Node implements AsyncDisposable {
         load: () => (loadavg()[0] ?? 0) / availableParallelism(),
         onLeases: (leases) => this.#runner.onLeases(leases),
         onRenew: () => this.#demand.make(),
-        onCheckpoint: (checkpoint) => {
-          void parts.seen
-            .store(checkpoint)
-            .catch((cause: unknown) => this.#log.failure("checkpoint.not-stored", cause));
-        },
         onDraining: (retryAfterMs) => {
           this.#log.line({
             level: "info",
@@ -90,6 +86,13 @@ export class Node implements AsyncDisposable {
             message: "the gateway is about to stop",
             details: { retryAfterMs },
           });
+        },
+      },
+      seen: {
+        judges: (connection) => parts.seen.judges(rootBelow(keeper.current, connection)),
+        keep: (checkpoint, connection) => {
+          const stored = parts.seen.store(checkpoint, rootBelow(keeper.current, connection));
+          void stored.catch((cause: unknown) => this.#log.failure("checkpoint.not-stored", cause));
         },
       },
       recovery: new Recovery({ transport: options.transport, key: parts.key, clock, keeper, log: this.#log }),
@@ -243,7 +246,7 @@ export class Node implements AsyncDisposable {
   }
 
   #hello(): Hello {
-    const { outbox, options, join, seen } = this.#parts;
+    const { outbox, options, clock, join, seen } = this.#parts;
     this.#publishing.greeting();
     return helloOf({
       deviceId: this.#keeper.current.deviceId,
@@ -253,7 +256,7 @@ export class Node implements AsyncDisposable {
       running: this.#runner.running,
       join: join.stored,
       roots: pinsOf(this.#keeper.current),
-      moved: this.#keeper.current.moveVersion ?? 0,
+      moved: knownMove(this.#keeper.current, clock.now()),
       seen: seen.stored,
     });
   }

@@ -43,6 +43,7 @@ function openLink(transport: Transport, own: Partial<NodeIdentity> = {}, elsewhe
       renew: () => Promise.reject(new Error("nobody to ask")),
       followRoots: () => Promise.reject(new Error("nobody to ask")),
     },
+    seen: { judges: () => true, keep: () => {} },
     keepNews: () => Promise.resolve(undefined),
     elsewhere,
     serve: async ({ signal }) => {

@@ -6,7 +6,7 @@ import type { MeshNewsApplied, Moved, Roots } from "@quaymesh/protocol";
 import { createMemoryNetwork } from "@quaymesh/protocol/memory";
 import { describe, expect, it } from "vitest";
 import { Node, type NodeLogLine } from "../src/index.ts";
-import { dialAddresses, withMove, withPairing, withSessionAt } from "../src/mesh/moves.ts";
+import { dialAddresses, knownMove, withMove, withPairing, withSessionAt } from "../src/mesh/moves.ts";
 import { withoutOldRoot, withRoots } from "../src/mesh/roots.ts";
 import { findIdentity, type NodeIdentity } from "../src/state/identity-file.ts";
 import { IdentityKeeper } from "../src/state/identity-keeper.ts";
@@ -175,6 +175,37 @@ describe("addresses after a move", () => {
     expect(over).not.toHaveProperty("formerUntil");
     const back = withMove(proved, moveOf(authority, 2, ["192.0.2.10:7420"]), now);
     expect(dialAddresses(back)).toEqual([MESH_ADDRESS, NEW_ADDRESS]);
+  });
+});
+
+describe("moves by a thief of the issuing key", () => {
+  const eight = (net: number): string[] => Array.from({ length: 8 }, (_, at) => `198.51.100.${net + at}:7420`);
+
+  it("do not crowd out where the gateway is, however many there are", async () => {
+    const { authority } = await rotatedAuthority();
+    const now = Date.now();
+    let identity = await paired(authority);
+    for (let version = 1; version <= 4; version++) {
+      const signed = authority.signMove({
+        version,
+        time: now,
+        addresses: eight(version * 10),
+        pairing: eight(version * 10 + 100),
+      });
+      const move: Moved = { type: "moved", ...signed, addresses: eight(version * 10), pairing: [...signed.pairing] };
+      identity = withMove(identity, move, now);
+    }
+    expect(dialAddresses(identity)).toContainEqual(MESH_ADDRESS);
+    expect(identity.pairingAddresses).toContainEqual({ host: "192.0.2.10", port: 7421 });
+  });
+
+  it("with a version that no gateway ever reaches are forgotten where they were once believed", async () => {
+    const { authority } = await rotatedAuthority();
+    const now = Date.now();
+    const outbid = { ...(await paired(authority)), moveVersion: Number.MAX_SAFE_INTEGER };
+    expect(knownMove(outbid, now)).toBe(0);
+    const version = Math.floor(now / 1000);
+    expect(withMove(outbid, moveOf(authority, version), now)).toMatchObject({ moveVersion: version });
   });
 });
 

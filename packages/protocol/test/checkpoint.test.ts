@@ -117,6 +117,12 @@ describe("a node whose gateway shows an older state", () => {
     }
   });
 
+  it("goes online where what it has seen was given below a root that another has followed", () => {
+    const shown = { ...welcome, checkpoint: { ...CHECKPOINT, era: 0 } };
+    const { state } = openNodeSession(hello, 0, { judgesSeen: false });
+    expect(stepNodeSession(state, { kind: "message", message: shown, now: 1 }).state.kind).toBe("online");
+  });
+
   it("keeps what it is told while it is online", () => {
     const online = stepNodeSession(openNodeSession(hello, 0).state, { kind: "message", message: welcome, now: 1 });
     const told = { ...CHECKPOINT, offset: 200 };

@@ -200,6 +200,7 @@ export class SimNode {
         renew: () => Promise.reject(new Error("certificates do not run out here")),
         followRoots: () => Promise.reject(new Error("roots are not rotated here")),
       },
+      seen: { judges: () => true, keep: () => {} },
       keepNews: () => Promise.resolve(undefined),
       serve: async (session) => {
         await Promise.all([extras.serve(session), this.#publishAll(session, { process, outbox, link, atHello })]);

@@ -1,5 +1,13 @@
 /** {@link MeshService} on an authority: each step is one durable write, and what runs follows it. */
-import { IdentityError, isBelowRoot, openRootKey, Secret, type Authority, type KeyPair } from "@quaymesh/identity";
+import {
+  IdentityError,
+  isBelowRoot,
+  latestMoveVersion,
+  openRootKey,
+  Secret,
+  type Authority,
+  type KeyPair,
+} from "@quaymesh/identity";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -138,8 +146,9 @@ export class AuthorityMesh implements MeshService {
     const beside = addresses.map((address) => address.replace(/\d+$/u, String(this.#parts.pairingPort())));
     const pairing = checkAddresses(input.pairing.length > 0 ? input.pairing : beside, "pairing addresses");
     const time = clock.now();
-    // In seconds since 1970 where that is more: a store that was put back from a backup then still counts on.
-    const version = Math.max((news.move?.version ?? 0) + 1, Math.floor(time / 1000));
+    const last = news.move?.version ?? 0;
+    // In seconds since 1970 where that is more: a store that was put back from a backup then still counts on. One of a clock that was ahead is nothing nodes believe.
+    const version = Math.max(last < latestMoveVersion(time) ? last + 1 : 0, Math.floor(time / 1000));
     const move = authority.signMove({ version, time, addresses, pairing });
     await storeMove(store.meta, move);
     news.move = move;
@@ -155,7 +164,7 @@ export class AuthorityMesh implements MeshService {
   async #moveView(): Promise<MoveView> {
     const { version = 0, time = 0, addresses = [], pairing = [] } = this.#parts.news.move ?? {};
     const devices = await this.#devices();
-    const unaware = devices.filter(({ moveVersion }) => moveVersion < version).map(nameOf);
+    const unaware = devices.filter(({ moveVersion }) => moveVersion !== version).map(nameOf);
     return { version, at: time, addresses, pairing, devices: devices.length, unaware };
   }
 

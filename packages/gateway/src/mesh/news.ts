@@ -6,6 +6,8 @@ import { MAX_ROOT_STATEMENTS, type Hello, type MeshNews, type Moved, type Roots 
 export interface MeshNewsDesk {
   /** What a node that says this of itself has yet to hear. */
   newsFor(hello: Pick<Hello, "roots" | "moved">): readonly MeshNews[];
+  /** Whether a node that follows the move of this version (0: none) has heard it from somebody else. */
+  isForeignMove(version: number): boolean;
   /** Of the newest root that these hashes name; 0 for roots of long ago, and for a node that does not say. */
   rootVersionOf(roots: readonly Uint8Array[] | undefined): number;
   /** Whether a device that trusts the roots up to this version should have its certificates below the newest. */
@@ -17,6 +19,7 @@ export interface MeshNewsDesk {
 /** For a gateway that has nothing to tell. */
 export const NO_NEWS: MeshNewsDesk = {
   newsFor: () => [],
+  isForeignMove: () => false,
   rootVersionOf: () => 0,
   trustsNewest: () => false,
   isOutdated: () => false,
@@ -48,6 +51,10 @@ export class AuthorityNews implements MeshNewsDesk {
     if (rootStatements.length > 0 && !sameHashes(roots ?? [], ours)) news.push(this.roots());
     if (this.#move !== undefined && this.#move.version > moved) news.push(movedMessage(this.#move));
     return news;
+  }
+
+  isForeignMove(version: number): boolean {
+    return version > (this.#move?.version ?? 0);
   }
 
   /** How the roots of this mesh follow each other. A node that trusts one from before the first of these pairs again. */

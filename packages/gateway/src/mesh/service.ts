@@ -47,7 +47,7 @@ export interface MoveView {
   readonly addresses: readonly string[];
   readonly pairing: readonly string[];
   readonly devices: number;
-  /** Devices that have not stored it yet. */
+  /** Devices that have not stored it: they have not heard of it yet, or follow another. */
   readonly unaware: readonly string[];
 }
 

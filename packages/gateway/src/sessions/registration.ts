@@ -55,6 +55,21 @@ export async function registerSession(session: LiveSession, hello: Hello): Promi
   if (opened.rotationDue) askToRenew(session);
   else session.context.rotations.settled(deviceId);
   tellNews(session, session.knows);
+  warnOfAnotherVoice(session, opened);
+}
+
+/** Only a gateway of this mesh can have said what a node has stored: if it was not this one, somebody else has its issuing key, or its state is an older one. */
+function warnOfAnotherVoice(
+  { deviceId, knows, context }: LiveSession,
+  { foreignCheckpoint = false }: OpenedSession,
+): void {
+  const { moved = 0 } = knows;
+  const foreignMove = context.news.isForeignMove(moved);
+  if (!foreignMove && !foreignCheckpoint) return;
+  context.logger.warn(
+    { device: deviceId, moved, foreignMove, foreignCheckpoint },
+    "a node has stored what this gateway never said: its state is older than that, or somebody else has its issuing key (docs/mesh-root.md)",
+  );
 }
 
 /** Renew the leases a heartbeat names, and tell the node which are no longer its own. */

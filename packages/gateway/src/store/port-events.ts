@@ -54,6 +54,8 @@ export interface OpenedSession {
   readonly frozen: boolean;
   /** The store is older than one that nodes have seen: no session was opened, and the rest means nothing. */
   readonly behind?: Behind;
+  /** The hello showed a checkpoint that this gateway has not made. */
+  readonly foreignCheckpoint?: boolean;
   /** For the welcome. */
   readonly checkpoint?: Checkpoint;
 }

@@ -160,7 +160,11 @@ describe("a store and what a node has seen of it", () => {
       { ...seen, mac: new Uint8Array(32) },
     ];
     using store = open(state.layout);
-    for (const each of forged) expect(visit(store, each).behind).toBeUndefined();
+    for (const each of forged) {
+      expect(visit(store, each)).toMatchObject({ foreignCheckpoint: true });
+      expect(visit(store, each).behind).toBeUndefined();
+    }
+    expect(visit(store, seen)).toMatchObject({ foreignCheckpoint: false });
     expect(visit(store, seen).behind).toBeUndefined();
     expect(store.lineage.behind()).toBeUndefined();
   });

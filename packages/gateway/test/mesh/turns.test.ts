@@ -93,6 +93,7 @@ test("nodes that are online hear of a root in turns, and are asked for another c
   await using gateway = await testGateway({
     clock,
     news: {
+      isForeignMove: () => false,
       newsFor: () => (news.hasRoot ? [NO_STATEMENTS] : []),
       rootVersionOf: () => 0,
       trustsNewest: () => news.hasRoot,

@@ -7,6 +7,7 @@ import {
   parseSubscriptionMessage,
   parseTaskToNode,
   type Capability,
+  type Checkpoint,
   type CloseInfo,
   type Connection,
   type GatewayControlMessage,
@@ -32,6 +33,10 @@ export interface FakeNodeOptions {
   readonly serial?: string;
   /** The join token its hello shows. */
   readonly join?: Uint8Array | undefined;
+  /** The version of the move it follows. */
+  readonly moved?: number;
+  /** The checkpoint it shows. */
+  readonly seen?: Checkpoint;
   /** The device its hello names; default: its own. */
   readonly claims?: string;
 }
@@ -257,6 +262,8 @@ function helloOf(deviceId: string, outboxEpoch: Uint8Array, options: FakeNodeOpt
     platform: { os: "linux", arch: "x64" },
     capabilities: options.capabilities ?? [],
     ...(options.join !== undefined && { join: options.join }),
+    ...(options.moved !== undefined && { moved: options.moved }),
+    ...(options.seen !== undefined && { seen: options.seen }),
     ...(options.running !== undefined && { running: options.running }),
   };
 }

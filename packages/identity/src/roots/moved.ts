@@ -2,8 +2,19 @@ import { IdentityError } from "../errors.ts";
 import { dateFault, pathFault, readChain } from "../trust/path.ts";
 import { isSigned, moveStatementBytes, type MoveStatement } from "./statement.ts";
 
+/** How far ahead of a clock the version of a move may be: nodes' clocks are off by hours, not by more. */
+const MAX_AHEAD_MS = 86_400_000;
+
 /**
- * Check where a gateway says it moves to: signed by an intermediate below a root that is trusted here, and newer than what is known.
+ * The highest version that a move may have at `now`. Versions are seconds since 1970 where nothing else makes them larger, so whoever has stolen an issuing key outbids the mesh for a day at most.
+ * @param now Unix milliseconds
+ */
+export function latestMoveVersion(now: number): number {
+  return Math.floor((now + MAX_AHEAD_MS) / 1000);
+}
+
+/**
+ * Check where a gateway says it moves to: signed by an intermediate below a root that is trusted here, newer than what is known, and not from the future.
  * @param options.roots DER
  * @param options.version of the move that is known; 0 for none
  * @param options.now Unix milliseconds
@@ -20,6 +31,10 @@ export function verifyMove(
 ): void {
   if (move.version <= options.version) {
     throw refused(`it has version ${move.version}, and version ${options.version} is known`);
+  }
+  const latest = latestMoveVersion(options.now);
+  if (move.version > latest) {
+    throw refused(`it has version ${move.version}, and none above ${latest} is believed today; compare the clocks`);
   }
   const faults = options.roots.map((root) => issuerFault(move, root, options));
   // Signed below any of the roots is signed by the mesh.

@@ -9,7 +9,7 @@ const SIGNATURE_BYTES = 64;
 
 /** A root, and the word of the one before it that it follows. */
 export interface RootStatement {
-  /** 1 for the first rotation of a mesh, and one more with each. */
+  /** 1 for the first rotation of a mesh, and one more with each. Nodes do not go by it: whoever stole the key that signs could have made it the last there ever is. */
   readonly version: number;
   /** SHA-256 of the SubjectPublicKeyInfo of the root that signs. */
   readonly signer: Uint8Array;

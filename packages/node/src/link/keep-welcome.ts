@@ -1,5 +1,5 @@
 import { withPairing, withSessionAt } from "../mesh/moves.ts";
-import { withoutOldRoot } from "../mesh/roots.ts";
+import { rootBelow, withoutOldRoot } from "../mesh/roots.ts";
 import type { Clock } from "../clock.ts";
 import type { NodeLog } from "../node-log.ts";
 import { endpointsOf } from "../state/address.ts";
@@ -31,7 +31,9 @@ export async function keepWelcome(session: OnlineSession, options: KeepWelcomeOp
     await join.store(welcome.join).catch((cause: unknown) => log.failure("join.not-stored", cause));
   }
   if (welcome.checkpoint !== undefined) {
-    await seen.store(welcome.checkpoint).catch((cause: unknown) => log.failure("checkpoint.not-stored", cause));
+    await seen
+      .store(welcome.checkpoint, rootBelow(keeper.current, connection))
+      .catch((cause: unknown) => log.failure("checkpoint.not-stored", cause));
   }
   const told = endpointsOf(welcome.pairing ?? [], connection.remoteAddress.host);
   const now = clock.now();

@@ -2,6 +2,7 @@ import {
   backoffMs,
   CLOSE_CODES,
   planRedial,
+  type Checkpoint,
   type CloseInfo,
   type Connection,
   type Hello,
@@ -51,7 +52,13 @@ export interface LinkOptions {
   readonly identity: () => NodeIdentity;
   readonly keyPem: () => string;
   readonly hello: () => Hello;
-  readonly hooks: Omit<SessionHooks, "onOnline" | "onNews">;
+  readonly hooks: Omit<SessionHooks, "onOnline" | "onNews" | "onCheckpoint">;
+  /** The newest checkpoint, and whether it is held against what the gateway on a connection shows. */
+  readonly seen: {
+    judges(connection: Connection): boolean;
+    /** Never rejects. */
+    keep(checkpoint: Checkpoint, connection: Connection): void;
+  };
   /** What the mesh endpoint refuses this node for want of; `identity` gives it from then on. */
   readonly recovery: Pick<Recovery, "renew" | "followRoots">;
   /** Judge and store news of the mesh that came over a connection. Resolves with what to answer; never rejects. */
@@ -236,7 +243,7 @@ export class Link {
     connection: Connection,
     dialed: { readonly address: SocketAddress; readonly began: number },
   ): Promise<{ readonly end: SessionEnd; readonly serving: Promise<void> }> {
-    const { clock, hooks, hello } = this.#options;
+    const { clock, hooks, hello, seen } = this.#options;
     const over = new AbortController();
     let serving: Promise<void> = Promise.resolve();
     const session = new Session(
@@ -244,6 +251,7 @@ export class Link {
       {
         ...hooks,
         onNews: (news) => this.#options.keepNews(news, connection),
+        onCheckpoint: (checkpoint) => seen.keep(checkpoint, connection),
         onOnline: (welcome) => {
           const { sessionEpoch } = welcome;
           // The gateway names its mesh by id; people know it by name.
@@ -259,7 +267,7 @@ export class Link {
       clock,
     );
     this.#session = session;
-    const end = await session.run(hello());
+    const end = await session.run(hello(), { judgesSeen: seen.judges(connection) });
     this.#session = undefined;
     this.#online.set(undefined);
     over.abort(new NodeError("SESSION_LOST", "the session with the gateway ended"));

@@ -65,14 +65,14 @@ export class Session {
     this.#clock = clock;
   }
 
-  /** Greet, stay, and return how it ended. Never rejects. Closing the connection ends it from outside. */
-  async run(hello: Hello): Promise<SessionEnd> {
+  /** Greet, stay, and return how it ended. Never rejects. Closing the connection ends it from outside. @param options as of `openNodeSession` */
+  async run(hello: Hello, options?: { readonly judgesSeen: boolean }): Promise<SessionEnd> {
     try {
       this.#stream = new MessageStream(await this.#connection.openStream());
     } catch (cause) {
       return { stop: { kind: "lost" }, wasOnline: false, cause };
     }
-    this.#perform(openNodeSession(hello, this.#clock.monotonic()));
+    this.#perform(openNodeSession(hello, this.#clock.monotonic(), options));
     const reading = this.#read(this.#stream);
     const stop = await this.#over.promise;
     this.#timer?.abort();

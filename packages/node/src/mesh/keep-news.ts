@@ -7,7 +7,7 @@ import type { NodeLog } from "../node-log.ts";
 import { formatAddress } from "../state/address.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
 import type { IdentityKeeper } from "../state/identity-keeper.ts";
-import { withMove } from "./moves.ts";
+import { knownMove, withMove } from "./moves.ts";
 import { pinsOf, withoutOldRoot, withRoots } from "./roots.ts";
 
 /** What {@link keepNews} works with. */
@@ -56,7 +56,7 @@ async function keepMove(
   move: Extract<MeshNews, { type: "moved" }>,
   { keeper, clock, log }: KeepNewsOptions,
 ): Promise<MeshNewsApplied> {
-  const { moveVersion = 0 } = keeper.current;
+  const moveVersion = knownMove(keeper.current, clock.now());
   // The answer to the one before was lost: what is known needs no proof.
   if (move.version === moveVersion) return { type: "moved.applied", version: moveVersion };
   const { addresses } = await keeper.update((identity) => withMove(identity, move, clock.now()));

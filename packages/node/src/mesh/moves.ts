@@ -1,5 +1,5 @@
 /** Following a gateway to another address. docs/wire.md, "Moves". */
-import { IdentityError, verifyMove } from "@quaymesh/identity";
+import { IdentityError, latestMoveVersion, verifyMove } from "@quaymesh/identity";
 import type { Moved, SocketAddress } from "@quaymesh/protocol";
 import { formatAddress, parseAddress } from "../state/address.ts";
 import type { NodeIdentity } from "../state/identity-file.ts";
@@ -7,12 +7,17 @@ import { rootsOf } from "./roots.ts";
 
 /** How long addresses that a gateway has left are still tried, from the first session at a new one on. */
 const FORMER_GRACE_MS = 7 * 86_400_000;
-/** Of each kind. */
+/** Of each kind; a move names at most half of them. */
 const MAX_ADDRESSES = 16;
 
 /** Where to dial, in this order: where the gateway is, then where it was. */
 export function dialAddresses({ addresses, formerAddresses = [] }: NodeIdentity): readonly SocketAddress[] {
-  return unique([...addresses, ...formerAddresses]);
+  return distinct([...addresses, ...formerAddresses]);
+}
+
+/** The version of the move that was followed; 0 for none, and for one that no gateway can have given by `now`: a later one would never be heard. */
+export function knownMove({ moveVersion = 0 }: Pick<NodeIdentity, "moveVersion">, now: number): number {
+  return moveVersion > latestMoveVersion(now) ? 0 : moveVersion;
 }
 
 /**
@@ -20,8 +25,8 @@ export function dialAddresses({ addresses, formerAddresses = [] }: NodeIdentity)
  * @throws {IdentityError} `STATEMENT_REFUSED`
  */
 export function withMove(identity: NodeIdentity, move: Moved, now: number): NodeIdentity {
-  const { meshId, moveVersion = 0 } = identity;
-  verifyMove(move, { meshId, roots: rootsOf(identity), version: moveVersion, now });
+  const { meshId } = identity;
+  verifyMove(move, { meshId, roots: rootsOf(identity), version: knownMove(identity, now), now });
   const addresses = parsed(move.addresses);
   if (addresses.length === 0) {
     throw new IdentityError(
@@ -33,8 +38,8 @@ export function withMove(identity: NodeIdentity, move: Moved, now: number): Node
   return {
     ...rest,
     addresses,
-    formerAddresses: without(dialAddresses(identity), addresses),
-    pairingAddresses: unique([...parsed(move.pairing), ...(identity.pairingAddresses ?? [])]),
+    formerAddresses: without(provedAddresses(identity), addresses),
+    pairingAddresses: longestKnown([...parsed(move.pairing), ...(identity.pairingAddresses ?? [])]),
     moveVersion: move.version,
   };
 }
@@ -58,6 +63,19 @@ export function withPairing(identity: NodeIdentity, told: readonly SocketAddress
   return { ...identity, pairingAddresses: next };
 }
 
+/** Where sessions were. Addresses of a move that nothing has proved give way to those of the next, or a few moves would crowd out where the gateway is. */
+function provedAddresses(identity: NodeIdentity): readonly SocketAddress[] {
+  const { formerAddresses, formerUntil } = identity;
+  return formerAddresses !== undefined && formerUntil === undefined ? formerAddresses : dialAddresses(identity);
+}
+
+/** Of too many, those in the middle go: the first are the newest, and the last were there before any move that is not proved. */
+function longestKnown(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  const all = distinct(addresses);
+  const half = MAX_ADDRESSES / 2;
+  return all.length <= MAX_ADDRESSES ? all : [...all.slice(0, half), ...all.slice(-half)];
+}
+
 function parsed(texts: readonly string[]): readonly SocketAddress[] {
   return texts.map(parseAddress).filter((address) => address !== undefined);
 }
@@ -68,5 +86,9 @@ function without(addresses: readonly SocketAddress[], others: readonly SocketAdd
 }
 
 function unique(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
-  return [...new Map(addresses.map((address) => [formatAddress(address), address])).values()].slice(0, MAX_ADDRESSES);
+  return distinct(addresses).slice(0, MAX_ADDRESSES);
+}
+
+function distinct(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  return [...new Map(addresses.map((address) => [formatAddress(address), address])).values()];
 }

@@ -21,6 +21,18 @@ export function pinsOf(identity: Pick<NodeIdentity, "rootPem">): Uint8Array[] {
   return rootsOf(identity).map(rootKeyHash);
 }
 
+/** Below which of the trusted roots a session is: its SHA-256, and whether it is the newest of them. Nothing where it is below none, as no session of a real gateway is. */
+export function rootBelow(
+  identity: Pick<NodeIdentity, "rootPem">,
+  { peer }: Pick<Connection, "peer">,
+): { readonly key: string; readonly isNewest: boolean } | undefined {
+  const roots = rootsOf(identity);
+  const at = roots.findLastIndex((root) => isBelowRoot(peer.chain[1], root));
+  const root = roots[at];
+  if (root === undefined) return undefined;
+  return { key: Buffer.from(rootKeyHash(root)).toString("hex"), isNewest: at === roots.length - 1 };
+}
+
 /**
  * What statements make of an identity: the same object where they say what it knows.
  * @throws {IdentityError} `STATEMENT_REFUSED`

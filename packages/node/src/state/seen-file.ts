@@ -2,16 +2,37 @@ import { readFile } from "node:fs/promises";
 import { writeFileAtomic } from "@quaymesh/identity";
 import { isBehind, parseCheckpoint, type Checkpoint } from "@quaymesh/protocol";
 import { NodeError } from "../errors.ts";
+import { decodeSummed, encodeSummed } from "./summed.ts";
 
-/** The newest checkpoint that this node was given by its mesh, on disk: the gateway, shown it, finds out whether its own state is older. */
+/** The root a session hangs from. */
+interface SessionRoot {
+  /** SHA-256 of its SubjectPublicKeyInfo, hexadecimal. */
+  readonly key: string;
+  /** Of those that are trusted. */
+  readonly isNewest: boolean;
+}
+
+interface Stored {
+  readonly checkpoint: Checkpoint;
+  /** Below which it was given; not known of a file from before this was kept. */
+  readonly root: string | undefined;
+}
+
+/**
+ * The newest checkpoint that this node was given by its mesh, on disk: the gateway, shown it, finds out whether its own state is older.
+ * One that was given below a root which another has followed gives way to any that is given below the newest: whoever stole the keys below the old one may have made it as late as they liked.
+ */
 export class SeenFile {
   readonly #path: string;
-  #stored: Checkpoint | undefined;
+  /** What was found is no checkpoint, and counts as none. */
+  readonly isDamaged: boolean;
+  #stored: Stored | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, stored: Checkpoint | undefined) {
+  private constructor(path: string, stored: Stored | "damaged" | undefined) {
     this.#path = path;
-    this.#stored = stored;
+    this.isDamaged = stored === "damaged";
+    this.#stored = stored === "damaged" ? undefined : stored;
   }
 
   /** A file that cannot be read as a checkpoint counts as none: it can only make the gateway find out less. @throws {NodeError} `STATE_UNREADABLE` */
@@ -26,16 +47,25 @@ export class SeenFile {
 
   /** What the next hello shows. */
   get stored(): Checkpoint | undefined {
-    return this.#stored;
+    return this.#stored?.checkpoint;
+  }
+
+  /** Whether what is stored may be held against what a session below `root` shows. */
+  judges(root: SessionRoot | undefined): boolean {
+    const given = this.#stored?.root;
+    return given === undefined || root === undefined || !root.isNewest || root.key === given;
   }
 
   /** Keep a newer one; an older one changes nothing. @throws {NodeError} `STATE_UNREADABLE`; it is shown all the same, until this process ends */
-  store(checkpoint: Checkpoint): Promise<void> {
-    if (this.#stored !== undefined && isBehind(this.#stored, checkpoint)) return Promise.resolve();
-    this.#stored = checkpoint;
+  store(checkpoint: Checkpoint, root: SessionRoot | undefined): Promise<void> {
+    if (this.#stored !== undefined && this.judges(root) && isBehind(this.#stored.checkpoint, checkpoint)) {
+      return Promise.resolve();
+    }
+    const stored: Stored = { checkpoint, root: root?.key };
+    this.#stored = stored;
     const write = this.#writing.then(async () => {
       try {
-        await writeFileAtomic(this.#path, encode(checkpoint));
+        await writeFileAtomic(this.#path, encode(stored));
       } catch (cause) {
         throw new NodeError("STATE_UNREADABLE", `could not write ${this.#path}`, { cause });
       }
@@ -45,17 +75,19 @@ export class SeenFile {
   }
 }
 
-function encode({ incarnation, mac, ...facts }: Checkpoint): string {
-  return `${JSON.stringify({ ...facts, incarnation: hex(incarnation), mac: hex(mac) })}\n`;
+function encode({ checkpoint: { incarnation, mac, ...facts }, root }: Stored): string {
+  return encodeSummed({ ...facts, incarnation: hex(incarnation), mac: hex(mac), ...(root !== undefined && { root }) });
 }
 
-function decode(text: string): Checkpoint | undefined {
+function decode(text: string): Stored | "damaged" {
+  const fields = decodeSummed(text);
+  if (typeof fields === "string") return "damaged";
+  const { root, ...facts } = Object.fromEntries(fields);
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null || !("incarnation" in value) || !("mac" in value)) return undefined;
-    return parseCheckpoint({ ...value, incarnation: bytesOf(value.incarnation), mac: bytesOf(value.mac) });
+    const bytes = { incarnation: bytesOf(facts["incarnation"]), mac: bytesOf(facts["mac"]) };
+    return { checkpoint: parseCheckpoint({ ...facts, ...bytes }), root: typeof root === "string" ? root : undefined };
   } catch {
-    return undefined;
+    return "damaged";
   }
 }
 

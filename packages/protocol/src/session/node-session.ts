@@ -53,9 +53,18 @@ export interface OnlineNodeSession {
   readonly drainRetryAfterMs: number | undefined;
 }
 
+/** Greeted, and not welcomed yet. */
+interface GreetingNodeSession {
+  readonly kind: "greeting";
+  readonly hello: Hello;
+  /** Whether a welcome that shows an older state than `hello` does ends the session. */
+  readonly judgesSeen: boolean;
+  readonly deadline: number;
+}
+
 /** A node's view of its session. */
 export type NodeSession =
-  | { readonly kind: "greeting"; readonly hello: Hello; readonly deadline: number }
+  | GreetingNodeSession
   | OnlineNodeSession
   | { readonly kind: "stopped"; readonly stop: NodeSessionStop };
 
@@ -106,11 +115,18 @@ export type NodeSessionEffect =
 
 type NodeStep = Step<NodeSession, NodeSessionEffect>;
 
-/** A session on a connection that was just made. */
-export function openNodeSession(hello: Hello, now: number): NodeStep {
+/**
+ * A session on a connection that was just made.
+ * @param options.judgesSeen whether the checkpoint in `hello` is held against the welcome: not one that was given below a root which another has followed
+ */
+export function openNodeSession(
+  hello: Hello,
+  now: number,
+  { judgesSeen }: { readonly judgesSeen: boolean } = { judgesSeen: true },
+): NodeStep {
   const deadline = now + WELCOME_TIMEOUT_MS;
   return {
-    state: { kind: "greeting", hello, deadline },
+    state: { kind: "greeting", hello, judgesSeen, deadline },
     effects: [
       { kind: "send", message: hello },
       { kind: "schedule", at: deadline },
@@ -155,7 +171,7 @@ type LiveSession = Exclude<NodeSession, { kind: "stopped" }>;
 function onMessage(state: LiveSession, message: GatewayControlMessage, now: number): NodeStep {
   if (message.type === "revoked") return stop({ kind: "revoked", epoch: message.epoch, reason: message.reason });
   if (state.kind === "greeting") {
-    if (message.type === "welcome") return onWelcome(state.hello, message, now);
+    if (message.type === "welcome") return onWelcome(state, message, now);
     return stop({ kind: "protocol", what: `${message.type} before welcome` });
   }
   const heard: OnlineNodeSession = { ...state, lastHeardAt: now };
@@ -200,10 +216,12 @@ function onMessage(state: LiveSession, message: GatewayControlMessage, now: numb
   }
 }
 
-function onWelcome(hello: Hello, welcome: Welcome, now: number): NodeStep {
+function onWelcome({ hello, judgesSeen }: GreetingNodeSession, welcome: Welcome, now: number): NodeStep {
   const { seen } = hello;
   const shown = welcome.checkpoint;
-  if (seen !== undefined && shown !== undefined && isBehind(seen, shown)) return stop({ kind: "behind", seen, shown });
+  if (judgesSeen && seen !== undefined && shown !== undefined && isBehind(seen, shown)) {
+    return stop({ kind: "behind", seen, shown });
+  }
   const state: OnlineNodeSession = {
     kind: "online",
     welcome,

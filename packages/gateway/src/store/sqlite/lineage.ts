@@ -41,9 +41,14 @@ export function currentCheckpoint(db: Database): Checkpoint | undefined {
   return { ...facts, mac: macOf(db, facts) };
 }
 
+/** Whether this line of databases has made a checkpoint. */
+export function isOwn(db: Database, seen: Checkpoint): boolean {
+  return timingSafeEqual(macOf(db, seen), seen.mac);
+}
+
 /** Judge what a hello shows against what this store knows of itself. */
 function judgeSeen(db: Database, seen: Checkpoint): SeenVerdict {
-  if (!timingSafeEqual(macOf(db, seen), seen.mac)) return { kind: "foreign" };
+  if (!isOwn(db, seen)) return { kind: "foreign" };
   const here = era(db);
   if (seen.era < here) return { kind: "fits" };
   const row = db.get("SELECT id FROM incarnations WHERE generation = ?", seen.generation);

@@ -5,7 +5,7 @@ import type { CapabilityRow } from "../rows.ts";
 import { blob, number, optionalBlob, strings } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { requireTrusted } from "./device-rows.ts";
-import { currentCheckpoint, settleSeen } from "./lineage.ts";
+import { currentCheckpoint, isOwn, settleSeen } from "./lineage.ts";
 import { GatewayError } from "../../errors.ts";
 
 /** Where a device's sequence stands in one outbox epoch. */
@@ -63,6 +63,7 @@ export function openSession(db: Database, input: OpenSession): OpenedSession {
     labels: strings(row, "labels"),
     rotationDue,
     frozen: false,
+    foreignCheckpoint: input.seen !== undefined && !isOwn(db, input.seen),
     ...(checkpoint !== undefined && { checkpoint }),
   };
 }

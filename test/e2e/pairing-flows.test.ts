@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { openWindow, quaymesh, Running, startGateway, temporaryDirectory, type Line } from "./support.ts";
 
@@ -53,7 +54,13 @@ test("a node that shows its own code is scanned by an operator, and a window can
   const [address = ""] = other.addresses;
   await using joining = new Running(["node", "join", "--show", address, "--state", directory.path("node")]);
   const showing = await joining.line((line) => line["step"] === "showing");
-  await using window = await openWindow(gateway.state, String(showing["code"]), "--name", "attic");
+  const code = String(showing["code"]);
+  await using window = await openWindow(gateway.state, code, "--name", "attic");
+  if (process.platform === "linux") {
+    expect(await readFile(`/proc/${window.pair.pid}/cmdline`, "utf8")).toMatch(
+      /^quaymesh pair --state \S+ … --name attic/u,
+    );
+  }
   const pending = await window.pair.line((line) => line["state"] === "pending");
   const request = pending["request"] as { readonly requestId: string; readonly words: readonly string[] };
   const proved = await joining.line((line) => line["step"] === "proved");

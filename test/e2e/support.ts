@@ -100,6 +100,11 @@ export class Running implements AsyncDisposable {
     this.#child.stdin?.write(`${line}\n`);
   }
 
+  /** Its process. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Send a signal and wait for the end. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<Ended> {
     this.#child.kill(signal);

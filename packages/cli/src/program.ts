@@ -113,7 +113,8 @@ export function buildProgram(context: Context): Command {
 const FIRST_STEPS = `First steps:
   quaymesh gateway run          on the machine that is to be the gateway
   quaymesh pair                 there too: shows a QR code and a link
-  quaymesh node join LINK       on each machine that is to be a node, then
+  quaymesh node join            on each machine that is to be a node: asks for
+                                the link, then
   quaymesh node run --allow-exec /usr/bin/uptime
   quaymesh task run exec --input '{"command":"uptime"}'
 

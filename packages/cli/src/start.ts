@@ -1,4 +1,5 @@
 /** The process of the `quaymesh` command: signals, streams and the exit code. Started by bin/quaymesh.js. */
+import { coveredTitle } from "./argv-secrets.ts";
 import { CliError } from "./errors.ts";
 import { EXIT_INTERRUPTED } from "./exit-codes.ts";
 import { inheritedSockets, takeListenVariables } from "./inherited.ts";
@@ -24,6 +25,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const covered = coveredTitle(process.argv.slice(2));
+// Replaces what /proc shows, from here on: a command that waits for an operator lives for minutes.
+if (covered !== undefined) process.title = covered;
 const said = takeListenVariables(process.env);
 const inherited = () => inheritedSockets(said, process.pid);
 const exit = await main(process.argv.slice(2), { terminal, signal: stop.signal, inherited, now: Date.now });

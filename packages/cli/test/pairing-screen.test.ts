@@ -47,10 +47,10 @@ describe("a node's own code", () => {
     const code = formatOwnCode({ spkiSha256: new Uint8Array(32), secret: new Secret(new Uint8Array(16)) });
     const { terminal } = fakeTerminal({ columns: COLUMNS });
     const lines = ownCodeLines(terminal, code, false);
-    expect(lines.at(-1)).toBe(`  quaymesh pair ${code}`);
+    expect(lines.slice(-3)).toEqual(["  quaymesh pair -", "and pastes", `  ${code}`]);
     expect(lines.length).toBeLessThanOrEqual(24);
     const narrow = ownCodeLines(fakeTerminal({ columns: 30 }).terminal, code, false);
-    expect(narrow).toHaveLength(2);
+    expect(narrow).toHaveLength(4);
     expect(narrow.at(-1)).toContain(code);
   });
 });
@@ -70,7 +70,13 @@ describe("the pairing screen", () => {
     expect(lines.at(-1)).toBe(link);
     for (const line of lines.slice(0, -1)) expect(widthOf(line)).toBeLessThanOrEqual(COLUMNS);
     const text = lines.join("\n");
-    for (const part of ['Pair a device with mesh "harbor"', "quaymesh node join 192.0.2.10", "PIN  4821 7093"]) {
+    expect(text).not.toContain("LINK");
+    for (const part of [
+      'Pair a device with mesh "harbor"',
+      "paste the link",
+      "quaymesh node join 192.0.2.10",
+      "PIN  4821 7093",
+    ]) {
       expect(text).toContain(part);
     }
   });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
+import { coveredTitle } from "../src/argv-secrets.ts";
 import { buildProgram } from "../src/program.ts";
 import { VERSION } from "../src/version.ts";
 import packageJson from "../package.json" with { type: "json" };
@@ -125,6 +126,40 @@ describe("what needs no gateway fails by itself", () => {
     const address = await runCommand(["node", "join", "http://example"]);
     expect(address.exit).toBe(10);
     expect(address.stderr).toContain("neither a link nor an address");
+  });
+
+  test("where to join is asked for at a terminal: a link, an address, or nothing", async () => {
+    const screen = { isTTY: true, keyboard: true };
+    const asked = (typed: string) => runCommand(["node", "join"], { ...screen, typed });
+    const link = await asked("QUAY:AAAA\n");
+    expect(link.stderr).toContain("Link or address of the gateway (Enter: look on this network):");
+    expect(link.stderr).toContain("(TICKET_MISTYPED, exit 10)");
+    expect((await asked("http://example\n")).stderr).toContain("neither a link nor an address");
+    expect((await asked("QUAYNODE:AAAA\n")).stderr).toContain("quaymesh pair -");
+    expect((await runCommand(["node", "join", "-"], { ...screen, typed: "QUAY:AAAA\n" })).stderr).toContain("Link:");
+  });
+
+  test("a code that came as an argument is warned of, and one that came otherwise is not", async () => {
+    const told = "may have seen that code in the list of processes";
+    expect((await runCommand(["node", "join", "QUAY:AAAA"])).stderr).toContain(told);
+    expect((await runCommand(["node", "join", "QUAY:AAAA", "--json"])).stderr).not.toContain(told);
+    expect((await runCommand(["node", "join", "-"], { typed: "QUAY:AAAA\n" })).stderr).not.toContain(told);
+    const scanned = await runCommand(["pair", "QUAYNODE:AAAA"]);
+    expect(scanned.stderr).toContain(told);
+    expect(scanned.stderr).toContain("from QUAYNODE: to its end");
+    expect((await runCommand(["pair", "-"], { typed: "QUAYNODE:AAAA\n" })).stderr).not.toContain(told);
+  });
+
+  test("a code that came as an argument is covered in the list of processes", () => {
+    expect(coveredTitle(["node", "join", "QUAY:AAAA", "--json"])).toBe("quaymesh node join … --json");
+    expect(coveredTitle(["pair", "quaynode:aaaa"])).toBe("quaymesh pair …");
+    expect(coveredTitle(["node", "join", "192.0.2.10"])).toBeUndefined();
+  });
+
+  test("a device's own code is not called an address, but sent to where it belongs", async () => {
+    const { exit, stderr } = await runCommand(["node", "join", "QUAYNODE:AAAA"]);
+    expect(exit).toBe(2);
+    expect(stderr).toContain("paste it at the prompt of:  quaymesh pair -");
   });
 
   test("a PIN never comes from the command line, and an empty answer is a usage error", async () => {

@@ -37,9 +37,12 @@ export function fakeTerminal(
 }
 
 /** Run a command in this process and return what it said. */
-export async function runCommand(args: readonly string[], screen?: Parameters<typeof fakeTerminal>[0]) {
+export async function runCommand(
+  args: readonly string[],
+  { typed, ...screen }: Parameters<typeof fakeTerminal>[0] & { readonly typed?: string } = {},
+) {
   const { terminal, stdin, stdout, stderr } = fakeTerminal(screen);
-  stdin.end();
+  stdin.end(typed);
   const context: Context = { terminal, signal: new AbortController().signal, inherited: () => [], now: Date.now };
   const exit = await main(args, context);
   return { exit, stdout: stdout.text, stderr: stderr.text };

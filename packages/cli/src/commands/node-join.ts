@@ -1,29 +1,24 @@
-import type { JoinInvitation, JoinResult, JoinStep } from "@quaymesh/node";
+import type { JoinResult, JoinStep } from "@quaymesh/node";
 import type { SocketAddress } from "@quaymesh/protocol";
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import { hostname } from "node:os";
-import { formatAddress, parseAddress } from "../address.ts";
+import { formatAddress } from "../address.ts";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
-import { CliError, explain } from "../errors.ts";
+import { explain } from "../errors.ts";
 import { datagramOption, openTransport, traceOption, type TransportFlags } from "../quic.ts";
 import { defaultNodeState } from "../state.ts";
 import { printable, shortFingerprint } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
-import { readLine, readSecret } from "../ui/secret.ts";
+import { findTarget, interfacesOf, type TargetOptions } from "./join-target.ts";
 import { wordsLine } from "./pair-view.ts";
 
-interface Options extends CommonOptions, TransportFlags {
-  readonly png?: string;
+interface Options extends CommonOptions, TransportFlags, TargetOptions {
+  readonly json: boolean;
   readonly name?: string;
-  readonly show: boolean;
   readonly invert: boolean;
-  readonly interface?: string;
 }
 
-/** UDP port of a pairing endpoint, where an address does not name one. */
-const DEFAULT_PAIRING_PORT = 7421;
-const LINK = /^\s*QUAY:/iu;
 /** A PIN burns after three wrong tries. */
 const PIN_TRIES = 3;
 const WRONG_PIN: ReadonlySet<unknown> = new Set(["PIN_INVALID", "PAIR_CODE_INVALID", "PAKE_CONFIRM_FAILED"]);
@@ -33,17 +28,17 @@ export function nodeJoinCommand(context: Context): Command {
   return makeCommand("join [link-or-address]", {
     summary: "pair this machine with a gateway",
     description:
-      "Pair this machine: with the link of a QR code, with a picture of the code, or with a gateway's address and the PIN it shows, typed at a prompt. A machine without camera and keyboard " +
+      "Pair this machine: with the link of a QR code or a gateway's address and the PIN it shows, pasted and typed at a prompt, or with a picture of the code. Every user of a machine can read " +
+      "the arguments of its processes: a link that is given as one is for machines with one user. A machine without camera and keyboard " +
       "shows a code of its own instead, on its screen or in its log, and waits for an operator to scan it. " +
       "Makes this machine's key, which never leaves it. Compare the four words with the gateway's screen: an operator approves there. " +
       "Undo it on the gateway with:  quaymesh device revoke",
     examples: [
-      ["quaymesh node join QUAY:AEBAGBAF…", "the link below the code"],
+      ["quaymesh node join", "asks for the link, or finds gateways that announce themselves"],
       ["quaymesh node join --png code.png", "a picture of the code"],
-      ["quaymesh node join - < link.txt", "the link from standard input, where no one sees it in a list of processes"],
+      ["quaymesh node join - < link.txt", "the link from standard input, for scripts"],
       ["quaymesh node join 192.0.2.10", "by PIN, asked for at a prompt"],
-      ["quaymesh node join --show 192.0.2.10", "show this machine's own code, for  quaymesh pair QUAYNODE:…"],
-      ["quaymesh node join", "by PIN, the gateway chosen among those that announce themselves"],
+      ["quaymesh node join --show 192.0.2.10", "show this machine's own code, for  quaymesh pair -"],
     ],
     exits: [3, 6, 10, 11, 12, 13, 14, 15, 17, 18, 19, 37],
     state: "node",
@@ -77,9 +72,10 @@ async function joinWith(
   const { terminal, signal } = context;
   const show = options.json ? undefined : await stepShower(context, options);
   const onStep = show ?? ((step: JoinStep): void => terminal.json(stepJson(step)));
+  const found = await findTarget(context, target, options);
   for (let tries = PIN_TRIES; ; tries--) {
     try {
-      const invitation = await invitationFrom(context, target, options);
+      const invitation = await found.invitation();
       const { join } = await import("@quaymesh/node");
       const name = options.name ?? hostname();
       const transport = await openTransport(options);
@@ -88,7 +84,7 @@ async function joinWith(
         : undefined;
       return await join({ state, transport, invitation, name, ...(elsewhere && { elsewhere }), onStep, signal });
     } catch (cause) {
-      const again = terminal.interactive && isAddress(target, options) && isWrongPin(cause) && tries > 1;
+      const again = terminal.interactive && found.byPin && isWrongPin(cause) && tries > 1;
       if (!again) throw cause;
       terminal.note(
         `${terminal.tone("red", "✗")} ${explain(cause).message} Type it once more (three tries burn a PIN).`,
@@ -97,48 +93,8 @@ async function joinWith(
   }
 }
 
-function isAddress(target: string | undefined, { png, show }: Options): boolean {
-  return target !== undefined && target !== "-" && !LINK.test(target) && png === undefined && !show;
-}
-
 function isWrongPin(cause: unknown): boolean {
   return cause instanceof Error && "code" in cause && WRONG_PIN.has(cause.code);
-}
-
-/** What the person has in hand. */
-async function invitationFrom(
-  context: Context,
-  target: string | undefined,
-  { png, show, interface: on }: Options,
-): Promise<JoinInvitation> {
-  if (png !== undefined) {
-    if (target !== undefined) throw usage("a picture and a link or address were given", "Give one of them.");
-    const { readQrPng } = await import("../qr/picture.ts");
-    return ticketFrom(context, await readQrPng(png));
-  }
-  if (show && (target === undefined || target === "-" || LINK.test(target))) {
-    throw usage("--show needs the gateway's address", "Give HOST or HOST:PORT: the code is this machine's own.");
-  }
-  if (target === undefined) return pinFor(context, await discover(context, on));
-  if (show) return { kind: "own", addresses: [addressFrom(target)] };
-  if (target === "-") return ticketFrom(context, await readLine(context.terminal.streams.stdin, context.signal));
-  if (LINK.test(target)) return ticketFrom(context, target);
-  return pinFor(context, addressFrom(target));
-}
-
-async function pinFor(context: Context, address: SocketAddress): Promise<JoinInvitation> {
-  const { parsePin } = await import("@quaymesh/identity");
-  return { kind: "pin", address, pin: parsePin(await readSecret(context, "PIN: ")) };
-}
-
-/** Nobody said where: look on this network, and ask. */
-async function discover(context: Context, on: string | undefined): Promise<SocketAddress> {
-  const { terminal, signal } = context;
-  if (!terminal.interactive) throw usage("nothing says where to join", "Give a link, an address, or --png FILE.");
-  terminal.note("looking for gateways on this network…");
-  const { browse } = await import("../discovery/browse.ts");
-  const { chooseGateway } = await import("../discovery/choose.ts");
-  return await chooseGateway(context, await browse({ ...interfacesOf(on), signal }));
 }
 
 /** A script that gave an address means that address; the network is asked only where a person looks on, or says where. */
@@ -149,31 +105,6 @@ async function findElsewhere(context: Context, meshId: string, options: Options)
   context.terminal.note("nobody answers there; looking for the gateway on this network…");
   const { findPairing } = await import("../discovery/browse.ts");
   return await findPairing(meshId, { ...interfacesOf(options.interface), signal: context.signal });
-}
-
-const interfacesOf = (on: string | undefined): { readonly interfaces?: readonly string[] } =>
-  on === undefined ? {} : { interfaces: [on] };
-
-async function ticketFrom(context: Context, text: string): Promise<JoinInvitation> {
-  const { parseTicket } = await import("@quaymesh/identity");
-  return { kind: "ticket", ticket: parseTicket(text, { now: context.now() }) };
-}
-
-function addressFrom(text: string): SocketAddress {
-  try {
-    return parseAddress(text, DEFAULT_PAIRING_PORT);
-  } catch (cause) {
-    if (!(cause instanceof InvalidArgumentError)) throw cause;
-    throw new CliError("TICKET_UNREADABLE", `"${printable(text.slice(0, 40))}" is neither a link nor an address`, {
-      cause,
-      seen: ["a link begins with QUAY: ; an address is HOST or HOST:PORT"],
-      hint: "Copy the whole link from the gateway's screen, or give its address to join by PIN.",
-    });
-  }
-}
-
-function usage(message: string, hint: string): CliError {
-  return new CliError("USAGE", message, { hint });
 }
 
 /** A step as `--json` prints it. */

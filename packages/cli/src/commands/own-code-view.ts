@@ -9,7 +9,9 @@ export function ownCodeLines(terminal: Terminal, code: string, invert: boolean):
   const fits = matrix.size + 2 * QUIET_MODULES <= terminal.columns;
   return [
     ...(fits ? qrRows(matrix, look) : []),
-    "To pair this machine, an operator scans the code, or runs on the gateway:",
-    `  quaymesh pair ${code}`,
+    "To pair this machine, an operator scans the code, or on the gateway runs",
+    "  quaymesh pair -",
+    "and pastes",
+    `  ${code}`,
   ];
 }

@@ -63,8 +63,8 @@ function textFor(screen: PairingScreen, columns: number): readonly string[] {
   return [
     ...headLines(screen),
     "Scan the code, or on the device run",
-    "  quaymesh node join LINK",
-    "with the link below.",
+    "  quaymesh node join",
+    "and paste the link below.",
     ...(window.pin === ""
       ? []
       : [

@@ -1,5 +1,6 @@
 import type { GatewayClient, PairingWindow } from "@quaymesh/gateway/client";
 import { InvalidArgumentError, Option, type Command } from "commander";
+import { warnOfArgument } from "../argv-secrets.ts";
 import { list, makeCommand, seconds } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -7,6 +8,7 @@ import { connectOperator } from "../operator.ts";
 import type { QrMatrix } from "../qr/code.ts";
 import { qrRows, type QrLook } from "../qr/text.ts";
 import { printable } from "../ui/format.ts";
+import { readAnswer } from "../ui/ask.ts";
 import { readLine } from "../ui/secret.ts";
 import { pairCancelCommand } from "./pair-cancel.ts";
 import { pairApproveCommand, pairDenyCommand } from "./pair-decide.ts";
@@ -49,12 +51,12 @@ export function pairCommand(context: Context): Command {
     summary: "pair a device: show a QR code, approve who comes",
     description:
       "Open a pairing window and show its codes: a QR code, its link, and a PIN. When a device comes with one, compare the four words on both screens and approve; whoever is not " +
-      "approved is denied. A device that shows a code itself (quaymesh node join --show) is scanned instead. The window closes with its device, after its time, or with Ctrl-C. With " +
+      "approved is denied. A device that shows a code itself (quaymesh node join --show) is scanned instead, or its code is read from standard input (-): every user of a machine can read the arguments of its processes. The window closes with its device, after its time, or with Ctrl-C. With " +
       "--auto-approve the gateway lets in who proves the code, unasked, also after this command has left and over restarts.",
     examples: [
       ["quaymesh pair --name build-box --labels gpu,linux", "the name and labels the device will have"],
       ["quaymesh pair --png code.png", "also as a picture, for  quaymesh node join --png code.png"],
-      ["quaymesh pair QUAYNODE:CAR7…", "a device that shows its own code; or  --scan photo.png"],
+      ["quaymesh pair -", "a device that shows its own code, pasted at a prompt; or  --scan photo.png"],
       ["quaymesh pair --auto-approve --uses 20 --ttl 1d --labels ci --detach", "a ticket for twenty machines"],
       ["quaymesh pair --json", "for programs: one JSON value a line; approve with  quaymesh pair approve"],
     ],
@@ -128,19 +130,27 @@ function sayHowToClose({ terminal }: Context, { windowId }: PairingWindow, { jso
 async function nodeCodeFrom(
   context: Context,
   code: string | undefined,
-  { scan }: PairOptions,
+  { scan, json }: PairOptions,
 ): Promise<string | undefined> {
   if (scan === undefined && code === undefined) return undefined;
   if (scan !== undefined && code !== undefined) throw usage("a picture and a code were given", "Give one of them.");
   if (code !== undefined && code !== "-" && !CODE.test(code)) {
     throw usage(
       `there is no "pair ${printable(code.slice(0, 40))}"`,
-      "Give what a device shows, QUAYNODE:…, or see:  quaymesh pair --help",
+      "Give what a device shows at the prompt of  quaymesh pair -  or see:  quaymesh pair --help",
     );
   }
+  if (code !== undefined && code !== "-" && !json) warnOfArgument(context.terminal, "quaymesh pair -");
   const { parseOwnCode } = await import("@quaymesh/identity");
   const text = await readCode(context, code, scan);
-  parseOwnCode(text).secret.erase();
+  try {
+    parseOwnCode(text).secret.erase();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    const hint =
+      "Copy the whole code from the device, from QUAYNODE: to its end, or photograph it and read it with  --scan FILE";
+    throw Object.assign(cause, { hint });
+  }
   return text.trim();
 }
 
@@ -149,8 +159,10 @@ async function readCode(context: Context, code: string | undefined, scan: string
     const { readQrPng } = await import("../qr/picture.ts");
     return await readQrPng(scan);
   }
-  if (code === "-") return await readLine(context.terminal.streams.stdin, context.signal);
-  return code ?? "";
+  const { terminal, signal } = context;
+  if (code !== "-") return code ?? "";
+  if (terminal.interactive) return await readAnswer(context, "The code that the device shows: ", signal);
+  return await readLine(terminal.streams.stdin, signal);
 }
 
 function checkOptions({ uses, ttl, autoApprove, pin, png, svg }: PairOptions, nodeCode: string | undefined): void {

@@ -3,6 +3,8 @@ import { systemClock, type Clock } from "./clock.ts";
 import type { GatewayCoreOptions, GatewayLimits } from "./core-options.ts";
 import { Rotations } from "./devices/rotation.ts";
 import { IngestGate } from "./events/ingest-gate.ts";
+import { LogPace } from "./events/log-pace.ts";
+import { TurnShare } from "./events/turn-share.ts";
 import { SubscriptionHolds } from "./events/holds.ts";
 import { SharedReads } from "./events/shared-reads.ts";
 import { LogHub } from "./events/log-hub.ts";
@@ -127,6 +129,8 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       registry,
       log,
       ingest: new IngestGate({ store, clock, logger }, options.ingest),
+      share: new TurnShare(),
+      pace: new LogPace(clock),
       holds,
       pages,
       access,

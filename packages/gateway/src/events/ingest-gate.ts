@@ -6,6 +6,7 @@ import type { Store } from "../store/port.ts";
 import type { AppendInput, AppendResult } from "../store/port-events.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
+import { workWeight } from "./turn-share.ts";
 import { unpackBatch } from "./unpack.ts";
 
 /** Bounds of what devices publish. */
@@ -54,9 +55,8 @@ const MIN_PAUSE_MS = 20;
 const QUOTA_PAUSE_MS = 30_000;
 /** At the store at once: enough for a commit to be shared by many, little enough that the next in turn does not wait long. */
 const MAX_STORE_BYTES = 4 * 1024 * 1024;
-/** What one device may begin in its turn. A batch weighs its data, and as much for each event as a small one costs. */
+/** What one device may begin in its turn, as `workWeight` counts. */
 const QUANTUM_BYTES = 128 * 1024;
-const EVENT_WEIGHT = 256;
 /** Batches of one device that may wait for their turn, on however many streams it sends them: they take memory. A node means to send a handful at a time. */
 const MAX_WAITING = 64;
 const CROWDED_PAUSE_MS = 200;
@@ -127,7 +127,7 @@ export class IngestGate {
     meter.events.take(events.length, now);
     meter.bytes.take(bytes, now);
     const { maxDeviceBytes } = this.#limits;
-    const result = await this.#queue.run(deviceId, bytes + EVENT_WEIGHT * events.length, () =>
+    const result = await this.#queue.run(deviceId, workWeight(events.length, bytes), () =>
       store.events.append({ ...input, maxHeldBytes: maxDeviceBytes }),
     );
     return result.kind === "over-quota" ? this.#turnAway(deviceId, "quota", QUOTA_PAUSE_MS) : result;

@@ -20,6 +20,7 @@ import {
 import { GatewayError } from "../errors.ts";
 import type { AppendEvent } from "../store/port-events.ts";
 import type { Admission } from "./ingest-gate.ts";
+import { workWeight } from "./turn-share.ts";
 import { ENCODINGS } from "./unpack.ts";
 import type { LiveSession } from "../sessions/live-session.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
@@ -29,6 +30,8 @@ import { failWhileReading } from "../sessions/stream-failure.ts";
 const THROTTLE_MS = 1000;
 /** Replies that may wait for a node that does not read them. */
 const MAX_WAITING_REPLIES = 64;
+/** Of a batch, so many sequences are named in the log. */
+const MAX_NAMED = 8;
 /** Kinds that only the gateway itself records. docs/wire.md, "Limits". */
 const OWN_KINDS = "mesh.";
 
@@ -70,12 +73,13 @@ class IngestStream {
   }
 
   async run(): Promise<void> {
-    const { maxBatchesInFlight, clock } = this.#session.context;
+    const { maxBatchesInFlight, clock, share } = this.#session.context;
     try {
       for await (const message of this.#messages.messages(parsePublishMessage)) {
         if (message.type === "end") break;
         // After a failure the node is told, and what it had under way is dropped until it ends.
         if (this.#failed) continue;
+        await share.take(this.#session.deviceId, weightOf(message));
         if (message.type === "batch") this.#onBatch(message);
         else this.#onPacked(message);
         // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
@@ -177,16 +181,21 @@ class IngestStream {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === "CBOR_INVALID") return undefined;
       // Kept as an event, like any other: refusing it would hold up the outbox behind it for ever.
-      const facts = { device: this.#session.deviceId, kind, code: error.code };
-      this.#session.context.logger.warn(facts, "a task report cannot be read");
+      const { deviceId, context } = this.#session;
+      const facts = context.pace.line(deviceId, "report");
+      if (facts !== undefined)
+        context.logger.warn({ ...facts, kind, code: error.code }, "a task report cannot be read");
       const ref = kind === "task.result" ? readResultRef(data) : undefined;
       return ref === undefined ? undefined : unreadableResult(ref, error);
     }
   }
 
   #logConflicts(seqs: readonly number[]): void {
-    const { logger } = this.#session.context;
-    logger.error({ device: this.#session.deviceId, seqs }, "sequences came again with another body: quarantined");
+    const { deviceId, context } = this.#session;
+    const facts = context.pace.line(deviceId, "conflict");
+    if (facts === undefined) return;
+    const named = { ...facts, count: seqs.length, seqs: seqs.slice(0, MAX_NAMED) };
+    context.logger.error(named, "sequences came again with another body: quarantined");
   }
 }
 
@@ -194,6 +203,15 @@ class IngestStream {
 function unreadableResult(ref: { readonly taskId: string; readonly token: number }, cause: ProtocolError): TaskEvent {
   const error = { code: "RESULT_INVALID", message: cause.message, retryable: false };
   return { kind: "task.result", data: { ...ref, outcome: "failed", outputChunks: 0, outputBytes: 0, error } };
+}
+
+/** Of what is unpacked, where it is packed: that is what its sender spares itself. */
+function weightOf(message: EventBatch | PackedBatch): number {
+  if (message.type === "batch.packed") return message.bytes;
+  return workWeight(
+    message.events.length,
+    message.events.reduce((sum, { data }) => sum + data.length, 0),
+  );
 }
 
 /** Whether trying again later can help: nothing of the batch was kept. */

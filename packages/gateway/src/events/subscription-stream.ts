@@ -27,9 +27,12 @@ import { Acknowledger } from "./acknowledger.ts";
 import { ReadAhead, type Room } from "./read-ahead.ts";
 import type { PageWanted } from "./shared-reads.ts";
 import { findStart, type FoundStart } from "./subscription-start.ts";
+import { workWeight } from "./turn-share.ts";
 
 /** How long what was read is kept for a reader that has no credit. */
 const KEPT_MS = 1000;
+/** What a look at the log costs that finds nothing, as `workWeight` counts. */
+const READ_WEIGHT = 4096;
 
 /** Serve one subscription to its end. */
 export async function serveSubscription(
@@ -197,10 +200,11 @@ class SubscriptionStream {
   }
 
   async #read({ after, maxEvents, maxBytes }: Extract<SubscriptionEffect, { kind: "read" }>): Promise<void> {
-    const { clock, access } = this.#session.context;
+    const { clock, access, share } = this.#session.context;
     // What a reader is told beside events costs it no credit; one that does not read gets no more of it.
     await this.#sends;
     this.#cancelDrop();
+    await share.take(this.#session.deviceId, READ_WEIGHT);
     while (this.#state.kind === "open") {
       const { generation, grants } = await this.#granted();
       const { filter } = this.#found;
@@ -209,8 +213,10 @@ class SubscriptionStream {
       if (page === undefined) return;
       if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
       // Read again what may not be seen any more, up to the moment in which it is sent.
-      if (!(await this.#sendEvents(page.events, () => access.generation === generation))) continue;
       const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
+      await share.take(this.#session.deviceId, workWeight(page.events.length, bytes));
+      if (!(await this.#sendEvents(page.events, () => this.#state.kind === "open" && access.generation === generation)))
+        continue;
       const now = clock.monotonicMs();
       this.#keepAwhile();
       return this.feed({ kind: "sent", events: page.events.length, bytes, through: page.scannedTo, now });

@@ -9,6 +9,8 @@ import type { MeshNewsDesk } from "../mesh/news.ts";
 import type { MeshTurns } from "../mesh/turns.ts";
 import type { SubscriptionHolds } from "../events/holds.ts";
 import type { LogHub } from "../events/log-hub.ts";
+import type { LogPace } from "../events/log-pace.ts";
+import type { TurnShare } from "../events/turn-share.ts";
 import type { Lineage } from "./lineage.ts";
 import type { SharedReads } from "../events/shared-reads.ts";
 import type { ReadAccess } from "../policy/read-access.ts";
@@ -23,6 +25,10 @@ export interface SessionContext {
   readonly registry: SessionRegistry;
   readonly log: LogHub;
   readonly ingest: IngestGate;
+  /** What a device may have done for its events in one turn. */
+  readonly share: TurnShare;
+  /** When what a device does may be said in the log again. */
+  readonly pace: LogPace;
   /** Who reads durable subscriptions. */
   readonly holds: SubscriptionHolds;
   readonly pages: SharedReads;

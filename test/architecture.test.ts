@@ -21,6 +21,14 @@ const SANS_IO_ROOMS = ["packages/protocol/src", "packages/identity/src/pairing"]
 const FORBIDDEN_IN_SANS_IO =
   /\bfrom "node:|\bDate\b(?=[.(])|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\(|\bprocess\.|\bBuffer\.|\bglobalThis\b|\bcrypto\.|\bperformance\./;
 
+/** Threads and programs that read no frame: loading the message schemas would take longer than all else they do at their start. */
+const WITHOUT_SCHEMAS = [
+  "packages/protocol/src/core.ts",
+  "packages/gateway/src/store/sqlite/worker.ts",
+  "packages/gateway/src/client/index.ts",
+];
+const LOADS_SCHEMAS = /^(?:typebox\b|@quaymesh\/protocol$)/;
+
 const MAX_LINES = 400;
 
 function sources(dir: string): string[] {
@@ -40,6 +48,12 @@ const withoutComments = (code: string): string =>
 const specifiers = (code: string): string[] =>
   [...code.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1] ?? "");
 
+/** Code without comments and what only the compiler reads. */
+const running = (code: string): string =>
+  withoutComments(code)
+    .replaceAll(/\bimport type [^;]*;/g, "")
+    .replaceAll(/\bexport type [^;]*;/g, "");
+
 /** Files that `files` reach through relative imports that run: a room is only as clean as what it is built on. */
 function reachable(files: readonly string[]): string[] {
   const seen = new Set<string>();
@@ -47,10 +61,7 @@ function reachable(files: readonly string[]): string[] {
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
-    const running = withoutComments(read(file))
-      .replaceAll(/\bimport type [^;]*;/g, "")
-      .replaceAll(/\bexport type [^;]*;/g, "");
-    for (const specifier of specifiers(running)) {
+    for (const specifier of specifiers(running(read(file)))) {
       if (specifier.startsWith(".")) queue.push(join(dirname(file), specifier));
     }
   }
@@ -123,6 +134,17 @@ describe("the house", () => {
     );
     expect(wrong).toEqual([]);
   });
+
+  for (const entry of WITHOUT_SCHEMAS) {
+    it(`loads no message schema with ${entry}`, () => {
+      const wrong = reachable([entry]).flatMap((file) =>
+        specifiers(running(read(file)))
+          .filter((specifier) => LOADS_SCHEMAS.test(specifier))
+          .map((specifier) => `${file} imports ${specifier}`),
+      );
+      expect(wrong).toEqual([]);
+    });
+  }
 
   it(`has no source file above ${String(MAX_LINES)} lines`, () => {
     const all = [

@@ -50,7 +50,7 @@ test("a copied identity is frozen with the original, until the operator says who
     for (let at = 0; at < 2; at++) expect((await visit(own)).kind).toBe("online");
     expect(await visit(copy)).toMatchObject({ kind: "waiting", error: { code: "DEVICE_FROZEN" } });
     expect(await client.devices.get("laptop")).toMatchObject({ state: "frozen" });
-    expect(await visit(own)).toMatchObject({ kind: "waiting", error: { code: "GATEWAY_REFUSED" } });
+    expect(await visit(own)).toMatchObject({ kind: "waiting", error: { code: "DEVICE_FROZEN" } });
     expect(await client.devices.unfreeze("laptop")).toMatchObject({ state: "offline" });
     expect((await visit(own)).kind).toBe("online");
     expect((await visit(own)).kind).toBe("online");

@@ -121,7 +121,7 @@ test("a task's stream ends with a last message and its FIN", async () => {
   await stream.send({ type: "accepted" });
   const publisher = new MessageStream(await connection.openStream());
   await publisher.send({ v: 1, method: "events.publish", outboxEpoch: EPOCH });
-  expect(await publisher.expect(parsePublishReply)).toEqual({ type: "ready", ackedSeq: 0 });
+  expect(await publisher.expect(parsePublishReply)).toMatchObject({ type: "ready", ackedSeq: 0 });
   const data = encodeValue({ taskId, token, outcome: "succeeded", outputChunks: 0, outputBytes: 0 });
   await publisher.send({ type: "batch", first: 1, events: [{ kind: "task.result", time: 1, data }] });
   expect(await publisher.expect(parsePublishReply)).toEqual({ type: "ack", seq: 1 });

@@ -20,8 +20,8 @@ export type {
 } from "./transport/port.ts";
 export { LISTENER_CUTS, LISTENER_REFUSALS } from "./transport/stats.ts";
 export type { ConnectionStats, ListenerCut, ListenerRefusal, ListenerStats } from "./transport/stats.ts";
-export { isBehind } from "./session/checkpoint.ts";
-export { MAX_CHECKPOINT_REVOCATIONS, parseCheckpoint } from "./messages/checkpoint.ts";
+export { isBehind, MAX_CHECKPOINT_REVOCATIONS } from "./session/checkpoint.ts";
+export { parseCheckpoint } from "./messages/checkpoint.ts";
 export type { Checkpoint } from "./messages/checkpoint.ts";
 export { JOIN_TOKEN_BYTES, judgeJoin } from "./session/join.ts";
 export type { JoinTokens, JoinVerdict } from "./session/join.ts";

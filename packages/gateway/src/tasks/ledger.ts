@@ -2,7 +2,8 @@
  * A task's row and the protocol's task machine: the store loads a row, steps it here, and writes the answer in the same transaction. What the machine does not know is added:
  * the deadline in the queue, why it ended in words, and when to look at it again. DESIGN section 7.
  */
-import { isLeased, stepTask, TASK_LIMITS, type Task, type TaskEffect, type TaskInput } from "@quaymesh/protocol";
+import type { Task, TaskEffect, TaskInput } from "@quaymesh/protocol";
+import { isLeased, stepTask, TASK_LIMITS } from "@quaymesh/protocol/core";
 import { isTerminal, type TaskFailure, type TaskRow } from "../store/rows.ts";
 
 /** How an attempt ended, as its own row says. `lost`: a result may still come, late. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { Database } from "../../src/store/sqlite/database.ts";
-import { bytesUpTo } from "../../src/store/sqlite/log-marks.ts";
+import { bytesUpTo, seekTime } from "../../src/store/sqlite/log-marks.ts";
 import { LogTail } from "../../src/store/sqlite/log-tail.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -30,6 +30,23 @@ test("a log from before there were marks is found in by time and amount once it 
   expect(await store.events.seek({ since: 150 })).toBe(1490);
   expect(await store.events.seek({ since: 151 })).toBe(1700);
   expect(await store.events.seek({ since: 9999 })).toBe(3000);
+});
+
+test("once a time from the future is gone, later ones are found behind any number of stretches without one", () => {
+  const db = new Database(":memory:");
+  for (const { sql } of MIGRATIONS) db.exec(sql);
+  db.exec(`${DEVICE}; ${OUTBOX}`);
+  const tail = new LogTail(db, { outbox: 1, sum: 0 });
+  // One event while the clock was far ahead, then one a tick.
+  for (let offset = 1; offset <= 5000; offset += 1) {
+    const received = offset === 1 ? 1_000_000 : offset;
+    tail.append({ seq: offset, kind: "k", time: 0, received, data: new Uint8Array(3) });
+  }
+  tail.save(5000);
+  db.exec("DELETE FROM events WHERE position <= 10; DELETE FROM log_marks WHERE position <= 10");
+  for (const since of [11, 1024, 1025, 2048, 3000, 4097, 5000]) expect(seekTime(db, { since })).toBe(since - 1);
+  expect(seekTime(db, { since: 5001 })).toBe(5000);
+  db.close();
 });
 
 test("the amount of data up to any offset is exact, before, at and after marks, whatever is gone below it", () => {

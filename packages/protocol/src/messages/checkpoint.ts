@@ -1,11 +1,9 @@
 /** How far a gateway's store had come. A node keeps the newest it was given and shows it with its next hello, so that an older copy of the store is noticed. docs/wire.md, "Checkpoints". */
 import { Type, type Static } from "typebox";
 import { Compile } from "typebox/compile";
+import { MAX_CHECKPOINT_REVOCATIONS } from "../session/checkpoint.ts";
 import { bytes, deviceId, uint } from "./common.ts";
 import { checked } from "./parse.ts";
-
-/** Revocations a checkpoint names: those of them that a restored store lacks can be made again. */
-export const MAX_CHECKPOINT_REVOCATIONS = 8;
 
 /** Fields as in {@link Checkpoint}. */
 export const checkpoint = Type.Object({

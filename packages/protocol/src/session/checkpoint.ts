@@ -1,5 +1,8 @@
 import type { Checkpoint } from "../messages/checkpoint.ts";
 
+/** Revocations a checkpoint names: those of them that a restored store lacks can be made again. */
+export const MAX_CHECKPOINT_REVOCATIONS = 8;
+
 /**
  * Whether a gateway shows a state older than one that this node has seen. It is what can be told from two checkpoints alone; the gateway, which knows its own past, can tell more.
  * @param seen the newest checkpoint this node was given

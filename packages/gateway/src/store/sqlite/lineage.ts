@@ -3,7 +3,8 @@
  * is known here, or this database was put back to a time before it: docs/wire.md, "Checkpoints".
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { encodeValue, MAX_CHECKPOINT_REVOCATIONS, type Checkpoint } from "@quaymesh/protocol";
+import type { Checkpoint } from "@quaymesh/protocol";
+import { encodeValue, MAX_CHECKPOINT_REVOCATIONS } from "@quaymesh/protocol/core";
 import type { Behind } from "../port-lineage.ts";
 import { blob, number, text } from "./columns.ts";
 import type { Database } from "./database.ts";

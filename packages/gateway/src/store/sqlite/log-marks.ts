@@ -4,25 +4,44 @@ import type { Database } from "./database.ts";
 import { logBounds } from "./events.ts";
 
 /**
- * The last offset before the first whose `received` is at `since` or later: reading after it misses nothing that came at `since` or later and is still kept. Where the clock has
+ * The last offset before the first that is kept and whose `received` is at `since` or later: reading after it misses nothing that came at `since` or later. Where the clock has
  * jumped back, older times may come after it. The end of the log where nothing is as new.
  */
-export function seekTime(db: Database, input: { readonly since: number }): number {
+export function seekTime(db: Database, { since }: { readonly since: number }): number {
   const { earliest, latest } = logBounds(db);
-  if (db.number("SELECT high FROM log WHERE id = 1") < input.since) return latest;
+  if (db.number("SELECT high FROM log WHERE id = 1") < since) return latest;
   const before = db.number(
     "SELECT position FROM log_marks WHERE high < ? ORDER BY high DESC, position DESC LIMIT 1",
-    input.since,
+    since,
   );
-  const start = Math.max(before, earliest - 1);
-  const found = db.number(
-    "SELECT position FROM events WHERE position > ? AND position <= ? AND received >= ? ORDER BY position LIMIT 1",
-    start,
-    nextMark(db, start, latest),
-    input.since,
+  let start = Math.max(before, earliest - 1);
+  // More than one turn only where what was as new in a stretch is gone, or was written before stretches had a time of their own.
+  while (start < latest) {
+    const end = markFrom(db, start, since) ?? latest;
+    const found = db.number(
+      "SELECT position FROM events WHERE position > ? AND position <= ? AND received >= ? ORDER BY position LIMIT 1",
+      Math.max(start, markBefore(db, end)),
+      end,
+      since,
+    );
+    if (found > 0) return found - 1;
+    start = end;
+  }
+  return latest;
+}
+
+/** The next mark whose own stretch, from the mark before it, has something as new as `since`. */
+function markFrom(db: Database, after: number, since: number): number | undefined {
+  const row = db.get(
+    "SELECT position FROM log_marks WHERE position > ? AND top >= ? ORDER BY position LIMIT 1",
+    after,
+    since,
   );
-  // None in this stretch, and yet it ends with a later time: that event is among those that are not kept.
-  return found > 0 ? found - 1 : start;
+  return row === undefined ? undefined : number(row, "position");
+}
+
+function markBefore(db: Database, offset: number): number {
+  return db.number("SELECT max(position) FROM log_marks WHERE position < ?", offset);
 }
 
 /** Data ever appended up to and with `offset`, which is one that is kept or the one before. */

@@ -32,14 +32,17 @@ export class LogTail {
   #offset: number;
   /** Greatest `received` so far: the wall clock may go back, this does not. */
   #high: number;
+  /** Greatest `received` since the last mark. */
+  #top: number;
   #bytes: number;
 
   constructor(db: Database, outbox: TailOutbox) {
     this.#db = db;
     this.#outbox = outbox;
-    const row = db.get("SELECT latest, high, bytes FROM log WHERE id = 1");
+    const row = db.get("SELECT latest, high, top, bytes FROM log WHERE id = 1");
     this.#offset = row === undefined ? 0 : number(row, "latest");
     this.#high = row === undefined ? 0 : number(row, "high");
+    this.#top = row === undefined ? 0 : number(row, "top");
     this.#bytes = row === undefined ? 0 : number(row, "bytes");
   }
 
@@ -53,20 +56,23 @@ export class LogTail {
     const { outbox, sum } = this.#outbox;
     this.#offset += 1;
     this.#high = Math.max(this.#high, received);
+    this.#top = Math.max(this.#top, received);
     this.#bytes += data.length;
     this.#cost += eventCost(data.length);
     const checked = eventSum(sum, { ...event, offset: this.#offset });
     this.#db.run(INSERT_EVENT, this.#offset, outbox, seq, kind, time, received, checked, data);
     if (this.#offset % MARK_EVERY !== 0) return;
-    this.#db.run("INSERT INTO log_marks VALUES (?, ?, ?)", this.#offset, this.#high, this.#bytes);
+    this.#db.run("INSERT INTO log_marks VALUES (?, ?, ?, ?)", this.#offset, this.#high, this.#bytes, this.#top);
+    this.#top = 0;
   }
 
   /** @param ackedSeq the outbox's last sequence from now on */
   save(ackedSeq: number): void {
     this.#db.run(
-      "UPDATE log SET latest = ?, high = ?, bytes = ?, held_bytes = held_bytes + ? WHERE id = 1",
+      "UPDATE log SET latest = ?, high = ?, top = ?, bytes = ?, held_bytes = held_bytes + ? WHERE id = 1",
       this.#offset,
       this.#high,
+      this.#top,
       this.#bytes,
       this.#cost,
     );

@@ -39,3 +39,11 @@ CREATE TABLE integrity (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum INTEGE
 CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
 INSERT INTO commits VALUES (1, 0);
 `;
+
+/** The greatest time of each stretch between two marks, and of the one since the last: `high` says nothing any more of what comes after a clock was ahead. Of older stretches it is a bound. */
+export const TOPS = `
+ALTER TABLE log ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log_marks ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+UPDATE log SET top = high;
+UPDATE log_marks SET top = high;
+`;

@@ -1,6 +1,6 @@
 /** The SQLite schema as forward-only steps. A step that has been released is never edited: a new one is added. */
 
-import { ENDED, INTEGRITY, SUMS } from "./schema-log.ts";
+import { ENDED, INTEGRITY, SUMS, TOPS } from "./schema-log.ts";
 import { READING } from "./schema-reading.ts";
 
 /** One step: SQL that takes the schema from the version before to its own. */
@@ -271,6 +271,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 9, sql: ENDED },
   { version: 10, sql: INTEGRITY },
   { version: 11, sql: INCARNATIONS },
+  { version: 12, sql: TOPS },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -1,5 +1,5 @@
 /** Units of sessions and outboxes; see SessionStore for what each promises. */
-import { judgeJoin } from "@quaymesh/protocol";
+import { judgeJoin } from "@quaymesh/protocol/core";
 import type { MeshKnowledge, OpenedSession, OpenSession } from "../port-events.ts";
 import type { CapabilityRow } from "../rows.ts";
 import { blob, number, optionalBlob, strings } from "./columns.ts";

@@ -1,6 +1,6 @@
 /** What a `task.*` event does to the tasks, inside the transaction that inserts the event. */
 import type { TaskEvent, TaskLogData, TaskOutputData, TaskProgressData, TaskResultData } from "@quaymesh/protocol";
-import { isValue } from "@quaymesh/protocol";
+import { isValue } from "@quaymesh/protocol/core";
 import { isWithNode, stepRow } from "../../tasks/ledger.ts";
 import type { TaskFailure, TaskRow } from "../rows.ts";
 import { blob, number } from "./columns.ts";

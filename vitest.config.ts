@@ -1,10 +1,15 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+// Tests start processes and threads by the thousand, and half of what each does is to read the same sources.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("node_modules/.cache/compiled", import.meta.url));
 
 export default defineConfig({
   resolve: { conditions: ["@quaymesh/source", "node"] },
   ssr: { resolve: { conditions: ["@quaymesh/source", "node"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.ts"],
+    maxWorkers: 2,
     // Real processes share two cores; a slow machine must not turn into a false red.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -18,7 +18,8 @@ export interface Control {
 export const CONTROLS = {
   "no-dedupe": {
     about: "the gateway stores whatever comes, without a look at the watermark",
-    rules: ["duplicated", "reordered"],
+    // Whoever counts what was there already acknowledges more than was sent, and its node says so.
+    rules: ["duplicated", "reordered", "surprise"],
   },
   "ack-before-commit": {
     about: "the gateway acknowledges what it has received and not committed",

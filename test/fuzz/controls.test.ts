@@ -6,10 +6,13 @@ import { expect, test } from "vitest";
 import { fuzz } from "./run-fuzz.ts";
 
 /** Numbers of inputs, not seconds, end these runs: a busy machine finds as much, only later. */
-const PATIENCE = ["--seconds", "50"];
+const PATIENCE = ["--seconds", "200"];
+
+/** Five processes at once, on cores that other tests use. */
+const TIMEOUT_MS = 240_000;
 
 /** An array of two is among so many inputs with any seed. */
-const ENOUGH = 5000;
+const ENOUGH = 3000;
 
 const control = (name: string, seed: number, inputs: number, ...argv: readonly string[]) =>
   fuzz(
@@ -27,7 +30,7 @@ const control = (name: string, seed: number, inputs: number, ...argv: readonly s
 
 test.concurrent(
   "an error that nobody meant to throw is found, shrunk, and kept under a name",
-  { timeout: 60_000 },
+  { timeout: TIMEOUT_MS },
   async () => {
     const corpus = await mkdtemp(join(tmpdir(), "quaymesh-fuzz-"));
     try {
@@ -49,14 +52,14 @@ test.concurrent.each([
   ["takes 60 ms of CPU", "dawdles", "slow"],
   ["never comes back", "hangs", "hung"],
   ["leaves memory behind", "hoards", "memory"],
-] as const)("an input that %s is found", { timeout: 60_000 }, async (_what, name, kind) => {
+] as const)("an input that %s is found", { timeout: TIMEOUT_MS }, async (_what, name, kind) => {
   const { code, outcomes } = await control(name, 1, ENOUGH);
   expect({ code, findings: outcomes[0]?.findings }).toMatchObject({ code: 1, findings: [{ kind }] });
 });
 
 test.concurrent(
   "what lies behind five right bytes is found through what reaches new code, and not without",
-  { timeout: 60_000 },
+  { timeout: TIMEOUT_MS },
   async () => {
     const guided = await control("hides", 1, 60_000);
     const blind = await control("hides", 1, 60_000, "--blind");

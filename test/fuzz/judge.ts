@@ -26,10 +26,13 @@ export async function judge(
   return confirmSlow(target, input);
 }
 
-async function attempt(target: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+async function attempt(
+  { run }: { readonly run: (input: Uint8Array) => unknown },
+  input: Uint8Array,
+): Promise<Failure | undefined> {
   try {
     // Awaiting what is no promise would cost every input a turn.
-    const pending = target.run(input);
+    const pending = run(input);
     if (pending !== undefined) await pending;
     return undefined;
   } catch (error) {
@@ -38,16 +41,22 @@ async function attempt(target: PureTarget, input: Uint8Array): Promise<Failure |
 }
 
 // By the clock it was late, but it may have been descheduled, compiled or swept up after. Its CPU time tells.
-async function confirmSlow(target: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+async function confirmSlow({ run, readers = [run] }: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+  let slowest = 0;
+  for (const read of readers) slowest = Math.max(slowest, await leastCpuMs(read, input));
+  if (slowest <= MAX_BLOCK_MS) return undefined;
+  return { kind: "slow", message: `one input takes ${slowest.toFixed(0)} ms of CPU, again and again` };
+}
+
+async function leastCpuMs(read: (input: Uint8Array) => unknown, input: Uint8Array): Promise<number> {
   let least = Infinity;
   for (let again = 0; again < CONFIRMATIONS; again += 1) {
     const before = process.threadCpuUsage();
-    await attempt(target, input);
+    await attempt({ run: read }, input);
     const { user, system } = process.threadCpuUsage(before);
     least = Math.min(least, (user + system) / 1000);
   }
-  if (least <= MAX_BLOCK_MS) return undefined;
-  return { kind: "slow", message: `one input takes ${least.toFixed(0)} ms of CPU, again and again` };
+  return least;
 }
 
 const describe = (error: unknown): string => {

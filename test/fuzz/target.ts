@@ -15,6 +15,8 @@ export interface PureTarget {
   mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array;
   /** Take `input`, and see that what comes of it is what was promised. Refusing it in the promised way is fine. Anything thrown is a finding. */
   run(input: Uint8Array): void | Promise<void>;
+  /** What reads the input in a `run`, where that is more than one: each is then timed alone, as nothing but a run has them all read it. They may throw. */
+  readonly readers?: readonly ((input: Uint8Array) => unknown)[];
 }
 
 /** What went wrong. */

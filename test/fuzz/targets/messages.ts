@@ -135,4 +135,5 @@ export const target: PureTarget = {
   seeds: () => vectorBytes("messages"),
   mutate,
   run,
+  readers: [decodeCbor, ...MESSAGE_PARSERS, ...REQUEST_PARSERS],
 };

@@ -19,21 +19,18 @@ export async function judge(
   onMs?: (ms: number) => void,
 ): Promise<Failure | undefined> {
   const startedAt = performance.now();
-  const failure = await attempt(target, input);
+  const failure = await attempt((bytes) => target.run(bytes), input);
   const ms = performance.now() - startedAt;
   onMs?.(ms);
   if (failure !== undefined || ms <= MAX_BLOCK_MS) return failure;
   return confirmSlow(target, input);
 }
 
-async function attempt(
-  { run }: { readonly run: (input: Uint8Array) => unknown },
-  input: Uint8Array,
-): Promise<Failure | undefined> {
+async function attempt(read: (input: Uint8Array) => unknown, input: Uint8Array): Promise<Failure | undefined> {
   try {
     // Awaiting what is no promise would cost every input a turn.
-    const pending = run(input);
-    if (pending !== undefined) await pending;
+    const pending = read(input);
+    if (pending instanceof Promise) await pending;
     return undefined;
   } catch (error) {
     return { kind: error instanceof Violation ? "violated" : "threw", message: describe(error) };
@@ -41,7 +38,8 @@ async function attempt(
 }
 
 // By the clock it was late, but it may have been descheduled, compiled or swept up after. Its CPU time tells.
-async function confirmSlow({ run, readers = [run] }: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+async function confirmSlow(target: PureTarget, input: Uint8Array): Promise<Failure | undefined> {
+  const readers = target.readers ?? [(bytes: Uint8Array) => target.run(bytes)];
   let slowest = 0;
   for (const read of readers) slowest = Math.max(slowest, await leastCpuMs(read, input));
   if (slowest <= MAX_BLOCK_MS) return undefined;
@@ -52,7 +50,7 @@ async function leastCpuMs(read: (input: Uint8Array) => unknown, input: Uint8Arra
   let least = Infinity;
   for (let again = 0; again < CONFIRMATIONS; again += 1) {
     const before = process.threadCpuUsage();
-    await attempt({ run: read }, input);
+    await attempt(read, input);
     const { user, system } = process.threadCpuUsage(before);
     least = Math.min(least, (user + system) / 1000);
   }

@@ -11,5 +11,7 @@ export interface Broken {
   readonly cursorFirst?: boolean;
   /** Revoking does not reach what handshakes ask. */
   readonly forgetsRevocation?: boolean;
+  /** A session that another one of the same device has taken over from stays. */
+  readonly keepsOlderSession?: boolean;
   readonly pairing?: BrokenPairing;
 }

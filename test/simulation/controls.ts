@@ -1,18 +1,33 @@
 /** The product, broken on purpose: the simulation has to notice each of these. Nothing in the sources changes; what is between the parts does. */
-import type { OutboxCursor } from "../../packages/node/src/outbox/cursor.ts";
-import type { Outbox } from "../../packages/node/src/outbox/outbox.ts";
-import type { AppendInput, AppendResult } from "../../packages/gateway/src/store/port-events.ts";
-import type { AcknowledgeSubscription } from "../../packages/gateway/src/store/port-subscriptions.ts";
-import type { RevokeInput, RevokeResult } from "../../packages/gateway/src/store/port-devices.ts";
-import type { ReceiptRow } from "../../packages/gateway/src/store/rows.ts";
-import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
-import type { TaskEvent } from "@quaymesh/protocol";
-import type { SimDatabase } from "./database.ts";
-import { MODEL } from "./holds.ts";
 import type { ScenarioName } from "./plan.ts";
-import { blindGateway, blindNode, keepsSecrets, noApproval, noClaim, otherWords, staysOpen } from "./pairing/broken.ts";
-import { standIn } from "./stand-in.ts";
+import {
+  blindGateway,
+  blindNode,
+  burnsBoth,
+  keepsSecrets,
+  noApproval,
+  noClaim,
+  otherCodeStaysOpen,
+  otherWords,
+  ownCodeForAnyone,
+  placesWithoutEnd,
+  staysOpen,
+} from "./pairing/broken.ts";
 import type { Broken } from "./broken.ts";
+import {
+  takeEverything,
+  forgetReaders,
+  forgetWatermarks,
+  acknowledgeEverything,
+  answerEarly,
+  impatient,
+  recordedEarly,
+  receiptEarly,
+  repeatEpochs,
+  refillUses,
+  dropSealedCodes,
+  takeStaleReports,
+} from "./sabotage.ts";
 
 /** A promise that is broken. */
 export interface Control {
@@ -93,6 +108,18 @@ export const CONTROLS = {
     broken: { store: { early: receiptEarly } },
     rules: ["receipt-is-committed", "nothing-after-revocation", "no-surprises"],
   },
+  "both-sessions-stay": {
+    scenario: "sessions",
+    about: "a device's session stays when another one of the same device has come",
+    broken: { keepsOlderSession: true },
+    rules: ["one-session-per-device"],
+  },
+  "same-epoch-twice": {
+    scenario: "sessions",
+    about: "a session takes over without an epoch of its own",
+    broken: { store: { rewrite: repeatEpochs } },
+    rules: ["epochs-grow-by-one"],
+  },
   "no-fencing": {
     scenario: "tasks",
     about: "whatever a node reports on a task is taken for the newest attempt",
@@ -116,6 +143,48 @@ export const CONTROLS = {
     about: "a code that a device has proved is open for the next",
     broken: { pairing: { gatewayStep: staysOpen } },
     rules: ["one-device-at-a-code", "one-use-per-code"],
+  },
+  "other-code-stays-open": {
+    scenario: "pairing",
+    about: "a device that has proved one code of a window leaves the other one open",
+    broken: { pairing: { gatewayStep: otherCodeStaysOpen } },
+    from: 28,
+    rules: ["one-device-at-a-code", "one-use-per-code"],
+  },
+  "burns-both-codes": {
+    scenario: "pairing",
+    about: "who burns the PIN of a window burns its ticket",
+    broken: { pairing: { gatewayStep: burnsBoth } },
+    from: 170,
+    rules: ["a-burnt-code-spares-the-other"],
+  },
+  "own-code-for-anyone": {
+    scenario: "pairing",
+    about: "a code that a node shows lets in whoever has read it",
+    broken: { pairing: { gatewayStep: ownCodeForAnyone } },
+    from: 26,
+    rules: ["a-nodes-code-is-its-own"],
+  },
+  "uses-without-end": {
+    scenario: "pairing",
+    about: "a pre-approved ticket lets in more devices than it is for",
+    broken: { store: { rewrite: refillUses }, pairing: { gatewayStep: placesWithoutEnd } },
+    from: 51,
+    rules: ["uses-are-bounded"],
+  },
+  "forgets-lasting-windows": {
+    scenario: "pairing",
+    about: "a pre-approved window ends with the gateway's process",
+    broken: { store: { rewrite: dropSealedCodes } },
+    from: 36,
+    rules: ["lasting-windows-last"],
+  },
+  "renews-for-ever": {
+    scenario: "pairing",
+    about: "a certificate is renewed however long ago it ran out",
+    broken: { pairing: { limits: { lateRenewalMs: Infinity } } },
+    from: 13,
+    rules: ["renewed-in-time"],
   },
   "no-burn": {
     scenario: "pairing",
@@ -154,109 +223,3 @@ export const CONTROLS = {
     rules: ["paired-is-durable", "committed-is-durable"],
   },
 } as const satisfies Readonly<Record<string, Control>>;
-
-/** Dedupe removed: a batch goes in as if it were all new. */
-function takeEverything(job: Job, database: SimDatabase): Job {
-  if (job.unit !== "events.append") return job;
-  const input = job.input as AppendInput;
-  return { ...job, input: { ...input, first: database.read("events.watermark", input) + 1 } };
-}
-
-/** To retention it looks as if every reader had read everything. */
-function forgetReaders(job: Job, database: SimDatabase): Job {
-  if (job.unit === "events.retain") {
-    const { latest } = database.read("events.bounds", undefined);
-    database.tamper(`UPDATE subscriptions SET acked = ${String(latest)} WHERE name <> '${MODEL}'`);
-  }
-  return job;
-}
-
-/** An outbox whose events are all gone has no watermark any more. */
-function forgetWatermarks(job: Job, database: SimDatabase): Job {
-  if (job.unit === "events.append") {
-    database.tamper(
-      "UPDATE outboxes SET acked_seq = coalesce((SELECT max(e.seq) FROM events e WHERE e.outbox = outboxes.outbox), 0)",
-    );
-  }
-  return job;
-}
-
-/** A cursor that runs ahead of its reader. */
-function acknowledgeEverything(job: Job, database: SimDatabase): Job {
-  if (job.unit !== "subscriptions.acknowledge") return job;
-  const input = job.input as AcknowledgeSubscription;
-  return { ...job, input: { ...input, offset: database.read("events.bounds", undefined).latest } };
-}
-
-/** The answer a commit would have, given before it. */
-function answerEarly(job: Job, database: SimDatabase): Reply | undefined {
-  if (job.unit !== "events.append") return undefined;
-  const { first, events, ...outbox } = job.input as AppendInput;
-  const stored = database.read("events.watermark", outbox);
-  if (first > stored + 1) return undefined;
-  const ackedSeq = Math.max(stored, first + events.length - 1);
-  const { latest } = database.read("events.bounds", undefined);
-  const value: AppendResult = {
-    kind: "stored",
-    ackedSeq,
-    lastOffset: latest,
-    inserted: ackedSeq - stored,
-    conflicts: [],
-    tasks: [],
-  };
-  return { id: job.id, ok: true, value };
-}
-
-/** An outbox that lets go of what was read from it to be sent. */
-function impatient(outbox: Outbox): Outbox {
-  const cursor = (after: number): OutboxCursor => {
-    const reading = outbox.cursor(after);
-    const next: OutboxCursor["next"] = async (limit) => {
-      const records = await reading.next(limit);
-      outbox.acknowledge(records.at(-1)?.seq ?? 0);
-      return records;
-    };
-    return standIn(reading, { next });
-  };
-  return standIn(outbox, { cursor });
-}
-
-/** The answer that recording an attempt would have, given before it. */
-function recordedEarly(job: Job): Reply | undefined {
-  if (job.unit !== "pairing.record-attempt") return undefined;
-  return { id: job.id, ok: true, value: { hour: 1, day: 1, prefixHour: 1 } };
-}
-
-/** The receipt that a revocation would have. */
-function receiptEarly(job: Job): Reply | undefined {
-  if (job.unit !== "devices.revoke") return undefined;
-  const { deviceId, receiptId, reason, now } = job.input as RevokeInput;
-  const counts = {
-    revocationEpoch: 1,
-    sessionsClosed: 0,
-    attemptsFenced: 0,
-    tasksRequeued: 0,
-    closedMs: 0,
-    lastSeq: 0,
-  };
-  const receipt: ReceiptRow = { receiptId, deviceId, deviceName: "", revokedAt: now, reason, ...counts };
-  const value: RevokeResult = { receipt, repeated: false, tasks: [] };
-  return { id: job.id, ok: true, value };
-}
-
-/** Fencing removed: a report counts whatever its token. */
-function takeStaleReports(job: Job, database: SimDatabase): Job {
-  if (job.unit !== "events.append") return job;
-  const input = job.input as AppendInput;
-  const events = input.events.map((event) => {
-    const { report } = event;
-    const task = report === undefined ? undefined : database.read("tasks.get", report.data.taskId);
-    if (report === undefined || task === undefined) return event;
-    return { ...event, report: withToken(report, task.token) };
-  });
-  return { ...job, input: { ...input, events } };
-}
-
-function withToken<R extends TaskEvent>(report: R, token: number): R {
-  return { ...report, data: { ...report.data, token } };
-}

@@ -23,6 +23,10 @@ export class SimDisk {
     this.#omitSync = options.omitSync ?? false;
   }
 
+  get full(): boolean {
+    return this.#full;
+  }
+
   /** Nothing more can be written until it is freed. */
   set full(full: boolean) {
     this.#full = full;

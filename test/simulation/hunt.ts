@@ -1,5 +1,6 @@
 /** Runs seeds, and makes of a failing one an example. */
 import { loadExamples, keepExample, type Example } from "./examples.ts";
+import { TAKEN, type TransitionCounts } from "./pairing/transitions.ts";
 import type { Fault, Plan, ScenarioName } from "./plan.ts";
 import { runPlan, type Outcome } from "./run.ts";
 import { planOf } from "./scenarios/index.ts";
@@ -47,6 +48,8 @@ export interface Hunted {
   readonly read: number;
   /** By kind. */
   readonly faults: Readonly<Partial<Record<Fault["kind"], number>>>;
+  /** Of the pairing machines, shrinking included. */
+  readonly transitions: TransitionCounts;
   readonly findings: readonly Finding[];
 }
 
@@ -55,6 +58,7 @@ export async function hunt(options: HuntOptions): Promise<Hunted> {
   const { scenario, from, broken = {}, most } = options;
   const isOver = (): boolean => findings.length >= most || options.signal?.aborted === true;
   const began = performance.now();
+  const before = TAKEN.counts();
   const sum = { steps: 0, virtualMs: 0, promised: 0, logged: 0, read: 0 };
   const faults: Partial<Record<Fault["kind"], number>> = {};
   const findings: Finding[] = [];
@@ -72,7 +76,17 @@ export async function hunt(options: HuntOptions): Promise<Hunted> {
     options.onProgress?.(seeds + 1, findings.length);
   }
   const seconds = (performance.now() - began) / 1000;
-  return { scenario, from, seeds, replayed: kept.length, seconds, ...sum, faults, findings };
+  return {
+    scenario,
+    from,
+    seeds,
+    replayed: kept.length,
+    seconds,
+    ...sum,
+    faults,
+    transitions: TAKEN.counts(before),
+    findings,
+  };
 }
 
 async function examplesOf(directory: URL, scenario: ScenarioName): Promise<readonly (readonly [string, Example])[]> {

@@ -78,15 +78,23 @@ export type PairingWork =
   /** An operator wants the machine paired, and a person on it is given the code: until it is, or was denied. */
   | {
       readonly kind: "pair";
-      readonly code: "ticket" | "pin";
-      readonly decision: "approve" | "deny" | "never";
+      /** `both`: a ticket and a PIN open the same window, and the machine is given one of them. `node`: the machine shows a code of its own, and the operator reads that. */
+      readonly code: "ticket" | "pin" | "both" | "node";
+      /** `cancel`: the window is closed again, whoever is in it. */
+      readonly decision: "approve" | "deny" | "never" | "cancel";
       /** How long it takes to bring the code to the machine. */
       readonly walkMs: number;
       /** How long the operator takes to look up. */
       readonly lookMs: number;
+      /** What somebody at another terminal says of a device that is let in, so long after. Default: the same, at once. */
+      readonly second?: { readonly decision: "approve" | "deny"; readonly afterMs: number };
     }
+  /** An operator opens a pre-approved window, and gives its ticket to every machine that has none yet, this one first. */
+  | { readonly kind: "fleet"; readonly uses: number }
   /** The machine asks the pairing endpoint for another certificate. */
   | { readonly kind: "renew" }
+  /** Once the machine is paired it sleeps for days, and then asks for another certificate. */
+  | { readonly kind: "sleep"; readonly days: number }
   /** A stranger tries codes on the window that is meant for the machine. */
   | {
       readonly kind: "guess";
@@ -94,13 +102,18 @@ export type PairingWork =
       readonly code: "pin" | "ticket" | "unknown";
       readonly times: number;
       readonly everyMs: number;
-      /** Waits for the answer, hangs up the moment its proof is sent, or says hello and then nothing. */
-      readonly manner: "waits" | "leaves" | "hangs";
+      readonly manner: Manner;
     }
   /** A stranger has read the code that was meant for the machine. */
-  | { readonly kind: "thief" }
-  /** Somebody sits between the machine and the gateway, with certificates of their own: they pass everything on, or play both sides with the code, or with a guess at it. */
-  | { readonly kind: "middle"; readonly forMs: number; readonly style: "relay" | "knows" | "guesses" };
+  | { readonly kind: "thief"; readonly manner?: Manner }
+  /**
+   * Somebody sits between the machine and the gateway, with certificates of their own: they pass everything on, or play both sides with the code, or with a guess at it. Who `babbles` has the
+   * code, says things twice or too early, or ends in the middle.
+   */
+  | { readonly kind: "middle"; readonly forMs: number; readonly style: "relay" | "knows" | "guesses" | "babbles" };
+
+/** What a stranger with a code does: waits for the answer, hangs up the moment its proof is sent, says hello and then nothing, or says everything twice, and that it is done all the time. */
+export type Manner = "waits" | "leaves" | "hangs" | "babbles";
 
 /** Something that goes wrong: at `at`, or `steps` events later. Whatever has a `forMs` is over after it. */
 export type Fault = { readonly at: number; readonly steps: number } & (

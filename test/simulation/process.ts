@@ -1,7 +1,7 @@
 import type { Clock as GatewayClock } from "@quaymesh/gateway";
 import type { Clock as NodeClock } from "@quaymesh/node";
 import type { Random } from "./random.ts";
-import { EPOCH_MS, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
 /** A computer: what survives the processes on it. */
 export interface Machine {
@@ -100,5 +100,5 @@ export class Process {
 }
 
 function wallOf(world: World, machine: Machine): number {
-  return Math.floor(EPOCH_MS + world.now + machine.wallOffsetMs);
+  return Math.floor(world.wallMs + machine.wallOffsetMs);
 }

@@ -86,6 +86,10 @@ function* plainerFaults(fault: Fault): Generator<Fault> {
 function* plainerWork(work: Work): Generator<Work> {
   if (work.kind === "task") yield* plainerTasks(work);
   if (work.kind === "pair" && work.walkMs + work.lookMs > 400) yield { ...work, walkMs: 200, lookMs: 200 };
+  if (work.kind === "pair" && work.second !== undefined) {
+    const { second: _, ...alone } = work;
+    yield alone;
+  }
   if (work.kind === "guess" && work.times > 1) yield { ...work, times: work.times >> 1 };
   if (work.kind !== "publish") return;
   if (work.count > 1) {

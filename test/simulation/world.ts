@@ -17,6 +17,7 @@ export class World {
   #now = 0;
   #order = 0;
   #steps = 0;
+  #skippedMs = 0;
   readonly #heap: Entry[] = [];
   /** What waits for a number of steps, by the step. */
   readonly #atStep = new Map<number, (() => void)[]>();
@@ -24,6 +25,16 @@ export class World {
   /** Milliseconds since the beginning. */
   get now(): number {
     return this.#now;
+  }
+
+  /** Milliseconds on a wall clock that is right. */
+  get wallMs(): number {
+    return EPOCH_MS + this.#skippedMs + this.#now;
+  }
+
+  /** The calendar moves on, and nothing happens meanwhile: everybody sleeps. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
   }
 
   /** Events so far. */

@@ -1,11 +1,15 @@
 import { parsePairToNode, RemoteError, type PairToNode } from "@quaymesh/protocol";
 import type { EnrollInput, RevokeInput } from "../../../packages/gateway/src/store/port-devices.ts";
-import type { RecordAttempt } from "../../../packages/gateway/src/store/port-pairing.ts";
+import type { MoveWindow, PairingStore, RecordAttempt } from "../../../packages/gateway/src/store/port-pairing.ts";
 import type { CertificateRow, PairingRequestRow, WindowRow } from "../../../packages/gateway/src/store/rows.ts";
 import type { Job, Reply } from "../../../packages/gateway/src/store/sqlite/wire.ts";
 import { Violation } from "../violation.ts";
+import { ModelWindows } from "./pairing-windows.ts";
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** So long after its end a certificate is still renewed. docs/wire.md, "Late renewal". */
+const LATE_MS = 180 * DAY_MS;
 /** Frames begin with their length. docs/wire.md, "Frames". */
 const HEADER_BYTES = 4;
 
@@ -15,8 +19,11 @@ export interface ModelLimits {
   readonly failuresPerHour: number;
 }
 
+type RecordFailure = Parameters<PairingStore["recordFailure"]>[0];
+
 interface Attempt {
   readonly windowId: string;
+  readonly secret: "ticket" | "pin";
   readonly host: string;
   readonly at: number;
   verdict: "none" | "right" | "wrong";
@@ -32,19 +39,17 @@ interface Request {
 
 /** What pairing has to do, told from what the gateway commits and sends, and from what people see. Peers go by `host:port`; a host is called after what it is. */
 export class ModelPairing {
+  readonly windows: ModelWindows;
   readonly #limits: ModelLimits;
-  /** Of PINs. */
-  readonly #pins = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
-  readonly #failures = new Map<string, number>();
   readonly #requests = new Map<string, Request>();
   readonly #provers = new Set<string>();
   readonly #approved = new Set<string>();
   readonly #denied = new Set<string>();
-  /** Which request used a window up. */
-  readonly #used = new Map<string, string>();
   readonly #deviceOfKey = new Map<string, string>();
   readonly #serials = new Map<string, string>();
+  /** By device: when its newest certificate ends. */
+  readonly #notAfter = new Map<string, number>();
   readonly #revoked = new Set<string>();
   readonly #requestOfPeer = new Map<string, string>();
   readonly #answers = new Map<string, string>();
@@ -53,11 +58,16 @@ export class ModelPairing {
 
   constructor(limits: ModelLimits) {
     this.#limits = limits;
+    this.windows = new ModelWindows(limits.failuresPerCode);
   }
 
   /** A group of writes was committed. */
   committed(jobs: readonly Job[], replies: readonly Reply[]): void {
-    for (const [index, job] of jobs.entries()) if (replies[index]?.ok === true) this.#one(job);
+    for (const [index, job] of jobs.entries()) {
+      const reply = replies[index];
+      if (reply?.ok === true) this.#one(job, reply.value);
+      else if (job.unit === "pairing.record-failure") this.#wrong(job.input as RecordFailure, false);
+    }
   }
 
   /** The gateway has got a proof of this peer. */
@@ -100,22 +110,27 @@ export class ModelPairing {
     }
   }
 
-  #one({ unit, input }: Job): void {
+  #one({ unit, input }: Job, value: unknown): void {
     switch (unit) {
       case "pairing.put-window":
-        return this.#window(input as WindowRow);
+        return this.windows.put(input as WindowRow);
+      case "pairing.move-window": {
+        const { windowId, to } = input as MoveWindow;
+        // One that was in another state stays there.
+        return value === undefined ? undefined : this.windows.moved(windowId, to);
+      }
       case "pairing.record-attempt":
         return this.#attempt(input as RecordAttempt);
       case "pairing.record-proof":
-        return this.#judged(input as string, "right");
+        return this.#right(input as string);
       case "pairing.record-failure":
-        return this.#judged((input as { readonly attemptId: string }).attemptId, "wrong");
+        return this.#wrong(input as RecordFailure, true);
       case "pairing.put-request":
         return this.#request(input as PairingRequestRow);
       case "devices.enroll":
         return this.#enrolled(input as EnrollInput);
       case "devices.add-certificate":
-        return this.#certified(input as CertificateRow);
+        return this.#renewed(input as CertificateRow);
       case "devices.revoke":
         this.#revoked.add((input as RevokeInput).deviceId);
         return undefined;
@@ -124,41 +139,34 @@ export class ModelPairing {
     }
   }
 
-  #window({ windowId, codeId }: WindowRow): void {
-    if (codeId === undefined) this.#pins.add(windowId);
-  }
-
-  #attempt({ attemptId, windowId, at }: RecordAttempt): void {
+  #attempt({ attemptId, windowId, secret, at }: RecordAttempt): void {
     const host = hostOf(attemptId.slice(attemptId.indexOf(".") + 1));
-    this.#attempts.set(attemptId, { windowId, host, at, verdict: "none" });
+    this.#attempts.set(attemptId, { windowId, secret, host, at, verdict: "none" });
   }
 
-  #judged(attemptId: string, verdict: "right" | "wrong"): void {
+  #recordedAttempt(attemptId: string): Attempt {
     const attempt = this.#attempts.get(attemptId);
-    if (attempt === undefined)
-      throw new Violation("recorded-before-judged", `${attemptId} was judged and not recorded`);
-    attempt.verdict = verdict;
-    if (verdict === "right") this.#right(attempt);
-    else if (attempt.windowId !== "") this.#wrong(attempt);
+    if (attempt !== undefined) return attempt;
+    throw new Violation("recorded-before-judged", `${attemptId} was judged and not recorded`);
   }
 
-  #right({ host, windowId }: Attempt): void {
+  #right(attemptId: string): void {
+    const attempt = this.#recordedAttempt(attemptId);
+    attempt.verdict = "right";
+    const { host, windowId, secret } = attempt;
     if (host.startsWith("guesser")) throw new Violation("no-lucky-guess", `${host} proved a code it was never given`);
     if (host.startsWith("relay")) throw new Violation("nothing-through-a-middle", `${host} passed a proof on`);
-    if ((this.#failures.get(windowId) ?? 0) >= this.#limits.failuresPerCode) {
-      throw new Violation("three-wrong-proofs-a-code", "a code that was burnt was proved");
-    }
+    this.windows.proved(windowId, secret, host);
   }
 
-  #wrong({ windowId, at }: Attempt): void {
-    const failures = (this.#failures.get(windowId) ?? 0) + 1;
-    this.#failures.set(windowId, failures);
-    if (failures > this.#limits.failuresPerCode) {
-      throw new Violation("three-wrong-proofs-a-code", `a code took ${String(failures)}`);
-    }
-    if (!this.#pins.has(windowId)) return;
+  #wrong({ attemptId }: RecordFailure, isCommitted: boolean): void {
+    const attempt = this.#recordedAttempt(attemptId);
+    const { windowId, secret, at } = attempt;
+    if (isCommitted) attempt.verdict = "wrong";
+    if (windowId !== "") this.windows.failed(windowId, secret, isCommitted);
+    if (windowId === "" || secret !== "pin" || !isCommitted) return;
     const lately = [...this.#attempts.values()].filter(
-      (each) => each.verdict === "wrong" && this.#pins.has(each.windowId) && each.at > at - HOUR_MS && each.at <= at,
+      (each) => isWrongPin(each) && each.at > at - HOUR_MS && each.at <= at,
     );
     if (lately.length > this.#limits.failuresPerHour) {
       throw new Violation("budgets-hold", `${String(lately.length)} wrong PINs were judged within an hour`);
@@ -173,31 +181,50 @@ export class ModelPairing {
     const others = [...this.#requests].filter(
       ([id, each]) => id !== requestId && each.windowId === windowId && each.isLive,
     );
-    if (others.length > 0) throw new Violation("one-device-at-a-code", `a window has ${String(others.length + 1)}`);
+    // Who has a place in a pre-approved window is not said before it is written down who has used it.
+    if (others.length > 0 && !this.windows.isPreapproved(windowId)) {
+      throw new Violation("one-device-at-a-code", `a window has ${String(others.length + 1)}`);
+    }
     this.#requests.set(requestId, { windowId, peer: remoteAddress, words, isLive: true });
     if (remoteAddress !== "") this.#compare(remoteAddress, words, "operator");
   }
 
-  #enrolled({ certificate, request }: EnrollInput): void {
+  #enrolled({ certificate, request, unasked = false }: EnrollInput): void {
     const { requestId = "" } = request ?? {};
     const asked = this.#requests.get(requestId);
-    if (asked === undefined || !this.#approved.has(requestId) || this.#denied.has(requestId)) {
-      throw new Violation("nobody-without-approval", `${hostOf(asked?.peer ?? "?")} was enrolled`);
+    const host = hostOf(asked?.peer ?? "?:");
+    const isApproved = this.#approved.has(requestId) && !this.#denied.has(requestId);
+    const isUnasked = unasked && asked !== undefined && this.windows.isPreapproved(asked.windowId);
+    if (asked === undefined || !(isApproved || isUnasked)) {
+      throw new Violation("nobody-without-approval", `${host} was enrolled`);
     }
-    const host = hostOf(asked.peer);
-    if (!host.startsWith("node")) throw new Violation("only-whom-the-words-fit", `${host} was enrolled`);
-    const by = this.#used.get(asked.windowId);
-    if (by !== undefined && by !== requestId) throw new Violation("one-use-per-code", `${host} is the second`);
-    this.#used.set(asked.windowId, requestId);
+    // Whoever holds a pre-approved ticket has it from somebody: nobody compares words.
+    if (!isUnasked && !host.startsWith("node")) {
+      throw new Violation("only-whom-the-words-fit", `${host} was enrolled`);
+    }
+    this.windows.used(asked.windowId, requestId, host);
     this.#certified(certificate);
   }
 
-  #certified({ deviceId, spkiSha256, serial }: CertificateRow): void {
+  #renewed(certificate: CertificateRow): void {
+    const { deviceId, issuedAt } = certificate;
+    const lateMs = issuedAt - (this.#notAfter.get(deviceId) ?? issuedAt);
+    if (lateMs > LATE_MS) {
+      throw new Violation(
+        "renewed-in-time",
+        `${deviceId} was renewed ${String(Math.floor(lateMs / DAY_MS))} days late`,
+      );
+    }
+    this.#certified(certificate);
+  }
+
+  #certified({ deviceId, spkiSha256, serial, notAfter }: CertificateRow): void {
     const before = this.#deviceOfKey.get(spkiSha256) ?? deviceId;
     if (before !== deviceId) throw new Violation("one-device-per-key", `a key is of ${before} and of ${deviceId}`);
     if (this.#revoked.has(deviceId)) throw new Violation("nothing-for-the-revoked", `${deviceId} has a certificate`);
     this.#deviceOfKey.set(spkiSha256, deviceId);
     this.#serials.set(serial, deviceId);
+    this.#notAfter.set(deviceId, Math.max(notAfter, this.#notAfter.get(deviceId) ?? 0));
   }
 
   #answered(peer: string, chain: string): void {
@@ -215,6 +242,10 @@ export class ModelPairing {
     }
     this.#shown.set(peer, now);
   }
+}
+
+function isWrongPin({ verdict, secret, windowId }: Attempt): boolean {
+  return verdict === "wrong" && secret === "pin" && windowId !== "";
 }
 
 /** `host` of `host:port`. */

@@ -170,8 +170,8 @@ export class SimConnection implements Connection {
 
   #vanish(): void {
     this.#stopWatching.dispose();
-    if (this.#close !== undefined) return;
-    this.#goneSince = this.#options.process.world.now;
+    // One that had closed may not have got its word across, and nobody sends it again.
+    this.#goneSince ??= this.#options.process.world.now;
     this.#other?.suspect();
   }
 

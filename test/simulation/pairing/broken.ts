@@ -2,6 +2,7 @@
 import {
   Secret,
   stepGateway,
+  type CodeSecret,
   stepNode,
   type GatewayPairing,
   type GatewayPairingEffect,
@@ -36,13 +37,64 @@ export const noClaim: typeof stepGateway = (state, input) => {
 };
 
 /** A window has a place again as soon as a device has taken its last. */
-export const staysOpen: typeof stepGateway = (state, input) => {
+export const staysOpen: typeof stepGateway = (state, input) =>
+  withWindows(stepGateway(state, input), (window) => ({ ...window, places: Math.max(1, window.places) }));
+
+/** The same of windows for which nobody is asked. */
+export const placesWithoutEnd: typeof stepGateway = (state, input) =>
+  withWindows(stepGateway(state, input), (window) =>
+    window.preapproved ? { ...window, places: Math.max(1, window.places) } : window,
+  );
+
+/** The same of windows that two codes open: a device that has proved one leaves the other. */
+export const otherCodeStaysOpen: typeof stepGateway = (state, input) =>
+  withWindows(stepGateway(state, input), (window) =>
+    window.codes.length > 1 ? { ...window, places: Math.max(1, window.places) } : window,
+  );
+
+/** A code that is burnt burns the other one of its window. */
+export const burnsBoth: typeof stepGateway = (state, input) => {
   const step = stepGateway(state, input);
-  const windows = new Map<string, PairingWindow>();
-  for (const [id, window] of step.state.windows)
-    windows.set(id, Object.assign({}, window, { places: Math.max(1, window.places) }));
-  return { ...step, state: { ...step.state, windows } };
+  const burnt = step.effects.find((effect) => effect.kind === "code-ended" && effect.reason === "burnt");
+  const window = burnt?.kind === "code-ended" ? step.state.windows.get(burnt.windowId) : undefined;
+  if (window === undefined) return step;
+  const { windowId } = window;
+  const windows = new Map(step.state.windows);
+  windows.delete(windowId);
+  const ends = window.codes.map(
+    ({ secret }) => ({ kind: "code-ended", windowId, reason: "burnt", code: secret }) as const,
+  );
+  const effects = [...step.effects, ...ends, { kind: "window-ended", windowId, reason: "burnt" } as const];
+  return { state: { ...step.state, windows }, effects };
 };
+
+/** A code that a node shows is taken from whoever has read it. */
+export const ownCodeForAnyone: typeof stepGateway = (state, input) => {
+  if (input.kind !== "hello") return stepGateway(state, input);
+  const spkiSha256 = input.peer.nodeSpkiSha256;
+  /** By what stands in for it during this step. */
+  const own = new Map<CodeSecret, CodeSecret>();
+  const open = (secret: CodeSecret): CodeSecret => {
+    const standIn = { ...secret, spkiSha256 };
+    own.set(standIn, secret);
+    return standIn;
+  };
+  const begun = withWindows({ state, effects: [] }, (window) => withSecrets(window, open));
+  const step = stepGateway(begun.state, input);
+  return withWindows(step, (window) => withSecrets(window, (secret) => own.get(secret) ?? secret));
+};
+
+function withSecrets(window: PairingWindow, change: (secret: CodeSecret) => CodeSecret): PairingWindow {
+  return { ...window, codes: window.codes.map((code) => ({ ...code, secret: change(code.secret) })) };
+}
+
+function withWindows(
+  step: ReturnType<typeof stepGateway>,
+  change: (window: PairingWindow) => PairingWindow,
+): ReturnType<typeof stepGateway> {
+  const windows = new Map([...step.state.windows].map(([id, window]) => [id, change(window)] as const));
+  return { ...step, state: { ...step.state, windows } };
+}
 
 type PairingWindow = GatewayPairing["windows"] extends ReadonlyMap<string, infer W> ? W : never;
 

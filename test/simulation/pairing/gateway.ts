@@ -1,4 +1,5 @@
 import { stepGateway, type Authority, type CodeSecret, type GatewayPairing } from "@quaymesh/identity";
+import { GatewayError } from "@quaymesh/gateway";
 import { parsePairToGateway } from "@quaymesh/protocol";
 import { silentLogger, type Logger } from "../../../packages/gateway/src/logger.ts";
 import type { PeerListener } from "../../../packages/gateway/src/pairing/child-run.ts";
@@ -25,6 +26,9 @@ export const ATTEMPT_LIMITS = {
   approvalMs: 20_000,
 } as const;
 
+/** What the store says where somebody was let in, and was revoked or outrun before it was written down. */
+const REFUSALS = new Set(["DEVICE_REVOKED", "WINDOW_USED_UP"]);
+
 /** What a gateway's pairing is put together from. */
 export interface PairingSite {
   readonly online: CoreOnline;
@@ -49,7 +53,11 @@ export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; 
   const { core, process, store } = online;
   const logger: Logger = {
     ...silentLogger,
-    error: (fields, message) => onError(message, fields["err"] ?? fields),
+    error: (fields, message) => {
+      const cause = fields["err"] ?? fields;
+      const isRefusal = cause instanceof GatewayError && REFUSALS.has(cause.code);
+      if (!isRefusal) onError(message, cause);
+    },
   };
   let endpoint: SimEndpoint | undefined;
   const desk = await PairingDesk.open({
@@ -110,4 +118,15 @@ function watched(peers: PeerListener, model: ModelPairing): PeerListener {
 function forgetful(store: Store): Store {
   const pairing = standIn(store.pairing, { countFailures: async () => ({ hour: 0, day: 0 }) });
   return { ...store, pairing };
+}
+
+/** Whether nobody can read the code any more. */
+export function isErased(secret: CodeOf): boolean {
+  try {
+    if (secret.kind === "pin") secret.pin.reveal();
+    else secret.secret.reveal();
+    return false;
+  } catch {
+    return true;
+  }
 }

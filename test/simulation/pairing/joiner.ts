@@ -1,10 +1,12 @@
-import { drawNodeEntropy, parseTicket, Secret, type stepNode } from "@quaymesh/identity";
+import { drawNodeEntropy, parseTicket, Secret, type NodeCode, type stepNode } from "@quaymesh/identity";
 import { NodeError } from "@quaymesh/node";
 import { dialPairing, targetOf, type PairingLink } from "../../../packages/node/src/pairing/dial.ts";
 import { renewLate } from "../../../packages/node/src/pairing/late-renewal.ts";
-import type { JoinInvitation } from "../../../packages/node/src/pairing/options.ts";
+import { joinShown } from "../../../packages/node/src/pairing/join-shown.ts";
+import type { JoinInvitation, JoinResult } from "../../../packages/node/src/pairing/options.ts";
 import { runPairing } from "../../../packages/node/src/pairing/run-pairing.ts";
 import type { NodeIdentity } from "../../../packages/node/src/state/identity-file.ts";
+import type { SimDisk } from "../disk.ts";
 import type { Inhabitant } from "../faults.ts";
 import type { SimNetwork } from "../net/network.ts";
 import { Process, type Machine } from "../process.ts";
@@ -12,10 +14,14 @@ import type { World } from "../world.ts";
 import { PAIRING_ADDRESS } from "./endpoint.ts";
 import type { Holder } from "./materials.ts";
 
-/** What a person has in hand. */
-export type Handed =
-  | { readonly kind: "ticket"; readonly link: string }
-  | { readonly kind: "pin"; readonly pin: string };
+/** What a person has in hand, or reads off the node's own screen. */
+export type Handed = Given | { readonly kind: "own"; readonly code: string };
+
+/** What can be typed in. */
+export type Given = { readonly kind: "ticket"; readonly link: string } | { readonly kind: "pin"; readonly pin: string };
+
+/** What a machine is to do: take a code, or show one of its own until somebody has scanned it. */
+export type Task = Given | { readonly kind: "show" };
 
 /** What a node's screen says. */
 export interface Screen {
@@ -29,6 +35,7 @@ export interface SimJoinerOptions {
   readonly world: () => World;
   readonly network: () => SimNetwork;
   readonly machine: Machine;
+  readonly disk: Pick<SimDisk, "full">;
   readonly holder: () => Promise<Holder>;
   readonly step: typeof stepNode;
   /** In place of what TLS showed, where that is to be left out of the proof. */
@@ -43,16 +50,22 @@ const AGAIN_MS = 700;
 const LOOK_MS = 250;
 /** A disk takes so long, at most. */
 const STORE_MS = 6;
+/** After these there is no point in asking for another certificate again. */
+const REFUSALS = new Set(["RENEW_TOO_LATE", "DEVICE_REVOKED", "DEVICE_UNKNOWN"]);
+/** Why it stops to show its code. */
+const TAKEN_BACK = new Error("somebody wants something else of it");
 
 /** A machine that is to be paired. Shell, dialing and machine are the real ones; only `join`'s files are played: what it stored outlives its processes. */
 export class SimJoiner implements Inhabitant {
   readonly #options: SimJoinerOptions;
   #process: Process | undefined;
-  #handed: Handed | undefined;
+  #task: Task | undefined;
+  #leaving = new AbortController();
   #identity: NodeIdentity | undefined;
   #screen: Screen | undefined;
+  #ownCode: string | undefined;
   #refusal: string | undefined;
-  #wantsRenewal = false;
+  #renewal: "none" | "wanted" | "granted" | "refused" = "none";
 
   constructor(options: SimJoinerOptions) {
     this.#options = options;
@@ -80,20 +93,38 @@ export class SimJoiner implements Inhabitant {
     return this.#refusal;
   }
 
+  /** The code it shows itself. */
+  get ownCode(): string | undefined {
+    return this.isDown ? undefined : this.#ownCode;
+  }
+
   /** Whether it still tries what it was given. */
   get isTrying(): boolean {
-    return this.#handed !== undefined;
+    return this.#task !== undefined;
   }
 
-  /** A person types the code in, and again after a restart. */
-  give(handed: Handed | undefined): void {
-    this.#handed = handed;
+  /** Whether it still tries this. */
+  isTryingWith(task: Task): boolean {
+    return this.#task === task;
+  }
+
+  /** What came of its wish for another certificate. */
+  get renewal(): "none" | "wanted" | "granted" | "refused" {
+    return this.#renewal;
+  }
+
+  /** A person types a code in, or has it show its own; and again after a restart. */
+  give(task: Task | undefined): void {
+    this.#task = task;
     this.#refusal = undefined;
+    this.#ownCode = undefined;
+    this.#leaving.abort(TAKEN_BACK);
+    this.#leaving = new AbortController();
   }
 
-  /** Its certificate has run out, as it sees it. */
+  /** Once it has nothing else to do: its certificate has run out, as it sees it. */
   renew(): void {
-    this.#wantsRenewal = this.#identity !== undefined;
+    this.#renewal = "wanted";
   }
 
   start(): void {
@@ -102,6 +133,7 @@ export class SimJoiner implements Inhabitant {
     const process = new Process(world(), machine);
     this.#process = process;
     this.#screen = undefined;
+    this.#ownCode = undefined;
     void this.#run(process);
   }
 
@@ -119,58 +151,79 @@ export class SimJoiner implements Inhabitant {
 
   async #run(process: Process): Promise<void> {
     while (process.alive) {
-      const handed = this.#handed;
+      const task = this.#task;
       const identity = this.#identity;
-      if (handed !== undefined) {
-        await this.#try(process, handed, () => this.#join(process, handed));
-      } else if (identity !== undefined && this.#wantsRenewal) {
+      if (task !== undefined) {
+        await this.#try(process, task, () => (task.kind === "show" ? this.#show(process) : this.#join(process, task)));
+      } else if (identity !== undefined && this.#renewal === "wanted") {
         await this.#try(process, undefined, () => this.#renew(process, identity));
-        this.#wantsRenewal = false;
       }
       await process.later(LOOK_MS, () => undefined);
     }
   }
 
-  async #try(process: Process, handed: Handed | undefined, act: () => Promise<void>): Promise<void> {
+  async #try(process: Process, task: Task | undefined, act: () => Promise<unknown>): Promise<void> {
     try {
       await act();
-      if (this.#handed === handed) this.#handed = undefined;
+      if (this.#task === task) this.#task = undefined;
     } catch (cause) {
-      if (!process.alive) return;
+      if (!process.alive || cause === TAKEN_BACK) return;
       const code = cause instanceof NodeError ? cause.code : "none";
       this.#options.onFailed(code, cause);
-      if (this.#handed === handed) this.#refusal = code;
+      if (this.#task === task) this.#refusal = code;
+      if (task === undefined && REFUSALS.has(code)) this.#renewal = "refused";
       const waitMs = cause instanceof NodeError ? (cause.retryAfterMs ?? 0) : 0;
       const until = process.world.now + Math.max(waitMs, AGAIN_MS);
       // Whoever is given another code need not wait for the sake of the last one.
-      while (process.world.now < until && this.#handed === handed) await process.later(LOOK_MS, () => undefined);
+      while (process.world.now < until && this.#task === task) await process.later(LOOK_MS, () => undefined);
     } finally {
       this.#screen = undefined;
     }
   }
 
-  async #join(process: Process, handed: Handed): Promise<void> {
+  async #join(process: Process, given: Given): Promise<void> {
+    const invitation = invitationOf(given);
+    const code: NodeCode =
+      invitation.kind === "pin"
+        ? invitation
+        : { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret };
+    await this.#attempt(process, invitation, code);
+  }
+
+  async #show(process: Process): Promise<void> {
+    const { holder, onFailed } = this.#options;
+    const { signal } = this.#leaving;
+    const { key } = await holder();
+    await joinShown({
+      key,
+      clock: process.nodeClock,
+      signal,
+      attempt: (code) => this.#attempt(process, { kind: "own", addresses: [PAIRING_ADDRESS] }, code),
+      onStep: (step) => {
+        if (step.kind === "showing") this.#ownCode = step.code;
+        if (step.kind === "waiting") onFailed(step.why, step.message);
+      },
+    });
+  }
+
+  async #attempt(process: Process, invitation: JoinInvitation, code: NodeCode): Promise<JoinResult> {
     const { network, holder, blind, step, onWords, onStored } = this.#options;
     const { key, credentials, csr } = await holder();
     const clock = process.nodeClock;
-    const invitation = invitationOf(handed);
     const transport = network().transport(process);
     const target = targetOf(invitation, this.#identity);
     const link = await dialPairing({ transport, target, credentials, now: clock.now() });
     try {
       const { connection, chain } = link;
       const channel = { meshId: chain.meshId, nodeSpkiSha256: key.spkiSha256, gatewaySpkiSha256: chain.spkiSha256 };
-      await runPairing({
+      const { identity, words } = await runPairing({
         link,
         key,
         clock,
         step,
         store: (identity) => this.#store(process, identity, onStored),
         setup: {
-          code:
-            invitation.kind === "pin"
-              ? invitation
-              : { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret },
+          code,
           channel: blind ? BLIND : channel,
           root: chain.root,
           name: process.machine.name,
@@ -188,7 +241,10 @@ export class SimJoiner implements Inhabitant {
           onWords(this.#screen);
         },
       });
+      const { deviceId, meshId, mesh, addresses, notAfter } = identity;
+      return { deviceId, meshId, mesh, addresses, rootFingerprint: "", words, notAfter };
     } finally {
+      this.#screen = undefined;
       hangUp(link);
     }
   }
@@ -205,6 +261,7 @@ export class SimJoiner implements Inhabitant {
         update: async (change) => {
           const renewed = change(identity);
           await this.#store(process, renewed, onStored);
+          this.#renewal = "granted";
           return renewed;
         },
       },
@@ -213,6 +270,7 @@ export class SimJoiner implements Inhabitant {
 
   #store(process: Process, identity: NodeIdentity, onStored: (identity: NodeIdentity) => void): Promise<void> {
     return process.later(process.machine.random.next() * STORE_MS, () => {
+      if (this.#options.disk.full) throw new NodeError("STATE_UNREADABLE", "the disk is full");
       this.#identity = identity;
       onStored(identity);
     });
@@ -227,7 +285,7 @@ export const BLIND = {
 } as const;
 
 /** As a person would type it. @throws {IdentityError} */
-export function invitationOf(handed: Handed): Exclude<JoinInvitation, { readonly kind: "own" }> {
+export function invitationOf(handed: Given): Exclude<JoinInvitation, { readonly kind: "own" }> {
   if (handed.kind === "pin") return { kind: "pin", address: PAIRING_ADDRESS, pin: new Secret(handed.pin) };
   return { kind: "ticket", ticket: parseTicket(handed.link, { now: 0 }) };
 }

@@ -5,7 +5,7 @@ import type { ModelPairing } from "../model/pairing.ts";
 import type { Work } from "../plan.ts";
 import type { Process } from "../process.ts";
 import type { World } from "../world.ts";
-import type { Handed, SimJoiner } from "./joiner.ts";
+import type { Given, Handed, SimJoiner } from "./joiner.ts";
 
 /** A desk, and the process it is in. */
 export interface DeskOnline {
@@ -25,7 +25,7 @@ export interface OperatorOptions {
   /** Whether faults are over: then one asks for a ticket and looks at once. */
   readonly isCalm: () => boolean;
   /** The code is on a screen: whoever stands by can read it. */
-  readonly onShown: (handed: Handed) => void;
+  readonly onShown: (codes: readonly Handed[]) => void;
   readonly onError: (what: string, cause: unknown) => void;
 }
 
@@ -43,6 +43,7 @@ const PATIENCE = new Set([
   "GATEWAY_DRAINING",
   "REQUEST_NOT_PENDING",
   "REQUEST_NOT_FOUND",
+  "DEVICE_REVOKED",
 ]);
 
 /** Somebody who wants a machine paired, at the gateway's terminal, with an eye on the machine's screen. Opens windows until it is, and lets in only what shows the same words. */
@@ -84,25 +85,52 @@ export class Operator {
 
   /** @returns whether that was it */
   async #oneWindow(): Promise<boolean> {
-    const { desk, joiner, onShown, isCalm, work } = this.#options;
+    const { desk, joiner, onShown, isCalm, work, model } = this.#options;
     const online = desk();
     if (online === undefined) return this.#pause(AGAIN_MS);
     const code = isCalm() ? "ticket" : work.code;
+    const nodeCode = code === "node" ? await this.#readNodeCode() : undefined;
+    if (code === "node" && nodeCode === undefined) return this.#pause(AGAIN_MS);
     const opened = await this.#ask(online, () =>
-      online.desk.open({ name: "", labels: [], purpose: "", code, ttlMs: 30_000 }),
+      online.desk.open({ name: "", labels: [], purpose: "", code, ttlMs: 30_000, ...(nodeCode && { nodeCode }) }),
     );
     if (opened === undefined) return this.#pause(AGAIN_MS);
     this.#windows += 1;
-    const handed = readOff(opened);
-    onShown(handed);
-    await this.#pause(isCalm() ? WALK_MS : work.walkMs);
-    joiner.give(handed);
-    const end = await this.#watch(online, opened.windowId);
+    const { windowId } = opened;
+    if (nodeCode === undefined) {
+      const codes = readOff(opened);
+      model.windows.opened(
+        windowId,
+        codes.map(({ kind }) => kind),
+      );
+      onShown(codes);
+      await this.#pause(isCalm() ? WALK_MS : work.walkMs);
+      joiner.give(codes[this.#windows % codes.length]);
+    } else {
+      model.windows.opened(windowId, ["node"], joiner.machine.name);
+      onShown([{ kind: "own", code: nodeCode }]);
+    }
+    if (work.decision === "cancel") this.#closeLater(online, windowId);
+    const end = await this.#watch(online, windowId);
     // The certificate may still be on its way, or lost: the node says which.
     if (end === "paired") for (let at = 0; at < LOOKS && joiner.isTrying; at++) await this.#pause(LOOK_AGAIN_MS);
     const paired = !joiner.isTrying && joiner.identity !== undefined;
     if (!paired) joiner.give(undefined);
     return paired || end === "denied" || end === "revoked";
+  }
+
+  /** What the machine's own screen shows, once it shows something. */
+  async #readNodeCode(): Promise<string | undefined> {
+    const { joiner } = this.#options;
+    if (joiner.ownCode === undefined) joiner.give({ kind: "show" });
+    for (let at = 0; at < LOOKS && joiner.ownCode === undefined; at++) await this.#pause(LOOK_AGAIN_MS);
+    return joiner.ownCode;
+  }
+
+  #closeLater(online: DeskOnline, windowId: string): void {
+    this.#options.world.after(this.#options.work.lookMs, () => {
+      void this.#ask(online, () => online.desk.close(windowId));
+    });
   }
 
   /** Follow a window to its end, or the gateway's. */
@@ -125,14 +153,15 @@ export class Operator {
         if (value.state === "issued") break;
       }
     } catch (cause) {
-      this.#told("watching a window", cause);
+      told("watching a window", cause, this.#options.onError);
     }
     return this.#options.joiner.refusal === "DEVICE_REVOKED" ? "revoked" : end;
   }
 
   async #decide(online: DeskOnline, { request }: WindowUpdate): Promise<void> {
     const { work, isCalm, joiner, model } = this.#options;
-    if (request === undefined || (work.decision === "never" && !isCalm())) return;
+    const isLeftAlone = work.decision === "never" || work.decision === "cancel";
+    if (request === undefined || (isLeftAlone && !isCalm())) return;
     await this.#pause(isCalm() ? WALK_MS : work.lookMs);
     const { requestId } = request;
     let same = false;
@@ -144,31 +173,23 @@ export class Operator {
     }
     if (same && work.decision === "approve") {
       model.decided(requestId, "approve");
-      // Two people at two terminals have both seen that the words are the same.
-      await Promise.all([
-        this.#ask(online, () => online.desk.approve(requestId)),
-        this.#ask(online, () => online.desk.approve(requestId)),
-      ]);
+      await Promise.all([this.#ask(online, () => online.desk.approve(requestId)), this.#second(online, requestId)]);
     } else {
       await this.#ask(online, () => online.desk.deny(requestId));
       model.decided(requestId, "deny");
     }
   }
 
-  /** What the gateway answers; nothing, where it dies or says no. */
-  async #ask<T>({ process }: DeskOnline, call: () => Promise<T>): Promise<T | undefined> {
-    if (!process.alive) return undefined;
-    try {
-      return await Promise.race([call(), deathOf(process)]);
-    } catch (cause) {
-      this.#told("asking the gateway", cause);
-      return undefined;
-    }
+  /** Somebody at another terminal has seen the same words, or other ones. */
+  async #second(online: DeskOnline, requestId: string): Promise<void> {
+    const { decision, afterMs } = this.#options.work.second ?? { decision: "approve", afterMs: 0 };
+    if (afterMs > 0) await this.#pause(afterMs);
+    const denied = await this.#ask(online, () => online.desk[decision](requestId));
+    if (decision === "deny" && denied !== undefined) this.#options.model.decided(requestId, "deny");
   }
 
-  #told(what: string, cause: unknown): void {
-    const isForeseen = cause instanceof GatewayError && PATIENCE.has(cause.code);
-    if (!isForeseen) this.#options.onError(what, cause);
+  #ask<T>(online: DeskOnline, call: () => Promise<T>): Promise<T | undefined> {
+    return askGateway(online, call, this.#options.onError);
   }
 
   #pause(ms: number): Promise<false> {
@@ -176,6 +197,26 @@ export class Operator {
       this.#options.world.after(ms, () => resolve(false));
     });
   }
+}
+
+/** What the gateway answers; nothing, where it dies or says no. */
+export async function askGateway<T>(
+  { process }: DeskOnline,
+  call: () => Promise<T>,
+  onError: OperatorOptions["onError"],
+): Promise<T | undefined> {
+  if (!process.alive) return undefined;
+  try {
+    return await Promise.race([call(), deathOf(process)]);
+  } catch (cause) {
+    told("asking the gateway", cause, onError);
+    return undefined;
+  }
+}
+
+function told(what: string, cause: unknown, onError: OperatorOptions["onError"]): void {
+  const isForeseen = cause instanceof GatewayError && PATIENCE.has(cause.code);
+  if (!isForeseen) onError(what, cause);
 }
 
 /** Nobody hears of it but who waits for an answer that will not come. */
@@ -186,8 +227,10 @@ function deathOf(process: Process): Promise<undefined> {
   });
 }
 
-function readOff({ link, pin }: OpenedWindow): Handed {
-  if (link !== undefined) return { kind: "ticket", link: link.reveal() };
-  if (pin === undefined) throw new Error("a window without a code");
-  return { kind: "pin", pin: pin.reveal() };
+/** The codes on the gateway's screen. */
+export function readOff({ link, pin }: OpenedWindow): readonly Given[] {
+  return [
+    ...(link === undefined ? [] : [{ kind: "ticket" as const, link: link.reveal() }]),
+    ...(pin === undefined ? [] : [{ kind: "pin" as const, pin: pin.reveal() }]),
+  ];
 }

@@ -4,6 +4,8 @@ import {
   createGatewayPairing,
   drawAttemptEntropy,
   drawNodeEntropy,
+  ownCodeIdOf,
+  parseOwnCode,
   judgeChain,
   Secret,
   startNodePairing,
@@ -26,7 +28,9 @@ import {
   parseRequest,
   type ByteStream,
   type Connection,
+  type PairToNode,
 } from "@quaymesh/protocol";
+import type { Manner } from "../plan.ts";
 import type { SimNetwork } from "../net/network.ts";
 import type { Process } from "../process.ts";
 import { PAIRING_ADDRESS } from "./endpoint.ts";
@@ -40,9 +44,6 @@ export interface StrangerParts {
   readonly holder: Holder;
 }
 
-/** A code that can be tried, and played. */
-type StrangerCode = Exclude<CodeSecret, { readonly kind: "node" }>;
-
 const MAX_FRAME_BYTES = 16_384;
 
 /** What came of a chain that somebody was shown before: a burst of guesses looks at it once. */
@@ -55,11 +56,7 @@ function judge(chain: readonly Uint8Array[], { nodeClock }: Process): ChainVerdi
 }
 
 /** Try a code at the gateway, once. @returns when there is nothing more to hear */
-export async function tryCode(
-  parts: StrangerParts,
-  code: NodeCode,
-  manner: "waits" | "leaves" | "hangs" = "waits",
-): Promise<void> {
+export async function tryCode(parts: StrangerParts, code: NodeCode, manner: Manner = "waits"): Promise<void> {
   const { holder, process } = parts;
   const connection = await dialGateway(parts);
   try {
@@ -85,6 +82,7 @@ export async function tryCode(
       for (const effect of step.effects) {
         if (effect.kind !== "send") continue;
         await stream.send(effect.message);
+        if (manner === "babbles") await babble(stream, effect.message);
         if (manner === "leaves" && "type" in effect.message && effect.message.type === "prove") return;
       }
       if (step.state.kind === "failed" || step.state.kind === "storing") return;
@@ -103,26 +101,39 @@ export async function tryCode(
   }
 }
 
-/** A guess at what somebody was given. */
-export function guessAt(handed: Handed, code: "pin" | "ticket" | "unknown"): StrangerCode {
-  const secret = new Secret(new Uint8Array(16).fill(7));
-  if (code === "pin") return { kind: "pin", pin: new Secret(wrongPin(handed)) };
-  const invitation = handed.kind === "ticket" && code === "ticket" ? invitationOf(handed) : undefined;
-  const codeId = invitation?.kind === "ticket" ? invitation.ticket.codeId : new Uint8Array(8).fill(9);
-  return { kind: "ticket", codeId, secret };
+async function babble(stream: MessageStream, message: Parameters<MessageStream["send"]>[0]): Promise<void> {
+  if ("type" in message) await stream.send(message);
+  await stream.send({ type: "done" });
 }
 
-/** What somebody was given. */
-export function rightCode(handed: Handed): StrangerCode {
-  const invitation = invitationOf(handed);
-  if (invitation.kind === "pin") return invitation;
-  return { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret };
+/** A guess at one of the codes that somebody was shown. */
+export function guessAt(shown: readonly Handed[], code: "pin" | "ticket" | "unknown"): NodeCode {
+  if (code === "pin") return { kind: "pin", pin: new Secret(wrongPin(shown)) };
+  const ticket = code === "ticket" ? rightCodes(shown).find(({ kind }) => kind === "ticket") : undefined;
+  const codeId = ticket?.kind === "ticket" ? ticket.codeId : new Uint8Array(8).fill(9);
+  return { kind: "ticket", codeId, secret: new Secret(new Uint8Array(16).fill(7)) };
 }
 
-function wrongPin(handed: Handed): string {
+/** What somebody was shown, as codes. */
+export function rightCodes(shown: readonly Handed[]): readonly NodeCode[] {
+  return shown.map((handed) => {
+    if (handed.kind === "own") return ownCode(handed.code);
+    const invitation = invitationOf(handed);
+    if (invitation.kind === "pin") return invitation;
+    return { kind: "ticket", codeId: invitation.ticket.codeId, secret: invitation.ticket.secret };
+  });
+}
+
+/** A node's own code, as somebody else reads it off the node's screen. */
+function ownCode(text: string): NodeCode {
+  const { secret } = parseOwnCode(text);
+  return { kind: "node", codeId: ownCodeIdOf(secret), secret };
+}
+
+function wrongPin(shown: readonly Handed[]): string {
   for (;;) {
     const pin = String(randomInt(100_000_000)).padStart(8, "0");
-    if (handed.kind !== "pin" || handed.pin !== pin) return pin;
+    if (!shown.some((handed) => handed.kind === "pin" && handed.pin === pin)) return pin;
   }
 }
 
@@ -140,7 +151,9 @@ export interface MiddleOptions extends StrangerParts {
   readonly authority: Authority;
   readonly port: number;
   /** Pass everything on, or play the gateway with this code. */
-  readonly plays: CodeSecret | undefined;
+  readonly plays: NodeCode | undefined;
+  /** Break the protocol to the node. */
+  readonly babbles: boolean;
 }
 
 /** Answer in the gateway's place, with a certificate of one's own. */
@@ -173,6 +186,40 @@ async function pump(from: ByteStream, to: ByteStream): Promise<void> {
   await to.end();
 }
 
+/** Says what it is to say, with one fault somewhere: a message twice, another one before it, or none any more. */
+function babbler(
+  bytes: ByteStream,
+  stream: MessageStream,
+  { machine }: Process,
+): (message: PairToNode) => Promise<void> {
+  const fault = machine.random.pick(["twice", "early", "ends"] as const);
+  let before = machine.random.between(0, 1);
+  return async (message) => {
+    before -= 1;
+    if (before !== -1) return stream.send(message);
+    if (fault === "ends") return bytes.end();
+    if (fault === "early") await stream.send(message.type === "share" ? NOBODYS_PROOF : NOBODYS_CERTIFICATE);
+    await stream.send(message);
+    return stream.send(message);
+  };
+}
+
+/** Well-formed, and worth nothing. */
+const NOBODYS_PROOF: PairToNode = {
+  type: "proved",
+  mac: new Uint8Array(64),
+  root: new Uint8Array(64),
+  mesh: "nobodynobodynobo",
+  requestId: "01JNASKEDNASKEDNASKEDNASKE",
+};
+const NOBODYS_CERTIFICATE: PairToNode = {
+  type: "issued",
+  chain: [new Uint8Array(64)],
+  deviceId: "01JNASKEDNASKEDNASKEDNASKE",
+  renewAfter: 0,
+  addresses: ["gateway:7420"],
+};
+
 /** The gateway's own machine with another root: proves the code to the node where it has it, and then lets it wait. */
 async function play(options: MiddleOptions, near: Connection, gatewaySpkiSha256: Uint8Array): Promise<void> {
   const { authority, plays, process } = options;
@@ -184,12 +231,13 @@ async function play(options: MiddleOptions, near: Connection, gatewaySpkiSha256:
     if (first === null) return;
     const hello = parseRequest(first, PAIRING_METHODS);
     if (hello.method !== "pair") return;
+    const say = options.babbles ? babbler(bytes, stream, process) : (message: PairToNode) => stream.send(message);
     let state: GatewayPairing = createGatewayPairing({ meshId: authority.meshId, root: authority.rootDer });
     const feed = async (input: GatewayPairingInput): Promise<void> => {
       const step = stepGateway(state, input);
       state = step.state;
       for (const effect of step.effects) {
-        if (effect.kind === "send") await stream.sendFrame(encodeFrame(effect.message));
+        if (effect.kind === "send") await say(effect.message);
         if (effect.kind === "fail") await stream.sendFrame(encodeFrame(errorFrameOf(effect)));
         if (effect.kind === "persist") await feed({ kind: "persisted", attemptId: "it", now: now() });
         if (effect.kind === "inspect-csr") {
@@ -200,7 +248,8 @@ async function play(options: MiddleOptions, near: Connection, gatewaySpkiSha256:
       }
     };
     const peer = { source: "it", nodeSpkiSha256: near.peer.spkiSha256, gatewaySpkiSha256 };
-    const setup = { windowId: "w", codes: [plays], uses: 1, preapproved: false, expiresAt: now() + 600_000 };
+    const code: CodeSecret = plays.kind === "node" ? { ...plays, spkiSha256: near.peer.spkiSha256 } : plays;
+    const setup = { windowId: "w", codes: [code], uses: 1, preapproved: false, expiresAt: now() + 600_000 };
     await feed({ kind: "open", ...setup, now: now() });
     await feed({
       kind: "hello",

@@ -4,40 +4,28 @@ import type { NodeIdentity } from "../../../packages/node/src/state/identity-fil
 import type { CoreOnline, SimPairing } from "../actors/gateway.ts";
 import type { SimNode } from "../actors/node.ts";
 import { ModelPairing } from "../model/pairing.ts";
+import type { Site } from "../faults.ts";
 import type { BrokenPairing } from "../pairing/broken.ts";
-import { PAIRING_ADDRESS } from "../pairing/endpoint.ts";
-import { ATTEMPT_LIMITS, openDesk, type CodeOf } from "../pairing/gateway.ts";
-import { SimJoiner, type Handed } from "../pairing/joiner.ts";
+import { ATTEMPT_LIMITS, isErased, openDesk, type CodeOf } from "../pairing/gateway.ts";
+import { Fleet } from "../pairing/fleet.ts";
+import { isForeseen } from "../pairing/foreseen.ts";
+import { SimJoiner } from "../pairing/joiner.ts";
 import { materials, type Materials } from "../pairing/materials.ts";
 import { Operator, type DeskOnline } from "../pairing/operator.ts";
 import { drawPairing } from "../pairing/plan.ts";
-import { guessAt, rightCode, sitBetween, tryCode, type StrangerParts } from "../pairing/stranger.ts";
+import { Strangers } from "../pairing/strangers.ts";
 import { TAKEN } from "../pairing/transitions.ts";
 import type { Plan, Work } from "../plan.ts";
-import { Process, type Machine } from "../process.ts";
 import type { Broken } from "../broken.ts";
 import { Stage } from "../stage.ts";
 import { Violation } from "../violation.ts";
 import type { Running, Scenario } from "./scenario.ts";
 
-/** What a node may be told while everything fails, and strangers are about. */
-const FORESEEN = new Set([
-  "PAIR_CLOSED",
-  "PAIR_CODE_INVALID",
-  "PAIR_RATE_LIMITED",
-  "PAIR_DENIED",
-  "PAIR_APPROVAL_TIMEOUT",
-  "PAIR_UNAVAILABLE",
-  "PAIR_TIMEOUT",
-  "PAIR_PROTOCOL",
-  "GATEWAY_UNREACHABLE",
-  "GATEWAY_BUSY",
-  "SESSION_LOST",
-  "DEVICE_REVOKED",
-]);
-/** What only somebody in between makes happen. */
-const INTERFERENCE = new Set(["GATEWAY_PIN_MISMATCH", "PAKE_CONFIRM_FAILED"]);
-const FIRST_MIDDLE_PORT = 9000;
+const DAY_MS = 86_400_000;
+/** Until a sleeper wakes up, and between two looks whether it is paired. */
+const NAP_MS = 500;
+/** Certificates live 30 days, and are renewed for 180 more. */
+const RENEWED_FOR_DAYS = 210;
 
 /** Pairing: codes, budgets, approvals, certificates; with strangers about. */
 export const pairing: Scenario = {
@@ -54,10 +42,11 @@ class PairingRun implements Running {
   readonly #joiners: SimJoiner[] = [];
   readonly #operators: Operator[] = [];
   readonly #agents = new Map<number, SimNode>();
-  /** The code that was last shown for a machine. */
-  readonly #shown = new Map<number, Handed>();
+  readonly #fleets: Fleet[] = [];
+  /** By machine: for how many days it slept. */
+  readonly #slept = new Map<number, number>();
   readonly #interfered = new Set<number>();
-  readonly #strangers = new Map<string, Machine>();
+  readonly #strangers: Strangers;
   #ended: CodeOf[] = [];
   #made: Materials | undefined;
   #desk: DeskOnline | undefined;
@@ -70,11 +59,12 @@ class PairingRun implements Running {
       {
         trust: () => new FakeTrust(),
         onCommit: (jobs, replies) => this.#model.committed(jobs, replies),
-        inhabit: (index, { machine }) => (this.#joiners[index] = this.#joiner(index, machine)),
+        inhabit: (index, place) => (this.#joiners[index] = this.#joiner(index, place)),
         pairing: (online) => this.#open(online),
       },
       broken,
     );
+    this.#strangers = new Strangers(this.stage, () => this.#materials);
     const { world, gateway } = this.stage;
     gateway.onStart(() => this.stage.guard(() => this.#checkSurvived()));
     for (const work of plan.work) world.after(work.at, () => this.#do(work));
@@ -94,7 +84,8 @@ class PairingRun implements Running {
   isDone(): boolean {
     const { work } = this.stage.plan;
     if (this.#operators.length < work.filter(({ kind }) => kind === "pair").length) return false;
-    if (!this.#operators.every(({ isDone }) => isDone)) return false;
+    if (![...this.#operators, ...this.#fleets].every(({ isDone }) => isDone)) return false;
+    if (![...this.#slept].every(([index, days]) => this.#isAwake(index, days))) return false;
     return work.every((each) => {
       if (each.kind !== "pair" || each.decision !== "approve") return true;
       const joiner = this.#joiners[each.node];
@@ -104,11 +95,11 @@ class PairingRun implements Running {
   }
 
   describeRest(): string {
-    const people = this.#operators.filter(({ isDone }) => !isDone).length;
-    const nodes = this.#joiners.map(({ isDown, isTrying, refusal, identity }, index) => {
+    const people = [...this.#operators, ...this.#fleets].filter(({ isDone }) => !isDone).length;
+    const nodes = this.#joiners.map(({ isDown, isTrying, refusal, identity, renewal }, index) => {
       const does = isDown ? "down" : isTrying ? `trying, told ${refusal ?? "nothing"}` : "idle";
       const agent = this.#agents.get(index)?.state?.kind ?? "none";
-      return `node ${String(index)} ${does}, ${identity === undefined ? "unpaired" : "paired"}, agent ${agent}`;
+      return `node ${String(index)} ${does}, ${identity === undefined ? "unpaired" : "paired"}, renewal ${renewal}, agent ${agent}`;
     });
     return [`${String(people)} people still wait`, ...nodes].join("; ");
   }
@@ -138,11 +129,12 @@ class PairingRun implements Running {
     };
   }
 
-  #joiner(index: number, machine: Machine): SimJoiner {
+  #joiner(index: number, { machine, disk }: Pick<Site, "machine" | "disk">): SimJoiner {
     return new SimJoiner({
       world: () => this.stage.world,
       network: () => this.stage.network,
       machine,
+      disk,
       holder: () => this.#materials.holder(machine.name),
       blind: this.#broken.blind ?? false,
       step: (state, input) => {
@@ -152,8 +144,8 @@ class PairingRun implements Running {
       onWords: ({ peer, words }) => this.stage.guard(() => this.#model.nodeShows(peer, words)),
       onStored: (identity) => this.#stored(index, machine.name, identity),
       onFailed: (code, cause) => {
-        const isForeseen = FORESEEN.has(code) || (this.#interfered.has(index) && INTERFERENCE.has(code));
-        if (!isForeseen) this.stage.onError(`node ${String(index)} could not be paired`, cause);
+        if (!isForeseen(code, this.#interfered.has(index)))
+          this.stage.onError(`node ${String(index)} could not be paired`, cause);
       },
     });
   }
@@ -190,14 +182,18 @@ class PairingRun implements Running {
     switch (work.kind) {
       case "pair":
         return this.#pair(work);
+      case "fleet":
+        return this.#fleet(work);
+      case "sleep":
+        return this.#sleep(work);
       case "renew":
         return this.#joiners[work.node]?.renew();
       case "revoke":
         return this.#revoke(work.node);
       case "guess":
-        return this.#guess(work);
+        return this.#strangers.guess(work);
       case "thief":
-        return this.#thief(work.node);
+        return this.#strangers.steal(work);
       case "middle":
         return this.#sitBetween(work);
       default:
@@ -218,11 +214,54 @@ class PairingRun implements Running {
       work,
       isFree: () => before.every(({ isDone }) => isDone),
       isCalm: () => this.stage.world.now >= this.stage.plan.calmAt,
-      onShown: (handed) => this.#shown.set(work.node, handed),
+      onShown: (codes) => this.#strangers.see(work.node, codes),
       onError: (what, cause) => this.stage.onError(what, cause),
     });
     this.#operators.push(operator);
     operator.start();
+  }
+
+  #fleet({ node, uses }: Extract<Work, { kind: "fleet" }>): void {
+    const { world, gateway, plan } = this.stage;
+    const fleet = new Fleet({
+      world,
+      uses,
+      joiners: [...this.#joiners.slice(node), ...this.#joiners.slice(0, node)],
+      desk: () => (gateway.core === undefined ? undefined : this.#desk),
+      hasPlaces: (windowId) => {
+        const { state, usesLeft = 0 } = gateway.database.read("pairing.window", windowId) ?? {};
+        return state === "open" && usesLeft > 0;
+      },
+      isCalm: () => world.now >= plan.calmAt,
+      onShown: (codes) => this.#strangers.see(node, codes),
+      onError: (what, cause) => this.stage.onError(what, cause),
+    });
+    this.#fleets.push(fleet);
+    fleet.start();
+  }
+
+  /** Everybody's calendar moves on, as nothing else happens; the machine itself notices when it wakes up. */
+  #sleep({ node, days }: Extract<Work, { kind: "sleep" }>): void {
+    const { world, plan } = this.stage;
+    const joiner = this.#joiners[node];
+    if (joiner === undefined) return;
+    if (joiner.identity === undefined) {
+      if (world.now < plan.calmAt) world.after(NAP_MS, () => this.#sleep({ kind: "sleep", at: world.now, node, days }));
+      return;
+    }
+    joiner.crash();
+    world.skip(days * DAY_MS);
+    this.#slept.set(node, days);
+    world.after(NAP_MS, () => {
+      joiner.renew();
+      joiner.start();
+    });
+  }
+
+  /** It has another certificate, or knows that it will not get one. */
+  #isAwake(index: number, days: number): boolean {
+    const renewal = this.#joiners[index]?.renewal;
+    return renewal === "granted" || (renewal === "refused" && (days > RENEWED_FOR_DAYS || this.#isRevoked(index)));
   }
 
   #revoke(index: number): void {
@@ -234,63 +273,10 @@ class PairingRun implements Running {
     });
   }
 
-  #guess({ node, stranger, code, times, everyMs, manner }: Extract<Work, { kind: "guess" }>): void {
-    const process = this.#strangerAt(`guesser-${String(stranger)}`);
-    for (let at = 0; at < times; at++) {
-      process.after(at * everyMs, () => {
-        const handed = this.#shown.get(node) ?? { kind: "pin", pin: "none" };
-        void this.#asStranger(process, (parts) => tryCode(parts, guessAt(handed, code), manner));
-      });
-    }
-  }
-
-  #thief(node: number): void {
-    const handed = this.#shown.get(node);
-    if (handed === undefined) return;
-    const process = this.#strangerAt(`thief-${String(node)}`);
-    void this.#asStranger(process, (parts) => tryCode(parts, rightCode(handed)));
-  }
-
-  #sitBetween({ node, forMs, style }: Extract<Work, { kind: "middle" }>): void {
-    const machine = this.#joiners[node]?.machine;
+  #sitBetween(work: Extract<Work, { kind: "middle" }>): void {
+    const machine = this.#joiners[work.node]?.machine;
     if (machine === undefined) return;
-    const port = FIRST_MIDDLE_PORT + this.#count++;
-    const process = this.#strangerAt(`${style === "relay" ? "relay" : "middle"}-${String(port)}`);
-    const handed = this.#shown.get(node) ?? { kind: "pin", pin: "00000000" };
-    const code = style === "knows" ? rightCode(handed) : guessAt(handed, handed.kind);
-    this.#interfered.add(node);
-    const { network } = this.stage;
-    network.divert(machine.name, new Map([[PAIRING_ADDRESS.port, port]]));
-    process.after(forMs, () => {
-      network.divert(machine.name, undefined);
-      process.kill();
-    });
-    const { stranger } = this.#materials;
-    void this.#asStranger(process, async (parts) => {
-      // Who plays the gateway to the node plays a node to the gateway.
-      if (style !== "relay") void tryCode(parts, code).catch(() => undefined);
-      await sitBetween({ ...parts, authority: stranger, port, plays: style === "relay" ? undefined : code });
-    });
-  }
-
-  async #asStranger(process: Process, act: (parts: StrangerParts) => Promise<void>): Promise<void> {
-    const holder = await this.#materials.holder(process.machine.name.replace(/\d+$/, ""));
-    await act({ network: this.stage.network, process, holder }).catch(() => undefined);
-  }
-
-  #strangerAt(name: string): Process {
-    const machine = this.#strangers.get(name) ?? this.stage.addPlace(name).machine;
-    this.#strangers.set(name, machine);
-    return new Process(this.stage.world, machine);
-  }
-}
-
-function isErased(secret: CodeOf): boolean {
-  try {
-    if (secret.kind === "pin") secret.pin.reveal();
-    else secret.secret.reveal();
-    return false;
-  } catch {
-    return true;
+    this.#interfered.add(work.node);
+    this.#strangers.sitBetween(work, machine);
   }
 }

@@ -84,6 +84,16 @@ class WatchedTrust extends FakeTrust {
   }
 }
 
+/** Nobody is told that there is an older session. */
+function keepOlder(registry: unknown): void {
+  if (!(registry instanceof SessionRegistry)) return;
+  const claim: SessionRegistry["claim"] = registry.claim.bind(registry);
+  registry.claim = (session, epoch) => {
+    claim(session, epoch);
+    return undefined;
+  };
+}
+
 class SessionsRun implements Running {
   readonly stage: Stage;
   readonly #model = new ModelSessions();
@@ -107,6 +117,7 @@ class SessionsRun implements Running {
       },
       broken,
     );
+    if (broken.keepsOlderSession === true) this.stage.gateway.onStart(({ sessions }) => keepOlder(sessions));
     publishAll(this.stage);
     for (const work of plan.work) {
       if (work.kind === "revoke") this.stage.world.after(work.at, () => this.#revoke(work.node));

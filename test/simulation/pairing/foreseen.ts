@@ -1,0 +1,24 @@
+/** What a node may be told while everything fails, and strangers are about. */
+const FORESEEN = new Set([
+  "PAIR_CLOSED",
+  "PAIR_CODE_INVALID",
+  "PAIR_RATE_LIMITED",
+  "PAIR_DENIED",
+  "PAIR_APPROVAL_TIMEOUT",
+  "PAIR_UNAVAILABLE",
+  "PAIR_TIMEOUT",
+  "PAIR_PROTOCOL",
+  "GATEWAY_UNREACHABLE",
+  "GATEWAY_BUSY",
+  "SESSION_LOST",
+  "DEVICE_REVOKED",
+  "RENEW_TOO_LATE",
+  "STATE_UNREADABLE",
+]);
+/** What only somebody in between makes happen. */
+const INTERFERENCE = new Set(["GATEWAY_PIN_MISMATCH", "PAKE_CONFIRM_FAILED"]);
+
+/** Whether a node may be told this. @param interfered somebody sat in between */
+export function isForeseen(code: string, interfered: boolean): boolean {
+  return FORESEEN.has(code) || (interfered && INTERFERENCE.has(code));
+}

@@ -9,7 +9,14 @@ import { GatewayError } from "../../src/errors.ts";
 import { commitGroup } from "../../src/store/sqlite/group-commit.ts";
 import { openForWriting } from "../../src/store/sqlite/open.ts";
 import { READS, type UnitInput, type UnitName } from "../../src/store/sqlite/units.ts";
-import { deviceIdOf, enrollInput, epochOf, sessionInput, T0 } from "../../../../test/contract/store-fixtures.ts";
+import {
+  certificateOf,
+  deviceIdOf,
+  enrollInput,
+  epochOf,
+  sessionInput,
+  T0,
+} from "../../../../test/contract/store-fixtures.ts";
 
 const DEVICES = ["A", "B", "C", "D", "E", "F"].map(deviceIdOf);
 const EVENTS_EACH = 60;
@@ -193,6 +200,23 @@ test("commits that went with their write-ahead log are missed, and named", () =>
   openForWriting(fileOf(path))[Symbol.dispose]();
 });
 
+test("a key is refused wherever it is damaged: in its rows, and in the indexes by which it is looked up", () => {
+  const spki = Buffer.from(certificateOf(deviceIdOf("B"), "serial").spkiSha256);
+  const whole = Buffer.from(images.closed.get("") ?? []);
+  const places: number[] = [];
+  for (let at = whole.indexOf(spki); at >= 0; at = whole.indexOf(spki, at + 1)) places.push(at);
+  // The rows of the device and of its certificate, and the index of each.
+  expect(places.length).toBeGreaterThanOrEqual(4);
+  for (const at of places) {
+    const harm = (path: string) => {
+      const bytes = readFileSync(path);
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      writeFileSync(path, bytes);
+    };
+    expect(judge(images.closed, harm), `byte ${at}`).toBe("refused");
+  }
+});
+
 test("a row that another program changed is noticed, whatever table of trust it is in", () => {
   const statements = [
     "UPDATE devices SET revoked_at = NULL",
@@ -202,6 +226,8 @@ test("a row that another program changed is noticed, whatever table of trust it 
     "UPDATE meta SET value = '0' WHERE key = 'revocation-epoch'",
     "UPDATE log SET latest = latest - 1",
     "DROP INDEX events_seq",
+    // Where a time is in the log: a reader that begins there would miss what it asked for.
+    "INSERT INTO log_marks VALUES (300, 1, 1, 1)",
   ];
   for (const sql of statements) {
     const path = join(directory, "tampered.db");

@@ -73,7 +73,8 @@ function isConflict(db: Database, { outbox }: Outbox, seq: number, event: Append
   const offset = db.get("SELECT position FROM events WHERE outbox = ? AND seq = ?", outbox, seq);
   if (offset === undefined) return false;
   const [stored] = checkedEvents(db, number(offset, "position") - 1, number(offset, "position"));
-  if (stored === undefined || stored === "damaged") return false;
+  // The index may be what is damaged, and show the way to another event.
+  if (stored === undefined || stored === "damaged" || stored.seq !== seq) return false;
   return stored.kind !== event.kind || stored.time !== event.time || !equal(stored.data, event.data);
 }
 

@@ -8,7 +8,7 @@ import { GatewayError } from "../../errors.ts";
 import { number, text } from "./columns.ts";
 import type { Database } from "./database.ts";
 
-/** Few rows or bounded ones, so that a start looks at all of them: devices and what belongs to each, not the log and not the tasks. */
+/** Few rows or bounded ones, so that a start looks at all of them: devices and what belongs to each, where times are in the log (a row for 1024 events), not the log and not the tasks. */
 const GUARDED = [
   "meta",
   "devices",
@@ -17,11 +17,15 @@ const GUARDED = [
   "incarnations",
   "outboxes",
   "log",
+  "log_marks",
   "subscriptions",
   "policies",
   "pairing_windows",
   "pairing_requests",
 ] as const;
+
+/** Tables that an older schema had and did not guard. */
+const GUARDED_SINCE: ReadonlyMap<string, number> = new Map([["log_marks", 13]]);
 
 /** Whoever has flipped a bit here has changed what the rest of the file means. */
 const SCHEMA = "schema";
@@ -36,7 +40,8 @@ interface Guard {
 }
 
 /**
- * Hold every guarded table against its guard. Before the schema moves on: the columns are those that the last change was made under.
+ * Hold every guarded table against its guard, and its indexes against the table: what is looked up by one of them must be found. Before the schema moves on: the columns are those that the last
+ * change was made under.
  * @throws {GatewayError} `STORE_CORRUPT` naming the table
  */
 export function checkGuards(db: Database): void {
@@ -51,13 +56,20 @@ export function checkGuards(db: Database): void {
         { rows: number(row, "rows"), sum: number(row, "sum") },
       ]),
   );
+  const version = db.number("PRAGMA user_version");
   for (const [name, found] of guardsOf(db)) {
+    if (version < (GUARDED_SINCE.get(name) ?? 0)) continue;
     const kept = stored.get(name);
-    if (kept?.rows === found.rows && kept.sum === found.sum) continue;
-    throw new GatewayError("STORE_CORRUPT", `the database is damaged: ${name} is not what was written`, {
-      metadata: { table: name },
-    });
+    if (kept?.rows !== found.rows || kept.sum !== found.sum) throw damaged(name);
+    // Its indexes are a second copy of what the sums do not cover.
+    if (name !== SCHEMA && db.get(`PRAGMA integrity_check(${name})`)?.["integrity_check"] !== "ok") throw damaged(name);
   }
+}
+
+function damaged(name: string): GatewayError {
+  return new GatewayError("STORE_CORRUPT", `the database is damaged: ${name} is not what was written`, {
+    metadata: { table: name },
+  });
 }
 
 /**

@@ -8,6 +8,7 @@ import { DEFAULT_MESH_PORT, DEFAULT_PAIRING_PORT } from "../daemon/options.ts";
 import { defaultStateDirectory, stateLayout } from "../daemon/state-directory.ts";
 import type { GatewayDoctorContext } from "./context.ts";
 import { certificatesCheck, keysCheck } from "./keys-check.ts";
+import { logCheck } from "./log-check.ts";
 import { buffersCheck, filesCheck, placesCheck } from "./machine-checks.ts";
 import { addressesCheck, portsCheck } from "./network-checks.ts";
 import { pairingCheck, refusalsCheck } from "./people-checks.ts";
@@ -21,6 +22,7 @@ export const GATEWAY_CHECKS: readonly Check<GatewayDoctorContext>[] = [
   processCheck,
   keysCheck,
   storeCheck,
+  logCheck,
   diskCheck,
   certificatesCheck,
   clockCheck,

@@ -1,9 +1,12 @@
 import { stat } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { ok, skipped, wrong, type Check, type CheckResult } from "@quaymesh/protocol";
+import type { BehindInfo } from "../client/types.ts";
 import { GATEWAY_ERRORS, GatewayError } from "../errors.ts";
+import type { Behind } from "../store/port-lineage.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { readGeneration } from "../store/sqlite/generation.ts";
+import { behind } from "../store/sqlite/lineage.ts";
 import { openForReading } from "../store/sqlite/open.ts";
 import type { GatewayDoctorContext } from "./context.ts";
 
@@ -22,6 +25,7 @@ export const storeCheck: Check<GatewayDoctorContext> = {
       const seen = `the store is ${running.stats.store.state}`;
       return wrong("failed", seen, { code: "STORE_FULL", fix: GATEWAY_ERRORS.STORE_FULL.hint });
     }
+    if (running?.status.behind !== undefined) return behindOf(running.status.behind);
     const found = await stat(layout.database).catch(() => undefined);
     if (found === undefined) return ok("there is none yet: the first start makes it");
     let db: Database | undefined;
@@ -33,6 +37,8 @@ export const storeCheck: Check<GatewayDoctorContext> = {
       const generation = Number(db.get("SELECT value FROM meta WHERE key = 'generation'")?.["value"] ?? 0);
       const seen = await readGeneration(layout.generation);
       if (generation < seen) return rolledBack(generation, seen);
+      const lost = behind(db);
+      if (lost !== undefined) return behindOf(lostOf(lost));
       const newest = db.number("SELECT received FROM events ORDER BY position DESC LIMIT 1");
       if (newest > 0) context.newestEventAt = newest;
       const size = found.size < 1e6 ? `${Math.ceil(found.size / 1e3)} kB` : `${(found.size / 1e6).toFixed(1)} MB`;
@@ -87,6 +93,20 @@ const damaged = (what: string): CheckResult =>
 function rolledBack(generation: number, seen: number): CheckResult {
   const what = `the database is an older copy: generation ${generation}, and ${seen} was seen`;
   return wrong("failed", what, { code: "STORE_ROLLED_BACK", fix: GATEWAY_ERRORS.STORE_ROLLED_BACK.hint });
+}
+
+/** Nodes have seen more of this mesh than is here. */
+function behindOf(lost: Omit<BehindInfo, "at">): CheckResult {
+  const { deviceId, offset, seenOffset, revocationEpoch, seenRevocationEpoch, revoked } = lost;
+  const what = `it is older than what ${deviceId} has seen, so nobody is served: log offset ${offset} here and ${seenOffset} seen, revocation epoch ${revocationEpoch} here and ${seenRevocationEpoch} seen`;
+  const details = { deviceId, offset, seenOffset, revocationEpoch, seenRevocationEpoch, revoked };
+  return wrong("failed", what, { code: "STORE_BEHIND", fix: GATEWAY_ERRORS.STORE_BEHIND.hint, details });
+}
+
+/** As a running gateway tells it. */
+function lostOf({ device, here, seen, revoked }: Behind): Omit<BehindInfo, "at"> {
+  const at = { seenRevocationEpoch: seen.revocationEpoch, seenOffset: seen.offset };
+  return { deviceId: device, ...here, ...at, revoked };
 }
 
 const iso = (at: number): string => new Date(at).toISOString();

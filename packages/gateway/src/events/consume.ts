@@ -6,7 +6,7 @@ import type { EventServiceOptions } from "./event-service.ts";
 import { assertSameLog, parseFilter, readPages } from "./pages.ts";
 import { checkName, DEFAULT_QUOTA, MAX_PER_OPERATORS, MAX_SUBSCRIPTIONS } from "./quotas.ts";
 import type { ConsumeOptions, ConsumedBatch, SubscriptionView } from "./service.ts";
-import { ownerOf } from "./subscription-start.ts";
+import { deviceOf, ownerOf } from "./subscription-start.ts";
 
 /** Operators share their subscriptions: who may read the log may take one over. */
 const OPERATOR = "operator";
@@ -99,6 +99,5 @@ function checkQuota(quota: SubscriptionQuota): SubscriptionQuota {
 }
 
 function viewOf(row: SubscriptionRow, latest: number, isHeld: boolean): SubscriptionView {
-  const deviceId = row.owner.startsWith("device:") ? row.owner.slice(7) : undefined;
-  return { ...row, deviceId, pending: Math.max(0, latest - row.acked), isHeld };
+  return { ...row, deviceId: deviceOf(row.owner), pending: Math.max(0, latest - row.acked), isHeld };
 }

@@ -1,11 +1,13 @@
 /** Retention on a running gateway: what the policy lets go goes, in small pieces, while everything else goes on. */
+import { encodeValue } from "@quaymesh/protocol";
 import { sleep, type Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { RetainResult } from "../store/port-events.ts";
-import type { SubscriptionKey } from "../store/port-subscriptions.ts";
+import type { SubscriptionKey, SubscriptionRow } from "../store/port-subscriptions.ts";
 import { RetentionClock } from "./retention-clock.ts";
+import { deviceOf } from "./subscription-start.ts";
 
 /** How long the log is kept. What is left out is no bound. */
 export interface RetentionPolicy {
@@ -52,6 +54,8 @@ const PIECE_ROWS = 100;
 /** How often the clock is saved: so much of what passed may be taken for a jump after a crash. */
 const SAVE_MS = 600_000;
 const CLOCK_KEY = "retention-clock";
+/** Kind of the event that records that a device's durable subscription lapsed. */
+const LAPSED_EVENT = "mesh.subscription.lapsed";
 
 /** Keeps the log within its policy until it is disposed. A store that refuses is asked again with the next sweep. */
 export class LogKeeper implements AsyncDisposable {
@@ -132,6 +136,7 @@ export class LogKeeper implements AsyncDisposable {
         limit: PIECE_EVENTS,
       });
       this.#note(result);
+      for (const row of result.lapsed) await this.#record(row, now);
       if (!result.more) break;
       await sleep(clock, PAUSE_MS, signal);
     }
@@ -158,6 +163,17 @@ export class LogKeeper implements AsyncDisposable {
       logger.warn({ subscriptions: names }, "the log is kept beyond its bounds: durable subscriptions still need it");
     }
     this.#heldBy = heldBy;
+  }
+
+  /** Of a device's own, in the log: its device may read it there, and so may whoever watches the mesh. */
+  async #record({ owner, name, acked, lapsed }: SubscriptionRow, now: number): Promise<void> {
+    const { store, logger } = this.#options;
+    const deviceId = deviceOf(owner);
+    if (deviceId === undefined) return;
+    const data = encodeValue({ subscription: name, acked, by: lapsed?.by ?? "age" });
+    await store.events
+      .record({ deviceId, kind: LAPSED_EVENT, data, now })
+      .catch((error: unknown) => logger.warn({ device: deviceId, error }, "a lapse could not be recorded"));
   }
 
   async #saveClock(trusted: number): Promise<void> {

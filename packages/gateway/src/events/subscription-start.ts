@@ -5,6 +5,8 @@ import type { LogFilter } from "../store/port-events.ts";
 import type { SubscriptionKey } from "../store/port-subscriptions.ts";
 import { checkName, DEVICE_QUOTA, MAX_PER_DEVICE, MAX_SUBSCRIPTIONS } from "./quotas.ts";
 
+const DEVICE_OWNER = "device:";
+
 /** A durable subscription that a stream has taken. */
 export interface TakenSubscription {
   readonly key: SubscriptionKey;
@@ -69,5 +71,10 @@ export async function findStart(request: SubscribeRequest, session: LiveSession)
 
 /** The owner of a device's durable subscriptions. */
 export function ownerOf(deviceId: string): string {
-  return `device:${deviceId}`;
+  return `${DEVICE_OWNER}${deviceId}`;
+}
+
+/** The device that owns a durable subscription; undefined where operators do. */
+export function deviceOf(owner: string): string | undefined {
+  return owner.startsWith(DEVICE_OWNER) ? owner.slice(DEVICE_OWNER.length) : undefined;
 }

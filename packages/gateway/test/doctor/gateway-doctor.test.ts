@@ -11,6 +11,7 @@ import { describe, expect, test } from "vitest";
 import type { GatewayDoctorContext, RunningGateway } from "../../src/doctor/context.ts";
 import { GATEWAY_CHECKS } from "../../src/doctor/gateway-doctor.ts";
 import { certificatesCheck, keysCheck } from "../../src/doctor/keys-check.ts";
+import { logCheck } from "../../src/doctor/log-check.ts";
 import { buffersCheck, filesCheck, placesCheck } from "../../src/doctor/machine-checks.ts";
 import { addressesCheck, portsCheck } from "../../src/doctor/network-checks.ts";
 import { pairingCheck, refusalsCheck } from "../../src/doctor/people-checks.ts";
@@ -58,13 +59,18 @@ interface Told {
   readonly refused?: Record<string, number>;
   readonly connections?: number;
   readonly addresses?: readonly string[];
+  readonly log?: Partial<RunningGateway["stats"]["log"]>;
 }
 
 /** A gateway that runs and says this. */
-function running({ diagnosis, refused = {}, connections = 1, addresses = [] }: Told): RunningGateway {
+function running({ diagnosis, refused = {}, connections = 1, addresses = [], log = {} }: Told): RunningGateway {
   const told = {
     status: { meshAddresses: addresses, rootFingerprint: "ab".repeat(32) },
-    stats: { transport: { connections, refused }, store: { state: "ok", queued: 0 } },
+    stats: {
+      transport: { connections, refused },
+      store: { state: "ok", queued: 0 },
+      log: { damaged: 0, checkedTo: 7, lapsed: 0, heldBy: [], maxAgeMs: DAY, clockBehindMs: 0, ...log },
+    },
     diagnosis: {
       pid: process.pid,
       listening: [],
@@ -127,6 +133,37 @@ describe("a gateway that does not run", () => {
       verdict: "failed",
       code: "STORE_CORRUPT",
     });
+  });
+
+  test("whose nodes have seen more than it has says who, how much more, and what to do", async () => {
+    await using state = await stateDirectory();
+    const at = { revocationEpoch: 4, offset: 70 };
+    const lost = {
+      device: "01JD",
+      at: 1,
+      here: at,
+      seen: { era: 0, revocationEpoch: 6, offset: 90 },
+      revoked: ["01JX"],
+    };
+    {
+      await using store = await openSqliteStore({
+        path: state.layout.database,
+        generationPath: state.layout.generation,
+      });
+      await store.meta.put("behind", JSON.stringify(lost));
+    }
+    const found = await ask(storeCheck, contextOf({ state: state.path }));
+    expect(found).toMatchObject({
+      verdict: "failed",
+      code: "STORE_BEHIND",
+      seen: expect.stringContaining("log offset 70 here and 90 seen, revocation epoch 4 here and 6 seen"),
+      fix: expect.stringContaining("accept-loss"),
+      details: { deviceId: "01JD", revoked: ["01JX"] },
+    });
+    // A running one says it itself.
+    const told = { deviceId: "01JD", ...at, seenRevocationEpoch: 6, seenOffset: 90, revoked: ["01JX"], at: 1 };
+    const status = { ...running({}).status, behind: told };
+    expect(await ask(storeCheck, contextOf({ running: { ...running({}), status } }))).toEqual(found);
   });
 
   test("whose ports are taken says so", async () => {
@@ -277,4 +314,27 @@ describe("the machine", () => {
     for (const check of [buffersCheck, filesCheck])
       expect(await ask(check, proc({}))).toMatchObject({ verdict: "skipped" });
   });
+});
+
+test.each([
+  [
+    { damaged: 2, lapsed: 1 },
+    { verdict: "failed", code: "EVENT_DAMAGED" },
+  ],
+  [
+    { lapsed: 3 },
+    { verdict: "warning", code: "SUBSCRIPTION_LAPSED", fix: expect.stringContaining("events subscriptions") },
+  ],
+  [
+    { clockBehindMs: 400 * DAY },
+    { verdict: "warning", code: "CLOCK_SKEW", fix: expect.stringContaining("--trust-clock") },
+  ],
+  // Without a bound on age nobody waits for that clock.
+  [{ clockBehindMs: 400 * DAY, maxAgeMs: 0 }, { verdict: "ok" }],
+  [
+    { heldBy: ["operator/export"] },
+    { verdict: "ok", seen: expect.stringContaining("1 durable subscriptions hold it") },
+  ],
+])("a log of which the gateway says %j is told of", async (log, finding) => {
+  expect(await ask(logCheck, contextOf({ running: running({ log }) }))).toMatchObject(finding);
 });

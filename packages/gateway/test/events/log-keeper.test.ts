@@ -1,4 +1,4 @@
-import { encodeValue } from "@quaymesh/protocol";
+import { decodeValue, encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LogKeeper, type RetentionPolicy } from "../../src/events/log-keeper.ts";
@@ -157,6 +157,24 @@ test("a durable subscription holds the log until its quota is used up, and both 
   await log.beginsAt(216);
   await eventually(() => log.lines.some((line) => line.includes("it lapsed")));
   expect(log.keeper.stats).toMatchObject({ lapsed: 1, heldBy: [] });
+});
+
+test("a device's subscription that lapses is recorded in the log, as an event of that device", async () => {
+  await using log = await kept({ maxEvents: 10 });
+  const quota = { maxAgeMs: YEAR, maxEvents: 15, maxBytes: 1_000_000 };
+  const create = { after: 2, filter: {}, quota, createdBy: A, maxPerOwner: 10, maxTotal: 10 };
+  await log.append(5);
+  await log.store.subscriptions.open({ owner: `device:${A}`, name: "export", create, now: log.clock.now() });
+  await log.append(40);
+  const lapses = async () => {
+    log.clock.advance(5000);
+    const page = await log.store.events.read({ after: 0, limit: 99, maxBytes: 1e6, filter: { kinds: ["mesh.*"] } });
+    return page.events;
+  };
+  await eventually(async () => (await lapses()).length > 0);
+  const [lapse] = await lapses();
+  expect(lapse).toMatchObject({ deviceId: A, kind: "mesh.subscription.lapsed" });
+  expect(decodeValue(lapse?.data ?? new Uint8Array())).toEqual({ subscription: "export", acked: 2, by: "events" });
 });
 
 test("a store that refuses is asked again, and nobody else hears of it", async () => {

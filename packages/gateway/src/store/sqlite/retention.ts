@@ -27,7 +27,9 @@ export function retain(db: Database, input: RetainInput): RetainResult {
     const { heldBy, lapsed } = floor;
     // There is more at least to look for: what was dropped may have left disk to give back.
     if (dropped > 0) return { dropped, pagesFreed: 0, more: true, heldBy, lapsed };
-    return { ...vacuumed(db), heldBy, lapsed };
+    const freed = vacuumed(db);
+    // Others may have to lapse as well before anything may go.
+    return { ...freed, more: freed.more || lapsed.length > 0, heldBy, lapsed };
   }
   return { ...vacuumed(db), heldBy: [], lapsed: [] };
 }

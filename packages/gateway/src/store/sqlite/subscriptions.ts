@@ -116,7 +116,8 @@ function skipOrRefuse(db: Database, { owner, name, acked }: SubscriptionRow, ski
   return lost;
 }
 
-function requireSubscription(db: Database, key: SubscriptionKey): SubscriptionRow {
+/** The subscription. @throws {GatewayError} `SUBSCRIPTION_NOT_FOUND` */
+export function requireSubscription(db: Database, key: SubscriptionKey): SubscriptionRow {
   const found = findSubscription(db, key);
   if (found === undefined) throw notFound(key.name);
   return found;

@@ -235,3 +235,50 @@ describe("subscriber", () => {
     expect(state.link.kind).toBe("down");
   });
 });
+
+describe("a durable subscriber", () => {
+  const durable = createSubscriber({ ...SUBSCRIBER_WINDOW, after: 0, durable: { name: "export" } });
+  const subscribedFrom = (from: number) =>
+    message({
+      type: "subscribed",
+      log: "log-1",
+      earliest: 1,
+      latest: 100,
+      from,
+      features: ["durable"],
+      durable: { epoch: 1, acked: 0, created: true },
+    });
+  const opened = subscribedFrom(0);
+  const caughtUp = (offset: number) => message({ type: "caught-up", offset });
+  const acks = ({ effects }: ReturnType<typeof read>) =>
+    effects.flatMap((effect) =>
+      effect.kind === "send" && "type" in effect.message && effect.message.type === "ack"
+        ? [effect.message.offset]
+        : [],
+    );
+
+  it("acknowledges what the filter hides where nothing waits to be done with", () => {
+    expect(acks(read(durable, { kind: "connected" }, opened, caughtUp(50)))).toEqual([50]);
+  });
+
+  it("acknowledges nothing of what lies behind an event that was delivered and is not done with", () => {
+    const given = read(durable, { kind: "connected" }, opened, events(5, 7), caughtUp(50));
+    expect(acks(given)).toEqual([]);
+    expect(acks(read(given.state, { kind: "acknowledge", offset: 5 }))).toEqual([5]);
+    expect(acks(read(given.state, { kind: "acknowledge", offset: 5 }, caughtUp(60)))).toEqual([]);
+    // With the last one goes what is hidden behind it, and from then on what comes.
+    expect(acks(read(given.state, { kind: "acknowledge", offset: 7 }))).toEqual([50]);
+    expect(acks(read(given.state, { kind: "acknowledge", offset: 7 }, caughtUp(60)))).toEqual([60]);
+  });
+
+  it("says so on the next stream where this one is gone", () => {
+    const given = read(durable, { kind: "connected" }, opened, events(5), caughtUp(50), { kind: "lost" });
+    const done = read(given.state, { kind: "acknowledge", offset: 5 }, { kind: "connected" });
+    expect(acks(read(done.state, subscribedFrom(50)))).toEqual([50]);
+  });
+
+  it("is what it takes: a reader that keeps its own cursor acknowledges nothing", () => {
+    const plain = createSubscriber({ ...SUBSCRIBER_WINDOW, after: 0 });
+    expect(acks(read(plain, { kind: "connected" }, subscribed, caughtUp(50)))).toEqual([]);
+  });
+});

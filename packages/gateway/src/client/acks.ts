@@ -9,6 +9,10 @@ export class Acks {
   readonly #name: string | undefined;
   #epoch = 0;
   #wished = 0;
+  /** The last event that the consumer was given. */
+  #given = 0;
+  /** Nothing that the filter passes is left up to here. */
+  #caughtUp = 0;
   #acked = 0;
   #running: Promise<void> | undefined;
 
@@ -23,9 +27,20 @@ export class Acks {
     this.#start();
   }
 
+  /** The consumer is given this event. */
+  give(offset: number): void {
+    this.#given = offset;
+  }
+
+  /** Everything up to `offset` was given, or is hidden by the filter: where all that was given is done with, this is too. Kept back, it would make a consumer lapse that has seen everything. */
+  caughtUp(offset: number): void {
+    this.#caughtUp = offset;
+    if (this.#wished >= this.#given) this.wish(offset);
+  }
+
   /** Everything up to `offset` is done with; said in the background. */
   wish(offset: number): void {
-    this.#wished = Math.max(this.#wished, offset);
+    this.#wished = Math.max(this.#wished, this.#reach(offset));
     this.#start();
   }
 
@@ -40,7 +55,7 @@ export class Acks {
         },
       );
     }
-    this.#wished = Math.max(this.#wished, offset);
+    this.#wished = Math.max(this.#wished, this.#reach(offset));
     while (this.#acked < offset) await (this.#running ??= this.#run());
   }
 
@@ -48,6 +63,11 @@ export class Acks {
   async settled(): Promise<void> {
     await this.#running?.catch(() => undefined);
     if (this.#wished > this.#acked && this.#name !== undefined) await this.#run().catch(() => undefined);
+  }
+
+  /** With the last event goes what the filter hides behind it. */
+  #reach(offset: number): number {
+    return offset < this.#given ? offset : Math.max(offset, this.#caughtUp);
   }
 
   #start(): void {

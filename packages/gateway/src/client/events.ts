@@ -42,7 +42,7 @@ export interface EventsOptions<S extends StandardSchemaV1 = StandardSchemaV1> ex
   readonly durable?: string;
   /** Of a durable subscription that is new: how much it may hold retention back. */
   readonly quota?: { readonly maxAgeMs?: number; readonly maxEvents?: number; readonly maxBytes?: number };
-  /** With `durable`: acknowledge only by {@link EventStream.acknowledge}. Default false. */
+  /** With `durable`: acknowledge only by {@link EventStream.acknowledge}, and what the filter hides behind it. Default false. */
   readonly manualAck?: boolean;
   /** With `durable`: go on with what is left where events are gone that were not acknowledged, instead of failing with `RESUME_COMPACTED`. */
   readonly skipLost?: boolean;
@@ -89,19 +89,17 @@ async function* records<S extends StandardSchemaV1>(
   acks: Acks,
 ): AsyncGenerator<EventRecord<StandardSchemaV1.InferOutput<S>>, void, undefined> {
   const acksByItself = options.durable !== undefined && options.manualAck !== true;
-  let handled = 0;
   try {
     for await (const { logId, events, caughtUp } of batches(wire, options, acks)) {
       for (const message of events) {
         const event = eventRecord(message, logId);
+        acks.give(event.offset);
         // Without a schema there is nothing to wait for.
         yield options.schema === undefined ? event : await typed(event, options.schema);
-        handled = event.offset;
-        if (acksByItself) acks.wish(handled);
+        if (acksByItself) acks.wish(event.offset);
       }
       if (caughtUp === 0) continue;
-      // What the filter hides needs no one to be done with it.
-      if (acksByItself) acks.wish(caughtUp);
+      acks.caughtUp(caughtUp);
       options.onCaughtUp?.({ offset: caughtUp, logId });
     }
   } finally {

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { connect, type EventRecord, type EventStream, type GatewayClient } from "../../src/client/index.ts";
 import { serveFakes } from "../api/fake-services.ts";
 import { ticks, type FakePublisher } from "../support/fake-node.ts";
@@ -177,6 +178,19 @@ describe("a durable subscription", () => {
     expect(await it.client.subscriptions.list()).toMatchObject([{ acked: 1, held: true }]);
     await events.return();
     await expect(it.client.events().acknowledge({ offset: 1 })).rejects.toMatchObject({ code: "SUBSCRIPTION_INVALID" });
+  });
+
+  test("acknowledges by hand what its filter hides as well, once all that it was given is done with", async () => {
+    await using it = await openScene();
+    await it.publish(5);
+    const filter = { kinds: ["nothing.like.this"] };
+    const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+    const events = it.client.events({ durable: "export", manualAck: true, filter, onCaughtUp: () => resolve() });
+    const waiting = events.next().catch(() => undefined);
+    await caughtUp;
+    await eventually(async () => (await it.client.subscriptions.list()).at(0)?.acked === 5);
+    await it.client.subscriptions.remove("export");
+    await waiting;
   });
 
   test("is one consumer's at a time: the one before is told", async () => {

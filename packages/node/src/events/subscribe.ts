@@ -47,7 +47,7 @@ export interface SubscribeOptions {
   readonly durable?: string;
   /** With `durable`: go on with what is left where retention has removed events that were not acknowledged, instead of failing with `RESUME_COMPACTED`. */
   readonly skipLost?: boolean;
-  /** With `durable`: acknowledge only what {@link NodeSubscription.acknowledge} is called with. Default false. */
+  /** With `durable`: acknowledge only what {@link NodeSubscription.acknowledge} is called with, and what the filter hides behind it. Default false. */
   readonly manualAck?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -101,7 +101,7 @@ async function* events(
   for (;;) {
     const session = await link.online(signal);
     try {
-      for await (const batch of reader.read(session, { signal, acks })) {
+      for await (const batch of reader.read(session, signal)) {
         for (const event of batch) {
           yield nodeEvent(event, reader.log);
           // Come back for the next: this one is done with.

@@ -12,13 +12,6 @@ import {
 import { NodeError } from "../errors.ts";
 import type { OnlineSession } from "../link/link.ts";
 
-/** How one stream is read. */
-export interface StreamReading {
-  readonly signal: AbortSignal | undefined;
-  /** The reader acknowledges each event when it is done with it; what the filter hides is then acknowledged here. */
-  readonly acks: boolean;
-}
-
 type Delivery = Extract<SubscriberEffect, { kind: "deliver" }>;
 
 /** A subscription over its streams. */
@@ -51,7 +44,7 @@ export class SubscriptionReader {
   /** One stream's worth of events, as they came together: to come back for more is to be done with them. */
   async *read(
     session: OnlineSession,
-    { signal, acks }: StreamReading,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly LoggedEvent[], void, undefined> {
     const both = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
     const stream = new MessageStream(await session.connection.openStream({ signal: both }));
@@ -71,8 +64,6 @@ export class SubscriptionReader {
           this.#step({ kind: "consumed", events: delivery.events.length, bytes: delivery.bytes });
           await this.#sends;
         }
-        // What the filter hides needs no one to be done with it.
-        if (message.type === "caught-up" && acks) this.acknowledge(message.offset);
         await this.#sends;
       }
     } finally {

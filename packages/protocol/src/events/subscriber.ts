@@ -51,6 +51,8 @@ export interface Subscriber {
   readonly cursor: number;
   /** A gateway has said where it starts: from then on the cursor alone counts. */
   readonly started: boolean;
+  /** The last event that was delivered; 0 before the first. */
+  readonly delivered: number;
   /** Of a durable subscription: everything up to this offset is to be acknowledged. */
   readonly ackWanted: number;
   /** Credit the gateway still holds. */
@@ -69,7 +71,7 @@ export type SubscriberInput =
   | { readonly kind: "message"; readonly message: SubscriptionMessage }
   /** The application is done with so much of what was delivered. */
   | { readonly kind: "consumed"; readonly events: number; readonly bytes: number }
-  /** The durable subscription may forget everything up to `offset`. Kept over reconnects until the gateway has it. */
+  /** The durable subscription may forget everything up to `offset`. Kept over reconnects until the gateway has it. Where that is all that was delivered, what the filter hides behind it is acknowledged too, now and as it comes. */
   | { readonly kind: "acknowledge"; readonly offset: number }
   /** The stream or the connection is gone. */
   | { readonly kind: "lost" };
@@ -99,6 +101,7 @@ export function createSubscriber(options: SubscriberOptions): Subscriber {
     log: options.log,
     cursor: options.after,
     started: false,
+    delivered: 0,
     ackWanted: 0,
     creditEvents: 0,
     creditBytes: 0,
@@ -159,15 +162,22 @@ function onMessage(state: Subscriber, message: SubscriptionMessage): SubscriberS
       return onEvents(state, link.last, message.events);
     case "caught-up":
       if (message.offset < link.last) return fail(state, "caught up behind what was sent");
-      return {
-        state: { ...state, cursor: message.offset, link: { kind: "up", last: message.offset } },
-        effects: [{ kind: "caught-up", offset: message.offset }],
-      };
+      return onCaughtUp(state, message.offset);
     case "acked":
       return { state, effects: [{ kind: "acked", offset: message.offset }] };
     default:
       return message satisfies never;
   }
+}
+
+function onCaughtUp(state: Subscriber, offset: number): SubscriberStep {
+  const next: Subscriber = { ...state, cursor: offset, link: { kind: "up", last: offset } };
+  const caughtUp: SubscriberEffect = { kind: "caught-up", offset };
+  if (state.options.durable === undefined || state.ackWanted < state.delivered)
+    return { state: next, effects: [caughtUp] };
+  // Nothing waits for its reader: what lies between is what the filter hides, and needs no one to be done with it. Kept back, it would make a reader lapse that has seen everything.
+  const acked = onAcknowledge(next, offset);
+  return { state: acked.state, effects: [caughtUp, ...acked.effects] };
 }
 
 function onSubscribed(state: Subscriber, subscribed: Subscribed): SubscriberStep {
@@ -214,6 +224,7 @@ function onEvents(state: Subscriber, after: number, events: readonly LoggedEvent
   const next: Subscriber = {
     ...state,
     cursor: last,
+    delivered: last,
     creditEvents: state.creditEvents - events.length,
     creditBytes: state.creditBytes - bytes,
     unconsumedEvents: state.unconsumedEvents + events.length,
@@ -248,9 +259,11 @@ function onConsumed(state: Subscriber, events: number, bytes: number): Subscribe
 
 function onAcknowledge(state: Subscriber, offset: number): SubscriberStep {
   if (offset <= state.ackWanted || offset > state.cursor) return stay(state);
-  const next: Subscriber = { ...state, ackWanted: offset };
+  // With the last event goes what the filter hides behind it.
+  const ackWanted = offset < state.delivered ? offset : state.cursor;
+  const next: Subscriber = { ...state, ackWanted };
   if (state.link.kind !== "up") return stay(next);
-  return { state: next, effects: [{ kind: "send", message: { type: "ack", offset } }] };
+  return { state: next, effects: [{ kind: "send", message: { type: "ack", offset: ackWanted } }] };
 }
 
 function down(state: Subscriber): Subscriber {

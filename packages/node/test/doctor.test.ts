@@ -82,6 +82,21 @@ describe("the state", () => {
     expect(await ask(outboxCheck, context)).toMatchObject({ details: { unacknowledged: 3 } });
   });
 
+  it("whose events the gateway does not take now says why, as long as it holds", async () => {
+    await using directory = await temporaryDirectory();
+    const context = doctorContext({ state: directory.path });
+    const throttled = { reason: "store", since: 0, until: context.clock.now() };
+    const reported = { kind: "online", at: 0, pid: 7, unacknowledged: 3, throttled } as const;
+    expect(await ask(outboxCheck, { ...context, reported })).toMatchObject({
+      verdict: "warning",
+      code: "EVENTS_THROTTLED",
+      seen: expect.stringContaining("the gateway has no room for events: they wait here; 3 events wait"),
+      fix: expect.stringContaining("quaymesh gateway doctor"),
+    });
+    const over = { ...reported, throttled: { ...throttled, until: context.clock.now() - 60_000 } };
+    expect(await ask(outboxCheck, { ...context, reported: over })).toMatchObject({ verdict: "ok" });
+  });
+
   it("whose key is another than its certificate's is damaged", async () => {
     await using one = await temporaryDirectory();
     await using other = await temporaryDirectory();

@@ -143,6 +143,8 @@ test("a full disk stops acknowledgements and new work, loses nothing, and ends w
     if (reply.type === "ack") acked = reply.seq;
   }
   expect(acked).toBeGreaterThan(0);
+  // What needs no room finds some.
+  await gateway.store.meta.put("small", "x");
   expect(gateway.store.stats().state).toBe("full");
   // More than a batch takes: what was too little for that is too little for this.
   const input = new Uint8Array(400_000);

@@ -1,11 +1,14 @@
 import { readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { ok, wrong, type Check } from "@quaymesh/protocol";
+import { throttleText } from "../events/throttle-notice.ts";
 import { DEFAULT_MAX_BYTES } from "../outbox/outbox.ts";
 import type { NodeDoctorContext } from "./context.ts";
 
 /** Beyond this share of its bound, the gateway has been out of reach for too long. */
 const NEARLY_FULL = 0.5;
+/** A pause is over by then, or has begun anew. */
+const LATE_MS = 5000;
 /** Segments and watermarks that are about to be written. */
 const MIN_FREE_BYTES = 16 << 20;
 const LOW_FREE_BYTES = 256 << 20;
@@ -14,11 +17,17 @@ const LOW_FREE_BYTES = 256 << 20;
 export const outboxCheck: Check<NodeDoctorContext> = {
   name: "outbox",
   needs: ["state"],
-  async run({ layout, reported }) {
+  async run({ layout, reported, clock }) {
     const bytes = await bytesIn(layout.outbox);
     const waiting = reported === undefined ? "" : `${reported.unacknowledged} events wait, `;
     const seen = `${waiting}${megabytes(bytes)} on disk of ${megabytes(DEFAULT_MAX_BYTES)} by default`;
     const details = { bytes, maxBytes: DEFAULT_MAX_BYTES, unacknowledged: reported?.unacknowledged ?? null };
+    const { throttled } = reported ?? {};
+    if (throttled !== undefined && clock.now() < throttled.until + LATE_MS) {
+      const fix = `Look at the gateway:  quaymesh gateway doctor. The node tries again by itself and loses nothing.`;
+      const rest = { code: "EVENTS_THROTTLED", fix, details: { ...details, reason: throttled.reason } };
+      return wrong("warning", `${throttleText(throttled.reason)}; ${seen}`, rest);
+    }
     if (bytes < DEFAULT_MAX_BYTES * NEARLY_FULL) return ok(seen, details);
     return wrong("warning", seen, {
       code: "OUTBOX_FULL",

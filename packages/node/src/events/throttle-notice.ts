@@ -16,6 +16,11 @@ const MESSAGES: Readonly<Record<string, string>> = {
   store: "the gateway has no room for events: they wait here",
 };
 
+/** What a reason of `throttle` means, for people. */
+export function throttleText(reason: string): string {
+  return MESSAGES[reason] ?? "the gateway takes no events now: they wait here";
+}
+
 /** What the gateway said of taking events: one line when it begins to refuse and one when it ends, however often it says so in between. */
 export class ThrottleNotice {
   readonly #log: NodeLog;
@@ -47,8 +52,8 @@ export class ThrottleNotice {
       const { reason, retryAfterMs } = pause;
       this.#state = { reason, since: before?.since ?? now, until: now + retryAfterMs };
       if (before !== undefined) return this.#onChange();
-      const message = MESSAGES[reason] ?? "the gateway takes no events now: they wait here";
-      this.#log.line({ level: "warn", event: "publish.throttled", message, details: { reason, retryAfterMs } });
+      const details = { reason, retryAfterMs };
+      this.#log.line({ level: "warn", event: "publish.throttled", message: throttleText(reason), details });
     }
     this.#onChange();
   };

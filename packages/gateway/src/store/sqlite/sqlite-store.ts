@@ -6,9 +6,9 @@ import type { PolicyStore } from "../port-policies.ts";
 import type { SubscriptionStore } from "../port-subscriptions.ts";
 import type { TaskStore } from "../port-tasks.ts";
 import type { MetaStore, Store, StoreStats } from "../port.ts";
+import { StoreHealth } from "./health.ts";
 import { readGeneration, writeGeneration } from "./generation.ts";
 import type { SqliteStoreOptions } from "./options.ts";
-import type { Reply } from "./wire.ts";
 import { Watchers } from "./watchers.ts";
 import { WorkerClient, type WorkerClientOptions } from "./worker-client.ts";
 
@@ -23,7 +23,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   options.signal?.throwIfAborted();
   const { path, generationPath, logger } = options;
   const seenGeneration = generationPath === undefined ? 0 : await readGeneration(generationPath);
-  const health = new Health();
+  const health = new StoreHealth();
   const watchers = new Watchers();
   let broken = false;
   const onFailure = (error: GatewayError): void => {
@@ -37,7 +37,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       maxPending: options.maxQueuedWrites ?? DEFAULT_MAX_QUEUED_WRITES,
       onFailure,
       onReply: (unit, reply) => {
-        health.note(reply, options);
+        health.note(unit, reply, logger);
         watchers.note(unit, reply);
       },
     },
@@ -63,22 +63,7 @@ async function openBoth(
   throw writer.status === "rejected" ? writer.reason : reader.status === "rejected" ? reader.reason : undefined;
 }
 
-/** Whether the last write that was tried found room. */
-class Health {
-  units = 0;
-  full = false;
-
-  note(reply: Reply, { logger }: SqliteStoreOptions): void {
-    this.units += 1;
-    const full = !reply.ok && reply.error.code === "STORE_FULL";
-    if (full && !this.full)
-      logger?.error({ code: "STORE_FULL" }, "the store is full: nothing is acknowledged until there is room");
-    if (this.full && reply.ok) logger?.info({}, "the store has room again");
-    if (full || reply.ok) this.full = full;
-  }
-}
-
-function assemble(writer: WorkerClient, reader: WorkerClient, health: Health, watchers: Watchers): Store {
+function assemble(writer: WorkerClient, reader: WorkerClient, health: StoreHealth, watchers: Watchers): Store {
   const close = async () => {
     // The writer last: only a connection that may write can fold the WAL into the file as it leaves.
     await reader.close();

@@ -41,6 +41,7 @@ export type { GatewayMove, MeshRoot } from "../gen/quaymesh/v1/mesh_pb.js";
 export { PairingRequestSchema, PairingService, PairingState } from "../gen/quaymesh/v1/pairing_pb.js";
 export type {
   OpenWindowRequest,
+  KeyHolder,
   PairingRequest,
   PairingWindow,
   WatchWindowResponse,

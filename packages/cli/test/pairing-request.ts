@@ -16,4 +16,5 @@ export const request: PairingRequestInfo = {
   deviceId: "",
   certificateNotAfter: undefined,
   preapproved: false,
+  holder: undefined,
 };

@@ -1,8 +1,8 @@
 import { formatOwnCode, Secret } from "@quaymesh/identity";
 import { describe, expect, test } from "vitest";
 import { ownCodeLines } from "../src/commands/own-code-view.ts";
-import { windowTable } from "../src/commands/pair-list.ts";
-import { pinLines, requestLines, ticketLines } from "../src/commands/pair-view.ts";
+import { requestJson, requestTable, windowTable } from "../src/commands/pair-list.ts";
+import { holderLines, pinLines, requestLines, ticketLines } from "../src/commands/pair-view.ts";
 import { encodeQr } from "../src/qr/code.ts";
 import { widthOf } from "../src/ui/terminal.ts";
 import { NOW, request } from "./pairing-request.ts";
@@ -120,6 +120,23 @@ describe("the pairing screen", () => {
       "  PIN 4821 7093",
       "",
     ]);
+  });
+
+  test("says whose key it is that asks, loudly where it was frozen or revoked", () => {
+    const { terminal } = fakeTerminal({ columns: COLUMNS });
+    const holder = { deviceId: "01JD2Y7QK4M8N0P2R4T6V8X0DV", name: "old-\u001B[2Jlaptop", state: "paired" } as const;
+    const lines = requestLines(terminal, { ...request, holder });
+    expect(lines[1]).toMatch(/^Its key is that of old-.*laptop \(01JD2Y7QK4M8N0P2R4T6V8X0DV\): approved, it is$/u);
+    expect(lines.join("")).not.toContain("\u001B");
+    for (const state of ["frozen", "revoked"] as const) {
+      const loud = holderLines({ ...holder, state }, COLUMNS).join(" ");
+      expect(loud).toMatch(/^! Its key/u);
+      expect(loud).toContain(state.toUpperCase());
+    }
+    const listed = requestTable([{ ...request, holder: { ...holder, state: "frozen" } }], COLUMNS, NOW).join("\n");
+    expect(listed).toContain("FROZEN");
+    expect(listed).toContain("anchor  maple  orbit  seven");
+    expect(requestJson({ ...request, holder })).toMatchObject({ holder });
   });
 
   test("shows who asks and the words, readable without colour", () => {

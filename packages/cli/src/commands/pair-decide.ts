@@ -11,7 +11,7 @@ export function pairApproveCommand(context: Context): Command {
   return makeCommand("approve <request>", {
     summary: "let a device in",
     description:
-      "Approve a pairing request, named by its id: there is no way to approve whoever came last. Compare the words with the device's screen first. " +
+      "Approve a pairing request, named by its id: there is no way to approve whoever came last. Compare the words with the device's screen first, and see in  quaymesh pair list  whether its key is that of a known or frozen device. " +
       "Undo it with:  quaymesh device revoke",
     examples: [["quaymesh pair approve 01JD2Y7Q", "after comparing the words of  quaymesh pair list"]],
     exits: [3, 4, 5, 30],
@@ -46,5 +46,11 @@ async function decide(
     (await gateway.pairing.requests({ signal })).map((request) => request.requestId);
   const request = await act(gateway, await expandId(name, ids));
   if (options.json) terminal.json(requestJson(request));
-  else terminal.result(`✓ ${printable(request.name)} is ${request.state === "denied" ? "denied" : "approved"}`);
+  else terminal.result(decidedLine(request));
+}
+
+function decidedLine({ name, state, holder, deviceId }: PairingRequestInfo): string {
+  if (state === "denied") return `✓ ${printable(name)} is denied`;
+  const again = holder?.deviceId === deviceId ? `; it is ${printable(holder.name)} (${deviceId}) again` : "";
+  return `✓ ${printable(name)} is approved${again}`;
 }

@@ -6,7 +6,7 @@ import { clock, fit, printable, span } from "../ui/format.ts";
 import { LiveLines } from "../ui/live.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { requestJson } from "./pair-list.ts";
-import { requestLines } from "./pair-view.ts";
+import { holderLines, requestLines } from "./pair-view.ts";
 import type { PairOptions } from "./pair.ts";
 
 const REDRAW_MS = 1000;
@@ -70,6 +70,9 @@ class Story {
       case "attempt-failed":
         this.#countdown.doing("waiting for a device");
         this.#countdown.say(failureLine(update));
+        if (update.holder !== undefined) {
+          for (const line of holderLines(update.holder, this.#context.terminal.columns)) this.#countdown.say(line);
+        }
         return false;
       case "issued":
       case "active":

@@ -6,6 +6,7 @@ import { connectOperator } from "../operator.ts";
 import { ago, printable, span } from "../ui/format.ts";
 import { withTimes } from "../ui/json.ts";
 import { table } from "../ui/table.ts";
+import { holderLines } from "./pair-view.ts";
 
 /** `quaymesh pair list` */
 export function pairListCommand(context: Context): Command {
@@ -85,8 +86,10 @@ export function requestTable(requests: readonly PairingRequestInfo[], columns: n
   ]);
   const [heading = "", ...lines] = table(head, rows, columns);
   const withWords = lines.flatMap((line, index) => {
-    const { state, words } = requests[index] ?? { state: "closed", words: [] };
-    return state === "pending" ? [line, `  both screens must show:  ${words.map(printable).join("  ")}`] : [line];
+    const { state, words, holder } = requests[index] ?? { state: "closed", words: [], holder: undefined };
+    if (state !== "pending") return [line];
+    const known = holder === undefined ? [] : holderLines(holder, columns - 2).map((each) => `  ${each}`);
+    return [[line], known, [`  both screens must show:  ${words.map(printable).join("  ")}`]].flat();
   });
   return [heading, ...withWords];
 }

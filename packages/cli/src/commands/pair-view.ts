@@ -1,4 +1,4 @@
-import type { GatewayStatus, PairingRequestInfo, PairingWindow } from "@quaymesh/gateway/client";
+import type { GatewayStatus, KeyHolderInfo, PairingRequestInfo, PairingWindow } from "@quaymesh/gateway/client";
 import type { QrMatrix } from "../qr/code.ts";
 import { qrRows, QUIET_MODULES, type QrLook } from "../qr/text.ts";
 import { wrap } from "../report.ts";
@@ -132,9 +132,32 @@ export function pinLines({ status, window, name }: PairingScreen): readonly stri
 
 /** Who is asking, and the words to compare. */
 export function requestLines(terminal: Terminal, request: PairingRequestInfo): readonly string[] {
-  const { remoteAddress, platform, words } = request;
+  const { remoteAddress, platform, words, holder } = request;
   const who = `${printable(request.name)} is asking, from ${remoteAddress} (${printable(platform)})`;
-  return [fit(who, terminal.columns), wordsLine(terminal, words)];
+  const known = holder === undefined ? [] : holderLines(holder, terminal.columns);
+  return [fit(who, terminal.columns), ...known, wordsLine(terminal, words)];
+}
+
+/** Whose key somebody came with, and what an approval would mean. */
+export function holderLines(holder: KeyHolderInfo, columns: number): readonly string[] {
+  const { deviceId, name, state } = holder;
+  const whose = name === "" ? `device ${deviceId}` : `${printable(name)} (${deviceId})`;
+  switch (state) {
+    case "paired":
+      return wrap(`Its key is that of ${whose}: approved, it is that device again.`, columns);
+    case "frozen":
+      return wrap(
+        `! Its key is that of ${whose}, which is FROZEN: two hold it, or an old copy came back. An approval lets this one in.`,
+        columns,
+      );
+    case "revoked":
+      return wrap(
+        `! Its key is that of ${whose}, which was REVOKED, and is refused. To let that machine in again, run  quaymesh node leave  on it: with a new key it may ask as a new device.`,
+        columns,
+      );
+    default:
+      return state satisfies never;
+  }
 }
 
 /** The words, the same on both screens. */

@@ -158,5 +158,6 @@ export function pairingRequestMessage(request: RequestView): MessageInitShape<ty
     deviceId: request.deviceId ?? "",
     certificateNotAfter: timeMessage(request.certificateNotAfter),
     preapproved: request.preapproved,
+    ...(request.holder && { holder: request.holder }),
   };
 }

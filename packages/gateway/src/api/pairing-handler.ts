@@ -65,11 +65,12 @@ function windowMessage({ openedAt, expiresAt, deviceId, labels, codes, ...view }
   };
 }
 
-function updateMessage({ state, request, remoteAddress, reason }: WindowUpdate) {
+function updateMessage({ state, request, remoteAddress, reason, holder }: WindowUpdate) {
   return {
     state: pairingState(state),
     request: request === undefined ? undefined : pairingRequestMessage(request),
     remoteAddress,
     reason,
+    ...(holder && { holder }),
   };
 }

@@ -1,8 +1,14 @@
 /** Pairing's messages to the client's plain data. */
 import { PairingState } from "@quaymesh/api";
-import type { PairingRequest, PairingWindow, WatchWindowResponse } from "@quaymesh/api";
+import type { KeyHolder, PairingRequest, PairingWindow, WatchWindowResponse } from "@quaymesh/api";
 import { named, timeOf } from "./decode.ts";
-import type { PairingRequestInfo, PairingStateName, PairingWindowInfo, WindowUpdate } from "./types-pairing.ts";
+import type {
+  KeyHolderInfo,
+  PairingRequestInfo,
+  PairingStateName,
+  PairingWindowInfo,
+  WindowUpdate,
+} from "./types-pairing.ts";
 
 const PAIRING_STATES: ReadonlyMap<PairingState, PairingStateName> = new Map([
   [PairingState.OPEN, "open"],
@@ -33,6 +39,7 @@ export function pairingRequestInfo(request: PairingRequest): PairingRequestInfo 
     deviceId: request.deviceId,
     certificateNotAfter: timeOf(request.certificateNotAfter),
     preapproved: request.preapproved,
+    holder: holderInfo(request.holder),
   };
 }
 
@@ -43,7 +50,14 @@ export function windowUpdate(message: WatchWindowResponse): WindowUpdate {
     request: message.request === undefined ? undefined : pairingRequestInfo(message.request),
     remoteAddress: message.remoteAddress,
     reason: message.reason,
+    holder: holderInfo(message.holder),
   };
+}
+
+function holderInfo(holder: KeyHolder | undefined): KeyHolderInfo | undefined {
+  if (holder === undefined) return undefined;
+  const { deviceId, name, state } = holder;
+  return { deviceId, name, state: state === "frozen" || state === "revoked" ? state : "paired" };
 }
 
 /** A window in a list. */

@@ -37,6 +37,7 @@ export type {
   TaskUpdate,
 } from "./types.ts";
 export type {
+  KeyHolderInfo,
   PairingRequestInfo,
   PairingStateName,
   PairingWindow,

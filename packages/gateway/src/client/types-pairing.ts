@@ -14,6 +14,14 @@ export type PairingStateName =
   | "attempt-failed"
   | "used";
 
+/** The device whose key it is that somebody came with. */
+export interface KeyHolderInfo {
+  readonly deviceId: string;
+  readonly name: string;
+  /** `frozen`: an approval lets it back in. `revoked`: it is refused, and with this key always will be. */
+  readonly state: "paired" | "frozen" | "revoked";
+}
+
 /** A device that proved it knows the code. */
 export interface PairingRequestInfo {
   readonly requestId: string;
@@ -31,6 +39,8 @@ export interface PairingRequestInfo {
   readonly certificateNotAfter: number | undefined;
   /** Nobody is or was asked: its window was pre-approved. */
   readonly preapproved: boolean;
+  /** Whose key this was when it asked: approved, it is that device again. `undefined` for a key that is new. */
+  readonly holder: KeyHolderInfo | undefined;
 }
 
 /** A change in a pairing window. */
@@ -41,6 +51,8 @@ export interface WindowUpdate {
   readonly remoteAddress: string;
   /** Why, where something failed, such as `PAIR_CODE_INVALID`; else empty. */
   readonly reason: string;
+  /** Whose key was refused, with `DEVICE_REVOKED`. */
+  readonly holder: KeyHolderInfo | undefined;
 }
 
 /** An open pairing window. The secret in `link` or `pin` is nowhere else. */

@@ -6,7 +6,7 @@ import { findCsr } from "./csr-finding.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 import { enrol } from "./enrolment.ts";
 import { findRenewal, isRevoked, renewLate } from "./late-renewal.ts";
-import { printable } from "./printable.ts";
+import { askedView, holderOf } from "./key-holder.ts";
 import { requestRow } from "./records.ts";
 import type { Rooms } from "./rooms.ts";
 import type { RequestState, RequestView } from "./service.ts";
@@ -105,7 +105,12 @@ export class EffectRunner {
     this.#context.endpoint.end(attemptId, encodeFrame(errorFrameOf({ code, message, retryAfterMs })));
     const attempt = before.attempts.get(attemptId);
     if (attempt === undefined || attempt.kind === "waiting" || attempt.windowId === undefined) return;
-    this.#context.rooms.publish(attempt.windowId, "attempt-failed", code);
+    const { windowId, peer } = attempt;
+    const { rooms, parts } = this.#context;
+    if (code !== "DEVICE_REVOKED") return rooms.publish(windowId, "attempt-failed", code);
+    this.#write(async () => {
+      rooms.publish(windowId, "attempt-failed", code, await holderOf(parts, peer.nodeSpkiSha256));
+    });
   }
 
   #persist({ attemptId, windowId, secret, source, at }: Effect<"persist">): void {
@@ -142,22 +147,13 @@ export class EffectRunner {
 
   #ask({ request, preapproved }: Effect<"ask">): void {
     const { rooms, parts, remoteOf } = this.#context;
-    const { requestId, windowId, platform, words, attemptId } = request;
-    const own = printable(request.name);
-    const view: RequestView = {
-      requestId,
-      windowId,
-      state: "pending",
-      name: rooms.facts(windowId).name || own || "unnamed",
-      platform: printable(`${platform.os} ${platform.arch}`),
-      remoteAddress: attemptId === undefined ? "" : remoteOf(attemptId),
-      words,
-      requestedAt: parts.clock.now(),
-      deviceId: undefined,
-      certificateNotAfter: undefined,
-      preapproved,
-    };
+    const { attemptId, windowId, spkiSha256 } = request;
+    const name = rooms.facts(windowId).name;
+    const remoteAddress = attemptId === undefined ? "" : remoteOf(attemptId);
+    const requestedAt = parts.clock.now();
     this.#write(async () => {
+      const holder = await holderOf(parts, spkiSha256);
+      const view = askedView(request, { name, remoteAddress, requestedAt, preapproved, holder });
       await parts.store.pairing.putRequest(requestRow(view, parts.clock.now()));
       rooms.put(view);
     });

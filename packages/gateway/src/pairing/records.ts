@@ -1,6 +1,6 @@
 /** The pairing room's own JSON in the store's rows. No secret is ever in it. */
 import type { PairingRequestRow, WindowRow } from "../store/rows.ts";
-import type { RequestState, RequestView, WindowUpdate, WindowView } from "./service.ts";
+import type { KeyHolder, RequestState, RequestView, WindowUpdate, WindowView } from "./service.ts";
 
 /** What the operator said about a window. */
 export interface WindowFacts {
@@ -55,14 +55,15 @@ export function requestRow(view: RequestView, updatedAt: number): PairingRequest
 
 /** The body of a request's row. */
 export function requestBody(view: RequestView): string {
-  const { name, platform, remoteAddress, words, certificateNotAfter, preapproved } = view;
-  return JSON.stringify({ name, platform, remoteAddress, words, certificateNotAfter, preapproved });
+  const { name, platform, remoteAddress, words, certificateNotAfter, preapproved, holder } = view;
+  return JSON.stringify({ name, platform, remoteAddress, words, certificateNotAfter, preapproved, holder });
 }
 
 /** A request as it was written; what an older version did not write is empty. */
 export function requestView(row: PairingRequestRow): RequestView {
   const fields = fieldsOf(row.body);
   const { words, certificateNotAfter } = fields;
+  const holder = keyHolder(fields["holder"]);
   return {
     requestId: row.requestId,
     windowId: row.windowId,
@@ -75,6 +76,7 @@ export function requestView(row: PairingRequestRow): RequestView {
     deviceId: row.deviceId,
     certificateNotAfter: typeof certificateNotAfter === "number" ? certificateNotAfter : undefined,
     preapproved: fields["preapproved"] === true,
+    ...(holder !== undefined && { holder }),
   };
 }
 
@@ -85,6 +87,13 @@ export function finalUpdate(row: WindowRow, request: RequestView | undefined): W
   const { state: was } = row;
   const state = was === "expired" || was === "burnt" || was === "used" ? was : "closed";
   return { state, request: undefined, remoteAddress, reason: "" };
+}
+
+function keyHolder(value: unknown): KeyHolder | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { deviceId, name, state }: Readonly<Record<string, unknown>> = { ...value };
+  if (typeof deviceId !== "string") return undefined;
+  return { deviceId, name: text(name), state: state === "frozen" || state === "revoked" ? state : "paired" };
 }
 
 function requestState(state: string): RequestState {

@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors.ts";
 import type { WindowFacts } from "./records.ts";
-import type { RequestView, WindowUpdate } from "./service.ts";
+import type { KeyHolder, RequestView, WindowUpdate } from "./service.ts";
 import { WindowLog } from "./window-log.ts";
 
 /** Windows that are over and can still be watched from their beginning. */
@@ -76,9 +76,10 @@ export class Rooms {
   }
 
   /** Tell operators of the window itself. */
-  publish(windowId: string, state: WindowUpdate["state"], reason = ""): void {
+  publish(windowId: string, state: WindowUpdate["state"], reason = "", holder?: KeyHolder): void {
     const room = this.#rooms.get(windowId);
-    room?.log.push({ state, request: undefined, remoteAddress: room.remoteAddress, reason });
+    const { remoteAddress = "" } = room ?? {};
+    room?.log.push({ state, request: undefined, remoteAddress, reason, ...(holder && { holder }) });
   }
 
   /** Nothing more happens to a request. */

@@ -3,6 +3,14 @@ import type { Secret } from "@quaymesh/identity";
 /** Where a pairing request is. `pending`, `approved` and `issued` are its live states. */
 export type RequestState = "pending" | "approved" | "issued" | "active" | "denied" | "expired";
 
+/** The device whose key it is that somebody came with. */
+export interface KeyHolder {
+  readonly deviceId: string;
+  readonly name: string;
+  /** `frozen`: an approval lets it back in. `revoked`: it is refused, and with this key always will be. */
+  readonly state: "paired" | "frozen" | "revoked";
+}
+
 /** A device that proved it knows a window's code. Times in Unix milliseconds. */
 export interface RequestView {
   readonly requestId: string;
@@ -20,6 +28,8 @@ export interface RequestView {
   readonly certificateNotAfter: number | undefined;
   /** Nobody is or was asked: its window was pre-approved. */
   readonly preapproved: boolean;
+  /** Whose key this was when it asked: approved, it is that device again. Absent for a key that is new. */
+  readonly holder?: KeyHolder;
 }
 
 /** A change in a window, as an operator follows it. */
@@ -31,6 +41,8 @@ export interface WindowUpdate {
   readonly remoteAddress: string;
   /** Why, where something failed: `PAIR_CODE_INVALID` and the like; else empty. */
   readonly reason: string;
+  /** Whose key was refused, with `DEVICE_REVOKED`. */
+  readonly holder?: KeyHolder;
 }
 
 /** What {@link PairingService.open} takes. */

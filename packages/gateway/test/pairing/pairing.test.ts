@@ -3,7 +3,7 @@ import { encodeFrame, MessageStream, parsePairToNode, type RemoteError } from "@
 import { describe, expect, test } from "vitest";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
-import { addressOf, openRoom } from "./room.ts";
+import { addressOf, freeze, openRoom } from "./room.ts";
 import { tcpTransport } from "./tcp-transport.ts";
 
 /** The text of a window's ticket, or its PIN. */
@@ -36,6 +36,47 @@ describe("pairing through the endpoint's process", () => {
     expect(device).toMatchObject({ name: "build-box", labels: ["gpu"], purpose: "builds", revoked: false });
     expect(room.desk.isOpen).toBe(false);
     await expect.poll(() => room.desk.requests()).toMatchObject([{ state: "active", deviceId }]);
+  });
+
+  test("an operator is told whose key it is that asks: of a device, of one that is frozen, of one that was revoked", async () => {
+    await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
+    const keyPair = await KeyPair.generate();
+    const ask = async () => {
+      const window = await room.open({ name: "laptop" });
+      const { code, address } = ticketOf(shown(window));
+      const follower = new Follower(room.desk.watch(window.windowId));
+      return { follower, node: await TestNode.dial(address, code, { keyPair }) };
+    };
+    const first = await ask();
+    await using _first = first.node;
+    const { request } = await first.follower.until("pending");
+    expect(request?.holder).toBeUndefined();
+    await room.desk.approve(request?.requestId ?? "");
+    const { deviceId } = await first.node.until("paired");
+    const known = { deviceId, name: "laptop", state: "paired" };
+
+    const again = await ask();
+    await using _again = again.node;
+    expect((await again.follower.until("pending")).request?.holder).toEqual(known);
+    expect((await room.desk.requests())[0]?.holder).toEqual(known);
+    await room.desk.deny((await room.desk.requests())[0]?.requestId ?? "");
+
+    await freeze(room.store, deviceId);
+    const frozen = await ask();
+    await using _frozen = frozen.node;
+    const pending = (await frozen.follower.until("pending")).request;
+    expect(pending?.holder).toEqual({ ...known, state: "frozen" });
+    expect((await room.store.devices.get(deviceId))?.frozenAt).toBeDefined();
+    await room.desk.approve(pending?.requestId ?? "");
+    expect((await frozen.node.until("paired")).deviceId).toBe(deviceId);
+    expect((await room.store.devices.get(deviceId))?.frozenAt).toBeUndefined();
+
+    await room.store.devices.revoke({ deviceId, receiptId: "r", reason: "lost", now: Date.now() });
+    const revoked = await ask();
+    await using _revoked = revoked.node;
+    const refused = await revoked.follower.until("attempt-failed");
+    expect(refused).toMatchObject({ reason: "DEVICE_REVOKED", holder: { ...known, state: "revoked" } });
+    await expect(revoked.node.until("paired")).rejects.toThrow("DEVICE_REVOKED");
   });
 
   test("an 8-digit PIN does the same, one window at a time", async () => {

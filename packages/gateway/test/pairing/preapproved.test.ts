@@ -1,10 +1,9 @@
 import { formatOwnCode, KeyPair, ownCodeIdOf, parseTicket, Secret } from "@quaymesh/identity";
 import { describe, expect, test, vi } from "vitest";
-import { sessionInput } from "../../../../test/contract/store-fixtures.ts";
 import { GatewayError } from "../../src/errors.ts";
 import type { OpenedWindow } from "../../src/pairing/service.ts";
 import { Follower, TestNode, ticketOf } from "./node.ts";
-import { addressOf, openRoom, type PairingRoom } from "./room.ts";
+import { addressOf, freeze, openRoom, type PairingRoom } from "./room.ts";
 
 const link = (window: OpenedWindow): string => window.link?.reveal() ?? "";
 
@@ -139,10 +138,7 @@ describe("a pre-approved window", () => {
     await using paired = await come(room, await room.open({ preapproved: true }));
     const { deviceId } = await paired.until("paired");
     const again = await room.open({ preapproved: true, device: deviceId });
-    const [fresh, stale] = [1, 2].map((byte) => new Uint8Array(16).fill(byte));
-    if (fresh === undefined || stale === undefined) throw new Error("no tokens");
-    for (const shown of [undefined, fresh, stale])
-      await room.store.sessions.open({ ...sessionInput(deviceId), join: { shown, fresh } });
+    await freeze(room.store, deviceId);
     expect((await room.store.devices.get(deviceId))?.frozenAt).toBeDefined();
     await using thief = await come(room, again);
     await expect(thief.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Authority } from "@quaymesh/identity";
 import type { SocketAddress } from "@quaymesh/protocol";
+import { sessionInput } from "../../../../test/contract/store-fixtures.ts";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { openAuthority } from "../../src/daemon/open-authority.ts";
 import { stateLayout } from "../../src/daemon/state-directory.ts";
@@ -45,6 +46,14 @@ export function addressOf(room: PairingRoom): SocketAddress {
   const [address] = room.endpoint.addresses;
   if (address === undefined) throw new Error("the endpoint was never open");
   return address;
+}
+
+/** Two holders of a device's key come, one with a token that is stale. */
+export async function freeze(store: Store, deviceId: string): Promise<void> {
+  const [fresh, stale] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)];
+  for (const shown of [undefined, fresh, stale]) {
+    await store.sessions.open({ ...sessionInput(deviceId), join: { shown, fresh } });
+  }
 }
 
 const CHILD = new URL("tcp-child.ts", import.meta.url);

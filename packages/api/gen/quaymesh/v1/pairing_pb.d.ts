@@ -79,6 +79,13 @@ export declare type PairingRequest = Message<"quaymesh.v1.PairingRequest"> & {
    * @generated from field: bool preapproved = 11;
    */
   preapproved: boolean;
+
+  /**
+   * Whose key this was when it asked: approved, it is that device again. Absent for a new key.
+   *
+   * @generated from field: quaymesh.v1.KeyHolder holder = 12;
+   */
+  holder?: KeyHolder | undefined;
 };
 
 /**
@@ -86,6 +93,36 @@ export declare type PairingRequest = Message<"quaymesh.v1.PairingRequest"> & {
  * Use `create(PairingRequestSchema)` to create a new message.
  */
 export declare const PairingRequestSchema: GenMessage<PairingRequest>;
+
+/**
+ * The device whose key somebody came with.
+ *
+ * @generated from message quaymesh.v1.KeyHolder
+ */
+export declare type KeyHolder = Message<"quaymesh.v1.KeyHolder"> & {
+  /**
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * `paired`; `frozen`: an approval lets it back in; `revoked`: it is refused.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+};
+
+/**
+ * Describes the message quaymesh.v1.KeyHolder.
+ * Use `create(KeyHolderSchema)` to create a new message.
+ */
+export declare const KeyHolderSchema: GenMessage<KeyHolder>;
 
 /**
  * @generated from message quaymesh.v1.OpenWindowRequest
@@ -251,6 +288,13 @@ export declare type WatchWindowResponse = Message<"quaymesh.v1.WatchWindowRespon
    * @generated from field: string reason = 4;
    */
   reason: string;
+
+  /**
+   * Whose key was refused, with DEVICE_REVOKED.
+   *
+   * @generated from field: quaymesh.v1.KeyHolder holder = 5;
+   */
+  holder?: KeyHolder | undefined;
 };
 
 /**

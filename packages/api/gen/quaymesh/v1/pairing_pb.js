@@ -10,7 +10,7 @@ import { file_quaymesh_v1_options } from "./options_pb.js";
  * Describes the file quaymesh/v1/pairing.proto.
  */
 export const file_quaymesh_v1_pairing = /*@__PURE__*/
-  fileDesc("ChlxdWF5bWVzaC92MS9wYWlyaW5nLnByb3RvEgtxdWF5bWVzaC52MSK9AgoOUGFpcmluZ1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIRCgl3aW5kb3dfaWQYAiABKAkSKAoFc3RhdGUYAyABKA4yGS5xdWF5bWVzaC52MS5QYWlyaW5nU3RhdGUSDAoEbmFtZRgEIAEoCRIQCghwbGF0Zm9ybRgFIAEoCRIWCg5yZW1vdGVfYWRkcmVzcxgGIAEoCRINCgV3b3JkcxgHIAMoCRIwCgxyZXF1ZXN0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRldmljZV9pZBgJIAEoCRI5ChVjZXJ0aWZpY2F0ZV9ub3RfYWZ0ZXIYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3ByZWFwcHJvdmVkGAsgASgIIsIBChFPcGVuV2luZG93UmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmxhYmVscxgCIAMoCRIPCgdwdXJwb3NlGAMgASgJEhMKC3R0bF9zZWNvbmRzGAQgASgNEgsKA3BpbhgFIAEoCBIOCgZkZXZpY2UYBiABKAkSFgoOdGlja2V0X2FuZF9waW4YByABKAgSEQoJbm9kZV9jb2RlGAggASgJEhMKC3ByZWFwcHJvdmVkGAkgASgIEgwKBHVzZXMYCiABKA0ihQEKEk9wZW5XaW5kb3dSZXNwb25zZRIRCgl3aW5kb3dfaWQYASABKAkSDAoEbGluaxgCIAEoCRILCgNwaW4YAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJYWRkcmVzc2VzGAUgAygJIicKEldhdGNoV2luZG93UmVxdWVzdBIRCgl3aW5kb3dfaWQYASABKAkilQEKE1dhdGNoV2luZG93UmVzcG9uc2USKAoFc3RhdGUYASABKA4yGS5xdWF5bWVzaC52MS5QYWlyaW5nU3RhdGUSLAoHcmVxdWVzdBgCIAEoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0EhYKDnJlbW90ZV9hZGRyZXNzGAMgASgJEg4KBnJlYXNvbhgEIAEoCSIUChJMaXN0V2luZG93c1JlcXVlc3QiQgoTTGlzdFdpbmRvd3NSZXNwb25zZRIrCgd3aW5kb3dzGAEgAygLMhoucXVheW1lc2gudjEuUGFpcmluZ1dpbmRvdyKIAgoNUGFpcmluZ1dpbmRvdxIRCgl3aW5kb3dfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZsYWJlbHMYAyADKAkSDwoHcHVycG9zZRgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSLQoJb3BlbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVjb2RlcxgIIAMoCRITCgtwcmVhcHByb3ZlZBgJIAEoCBIMCgR1c2VzGAogASgNEhEKCXVzZXNfbGVmdBgLIAEoDSInChJDbG9zZVdpbmRvd1JlcXVlc3QSEQoJd2luZG93X2lkGAEgASgJIhUKE0Nsb3NlV2luZG93UmVzcG9uc2UiFQoTTGlzdFJlcXVlc3RzUmVxdWVzdCJFChRMaXN0UmVxdWVzdHNSZXNwb25zZRItCghyZXF1ZXN0cxgBIAMoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0IisKFUFwcHJvdmVSZXF1ZXN0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIkYKFkFwcHJvdmVSZXF1ZXN0UmVzcG9uc2USLAoHcmVxdWVzdBgBIAEoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0IigKEkRlbnlSZXF1ZXN0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIkMKE0RlbnlSZXF1ZXN0UmVzcG9uc2USLAoHcmVxdWVzdBgBIAEoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0Ku0CCgxQYWlyaW5nU3RhdGUSHQoZUEFJUklOR19TVEFURV9VTlNQRUNJRklFRBAAEhYKElBBSVJJTkdfU1RBVEVfT1BFThABEhkKFVBBSVJJTkdfU1RBVEVfQ0xBSU1FRBACEhkKFVBBSVJJTkdfU1RBVEVfUEVORElORxADEhoKFlBBSVJJTkdfU1RBVEVfQVBQUk9WRUQQBBIYChRQQUlSSU5HX1NUQVRFX0lTU1VFRBAFEhgKFFBBSVJJTkdfU1RBVEVfQUNUSVZFEAYSGAoUUEFJUklOR19TVEFURV9ERU5JRUQQBxIZChVQQUlSSU5HX1NUQVRFX0VYUElSRUQQCBIXChNQQUlSSU5HX1NUQVRFX0JVUk5UEAkSGAoUUEFJUklOR19TVEFURV9DTE9TRUQQChIgChxQQUlSSU5HX1NUQVRFX0FUVEVNUFRfRkFJTEVEEAsSFgoSUEFJUklOR19TVEFURV9VU0VEEAwyiQUKDlBhaXJpbmdTZXJ2aWNlElMKCk9wZW5XaW5kb3cSHi5xdWF5bWVzaC52MS5PcGVuV2luZG93UmVxdWVzdBofLnF1YXltZXNoLnYxLk9wZW5XaW5kb3dSZXNwb25zZSIEiLUYBBJYCgtXYXRjaFdpbmRvdxIfLnF1YXltZXNoLnYxLldhdGNoV2luZG93UmVxdWVzdBogLnF1YXltZXNoLnYxLldhdGNoV2luZG93UmVzcG9uc2UiBIi1GAMwARJZCgtMaXN0V2luZG93cxIfLnF1YXltZXNoLnYxLkxpc3RXaW5kb3dzUmVxdWVzdBogLnF1YXltZXNoLnYxLkxpc3RXaW5kb3dzUmVzcG9uc2UiB5ACAYi1GAMSVgoLQ2xvc2VXaW5kb3cSHy5xdWF5bWVzaC52MS5DbG9zZVdpbmRvd1JlcXVlc3QaIC5xdWF5bWVzaC52MS5DbG9zZVdpbmRvd1Jlc3BvbnNlIgSItRgEElwKDExpc3RSZXF1ZXN0cxIgLnF1YXltZXNoLnYxLkxpc3RSZXF1ZXN0c1JlcXVlc3QaIS5xdWF5bWVzaC52MS5MaXN0UmVxdWVzdHNSZXNwb25zZSIHkAIBiLUYAxJfCg5BcHByb3ZlUmVxdWVzdBIiLnF1YXltZXNoLnYxLkFwcHJvdmVSZXF1ZXN0UmVxdWVzdBojLnF1YXltZXNoLnYxLkFwcHJvdmVSZXF1ZXN0UmVzcG9uc2UiBIi1GAQSVgoLRGVueVJlcXVlc3QSHy5xdWF5bWVzaC52MS5EZW55UmVxdWVzdFJlcXVlc3QaIC5xdWF5bWVzaC52MS5EZW55UmVxdWVzdFJlc3BvbnNlIgSItRgEYgZwcm90bzM", [file_google_protobuf_timestamp, file_quaymesh_v1_options]);
+  fileDesc("ChlxdWF5bWVzaC92MS9wYWlyaW5nLnByb3RvEgtxdWF5bWVzaC52MSLlAgoOUGFpcmluZ1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIRCgl3aW5kb3dfaWQYAiABKAkSKAoFc3RhdGUYAyABKA4yGS5xdWF5bWVzaC52MS5QYWlyaW5nU3RhdGUSDAoEbmFtZRgEIAEoCRIQCghwbGF0Zm9ybRgFIAEoCRIWCg5yZW1vdGVfYWRkcmVzcxgGIAEoCRINCgV3b3JkcxgHIAMoCRIwCgxyZXF1ZXN0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRldmljZV9pZBgJIAEoCRI5ChVjZXJ0aWZpY2F0ZV9ub3RfYWZ0ZXIYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3ByZWFwcHJvdmVkGAsgASgIEiYKBmhvbGRlchgMIAEoCzIWLnF1YXltZXNoLnYxLktleUhvbGRlciI7CglLZXlIb2xkZXISEQoJZGV2aWNlX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkiwgEKEU9wZW5XaW5kb3dSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGbGFiZWxzGAIgAygJEg8KB3B1cnBvc2UYAyABKAkSEwoLdHRsX3NlY29uZHMYBCABKA0SCwoDcGluGAUgASgIEg4KBmRldmljZRgGIAEoCRIWCg50aWNrZXRfYW5kX3BpbhgHIAEoCBIRCglub2RlX2NvZGUYCCABKAkSEwoLcHJlYXBwcm92ZWQYCSABKAgSDAoEdXNlcxgKIAEoDSKFAQoST3BlbldpbmRvd1Jlc3BvbnNlEhEKCXdpbmRvd19pZBgBIAEoCRIMCgRsaW5rGAIgASgJEgsKA3BpbhgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglhZGRyZXNzZXMYBSADKAkiJwoSV2F0Y2hXaW5kb3dSZXF1ZXN0EhEKCXdpbmRvd19pZBgBIAEoCSK9AQoTV2F0Y2hXaW5kb3dSZXNwb25zZRIoCgVzdGF0ZRgBIAEoDjIZLnF1YXltZXNoLnYxLlBhaXJpbmdTdGF0ZRIsCgdyZXF1ZXN0GAIgASgLMhsucXVheW1lc2gudjEuUGFpcmluZ1JlcXVlc3QSFgoOcmVtb3RlX2FkZHJlc3MYAyABKAkSDgoGcmVhc29uGAQgASgJEiYKBmhvbGRlchgFIAEoCzIWLnF1YXltZXNoLnYxLktleUhvbGRlciIUChJMaXN0V2luZG93c1JlcXVlc3QiQgoTTGlzdFdpbmRvd3NSZXNwb25zZRIrCgd3aW5kb3dzGAEgAygLMhoucXVheW1lc2gudjEuUGFpcmluZ1dpbmRvdyKIAgoNUGFpcmluZ1dpbmRvdxIRCgl3aW5kb3dfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZsYWJlbHMYAyADKAkSDwoHcHVycG9zZRgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSLQoJb3BlbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVjb2RlcxgIIAMoCRITCgtwcmVhcHByb3ZlZBgJIAEoCBIMCgR1c2VzGAogASgNEhEKCXVzZXNfbGVmdBgLIAEoDSInChJDbG9zZVdpbmRvd1JlcXVlc3QSEQoJd2luZG93X2lkGAEgASgJIhUKE0Nsb3NlV2luZG93UmVzcG9uc2UiFQoTTGlzdFJlcXVlc3RzUmVxdWVzdCJFChRMaXN0UmVxdWVzdHNSZXNwb25zZRItCghyZXF1ZXN0cxgBIAMoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0IisKFUFwcHJvdmVSZXF1ZXN0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIkYKFkFwcHJvdmVSZXF1ZXN0UmVzcG9uc2USLAoHcmVxdWVzdBgBIAEoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0IigKEkRlbnlSZXF1ZXN0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIkMKE0RlbnlSZXF1ZXN0UmVzcG9uc2USLAoHcmVxdWVzdBgBIAEoCzIbLnF1YXltZXNoLnYxLlBhaXJpbmdSZXF1ZXN0Ku0CCgxQYWlyaW5nU3RhdGUSHQoZUEFJUklOR19TVEFURV9VTlNQRUNJRklFRBAAEhYKElBBSVJJTkdfU1RBVEVfT1BFThABEhkKFVBBSVJJTkdfU1RBVEVfQ0xBSU1FRBACEhkKFVBBSVJJTkdfU1RBVEVfUEVORElORxADEhoKFlBBSVJJTkdfU1RBVEVfQVBQUk9WRUQQBBIYChRQQUlSSU5HX1NUQVRFX0lTU1VFRBAFEhgKFFBBSVJJTkdfU1RBVEVfQUNUSVZFEAYSGAoUUEFJUklOR19TVEFURV9ERU5JRUQQBxIZChVQQUlSSU5HX1NUQVRFX0VYUElSRUQQCBIXChNQQUlSSU5HX1NUQVRFX0JVUk5UEAkSGAoUUEFJUklOR19TVEFURV9DTE9TRUQQChIgChxQQUlSSU5HX1NUQVRFX0FUVEVNUFRfRkFJTEVEEAsSFgoSUEFJUklOR19TVEFURV9VU0VEEAwyiQUKDlBhaXJpbmdTZXJ2aWNlElMKCk9wZW5XaW5kb3cSHi5xdWF5bWVzaC52MS5PcGVuV2luZG93UmVxdWVzdBofLnF1YXltZXNoLnYxLk9wZW5XaW5kb3dSZXNwb25zZSIEiLUYBBJYCgtXYXRjaFdpbmRvdxIfLnF1YXltZXNoLnYxLldhdGNoV2luZG93UmVxdWVzdBogLnF1YXltZXNoLnYxLldhdGNoV2luZG93UmVzcG9uc2UiBIi1GAMwARJZCgtMaXN0V2luZG93cxIfLnF1YXltZXNoLnYxLkxpc3RXaW5kb3dzUmVxdWVzdBogLnF1YXltZXNoLnYxLkxpc3RXaW5kb3dzUmVzcG9uc2UiB5ACAYi1GAMSVgoLQ2xvc2VXaW5kb3cSHy5xdWF5bWVzaC52MS5DbG9zZVdpbmRvd1JlcXVlc3QaIC5xdWF5bWVzaC52MS5DbG9zZVdpbmRvd1Jlc3BvbnNlIgSItRgEElwKDExpc3RSZXF1ZXN0cxIgLnF1YXltZXNoLnYxLkxpc3RSZXF1ZXN0c1JlcXVlc3QaIS5xdWF5bWVzaC52MS5MaXN0UmVxdWVzdHNSZXNwb25zZSIHkAIBiLUYAxJfCg5BcHByb3ZlUmVxdWVzdBIiLnF1YXltZXNoLnYxLkFwcHJvdmVSZXF1ZXN0UmVxdWVzdBojLnF1YXltZXNoLnYxLkFwcHJvdmVSZXF1ZXN0UmVzcG9uc2UiBIi1GAQSVgoLRGVueVJlcXVlc3QSHy5xdWF5bWVzaC52MS5EZW55UmVxdWVzdFJlcXVlc3QaIC5xdWF5bWVzaC52MS5EZW55UmVxdWVzdFJlc3BvbnNlIgSItRgEYgZwcm90bzM", [file_google_protobuf_timestamp, file_quaymesh_v1_options]);
 
 /**
  * Describes the message quaymesh.v1.PairingRequest.
@@ -20,109 +20,116 @@ export const PairingRequestSchema = /*@__PURE__*/
   messageDesc(file_quaymesh_v1_pairing, 0);
 
 /**
+ * Describes the message quaymesh.v1.KeyHolder.
+ * Use `create(KeyHolderSchema)` to create a new message.
+ */
+export const KeyHolderSchema = /*@__PURE__*/
+  messageDesc(file_quaymesh_v1_pairing, 1);
+
+/**
  * Describes the message quaymesh.v1.OpenWindowRequest.
  * Use `create(OpenWindowRequestSchema)` to create a new message.
  */
 export const OpenWindowRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 1);
+  messageDesc(file_quaymesh_v1_pairing, 2);
 
 /**
  * Describes the message quaymesh.v1.OpenWindowResponse.
  * Use `create(OpenWindowResponseSchema)` to create a new message.
  */
 export const OpenWindowResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 2);
+  messageDesc(file_quaymesh_v1_pairing, 3);
 
 /**
  * Describes the message quaymesh.v1.WatchWindowRequest.
  * Use `create(WatchWindowRequestSchema)` to create a new message.
  */
 export const WatchWindowRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 3);
+  messageDesc(file_quaymesh_v1_pairing, 4);
 
 /**
  * Describes the message quaymesh.v1.WatchWindowResponse.
  * Use `create(WatchWindowResponseSchema)` to create a new message.
  */
 export const WatchWindowResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 4);
+  messageDesc(file_quaymesh_v1_pairing, 5);
 
 /**
  * Describes the message quaymesh.v1.ListWindowsRequest.
  * Use `create(ListWindowsRequestSchema)` to create a new message.
  */
 export const ListWindowsRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 5);
+  messageDesc(file_quaymesh_v1_pairing, 6);
 
 /**
  * Describes the message quaymesh.v1.ListWindowsResponse.
  * Use `create(ListWindowsResponseSchema)` to create a new message.
  */
 export const ListWindowsResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 6);
+  messageDesc(file_quaymesh_v1_pairing, 7);
 
 /**
  * Describes the message quaymesh.v1.PairingWindow.
  * Use `create(PairingWindowSchema)` to create a new message.
  */
 export const PairingWindowSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 7);
+  messageDesc(file_quaymesh_v1_pairing, 8);
 
 /**
  * Describes the message quaymesh.v1.CloseWindowRequest.
  * Use `create(CloseWindowRequestSchema)` to create a new message.
  */
 export const CloseWindowRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 8);
+  messageDesc(file_quaymesh_v1_pairing, 9);
 
 /**
  * Describes the message quaymesh.v1.CloseWindowResponse.
  * Use `create(CloseWindowResponseSchema)` to create a new message.
  */
 export const CloseWindowResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 9);
+  messageDesc(file_quaymesh_v1_pairing, 10);
 
 /**
  * Describes the message quaymesh.v1.ListRequestsRequest.
  * Use `create(ListRequestsRequestSchema)` to create a new message.
  */
 export const ListRequestsRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 10);
+  messageDesc(file_quaymesh_v1_pairing, 11);
 
 /**
  * Describes the message quaymesh.v1.ListRequestsResponse.
  * Use `create(ListRequestsResponseSchema)` to create a new message.
  */
 export const ListRequestsResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 11);
+  messageDesc(file_quaymesh_v1_pairing, 12);
 
 /**
  * Describes the message quaymesh.v1.ApproveRequestRequest.
  * Use `create(ApproveRequestRequestSchema)` to create a new message.
  */
 export const ApproveRequestRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 12);
+  messageDesc(file_quaymesh_v1_pairing, 13);
 
 /**
  * Describes the message quaymesh.v1.ApproveRequestResponse.
  * Use `create(ApproveRequestResponseSchema)` to create a new message.
  */
 export const ApproveRequestResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 13);
+  messageDesc(file_quaymesh_v1_pairing, 14);
 
 /**
  * Describes the message quaymesh.v1.DenyRequestRequest.
  * Use `create(DenyRequestRequestSchema)` to create a new message.
  */
 export const DenyRequestRequestSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 14);
+  messageDesc(file_quaymesh_v1_pairing, 15);
 
 /**
  * Describes the message quaymesh.v1.DenyRequestResponse.
  * Use `create(DenyRequestResponseSchema)` to create a new message.
  */
 export const DenyRequestResponseSchema = /*@__PURE__*/
-  messageDesc(file_quaymesh_v1_pairing, 15);
+  messageDesc(file_quaymesh_v1_pairing, 16);
 
 /**
  * Describes the enum quaymesh.v1.PairingState.

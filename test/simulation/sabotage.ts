@@ -92,6 +92,7 @@ export function receiptEarly(job: Job): Reply | undefined {
     sessionsClosed: 0,
     attemptsFenced: 0,
     tasksRequeued: 0,
+    windowsClosed: [],
     closedMs: 0,
     lastSeq: 0,
   };

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { deviceTable } from "../src/commands/device-list.ts";
 import { blastRadius, receiptLines } from "../src/commands/device-revoke.ts";
 import { blastRadiusOfMany, bulkLines } from "../src/commands/device-revoke-many.ts";
+import { lossLines } from "../src/commands/gateway-accept-loss.ts";
 import { rotationLine } from "../src/commands/device-rotate.ts";
 import { requestTable } from "../src/commands/pair-list.ts";
 import { stateText, taskTable } from "../src/commands/task-list.ts";
@@ -50,6 +51,7 @@ const receipt = {
   sessionsClosed: 1,
   attemptsFenced: 1,
   tasksRequeued: 0,
+  windowsClosed: [],
   closedMs: 2.04,
   lastSeq: 48_112,
   revokedAt: Date.parse("2026-11-02T09:00:00Z"),
@@ -152,7 +154,20 @@ describe("revocation", () => {
       "  1 session closed in 2 ms, 1 attempt fenced, last event accepted 48 112",
       "  receipt 01JD2Y7QK4M8N0P2R4T6V8X0R3",
     ]);
+    expect(receiptLines({ ...receipt, windowsClosed: ["01JDW1", "01JDW2"] })[2]).toBe(
+      "  ended for everybody: 2 pairing codes used by what is revoked; window 01JDW1, 01JDW2",
+    );
   });
+});
+
+test("of more revocations than nodes name, accepting a loss says how many nobody can", () => {
+  const at = { era: 0, offset: 10, revocationEpoch: 3 };
+  const revoked = Array.from({ length: 8 }, (_, index) => `01JDREVOKED${index}`);
+  const behind = { device: "build-box", at: NOW, here: at, seen: { ...at, revocationEpoch: 14 }, revoked };
+  const lines = lossLines(behind);
+  expect(lines[2]).toContain("11 revocations");
+  expect(lines.at(-1)).toContain("and 3 more of which nodes do not know whom");
+  expect(lossLines({ ...behind, seen: { ...at, revocationEpoch: 11 } }).at(-1)).toContain(revoked[7]);
 });
 
 describe("a revocation of many", () => {
@@ -174,6 +189,8 @@ describe("a revocation of many", () => {
     expect(lines[0]).toContain("old-laptop revoked at epoch 118, 1 sessions closed");
     expect(lines[2]).toBe("- 01JDSPARED changed meanwhile and was left alone");
     expect(lines[3]).toBe("2 revoked, 2 sessions closed, the slowest in 40 ms, 2 attempts fenced");
+    const ended = bulkLines({ receipts: [{ ...receipt, windowsClosed: ["01JDW1"] }], spared: [] });
+    expect(ended[2]).toBe("  ended for everybody: a pairing code used by what is revoked; window 01JDW1");
   });
 });
 

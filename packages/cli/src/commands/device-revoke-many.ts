@@ -61,7 +61,15 @@ export function bulkLines(done: BulkReceipt): readonly string[] {
     ...done.spared.map((device) => `- ${device} changed meanwhile and was left alone`),
     `${total.devices} revoked, ${count(total.sessionsClosed)} sessions closed, the slowest in ${span(total.slowestMs)}, ` +
       `${count(total.attemptsFenced)} attempts fenced`,
+    ...windowLines(done.receipts.flatMap(({ windowsClosed }) => windowsClosed)),
   ];
+}
+
+/** Pairing codes that ended with devices, for everybody: their windows' ids. */
+export function windowLines(windows: readonly string[]): readonly string[] {
+  if (windows.length === 0) return [];
+  const codes = windows.length === 1 ? "a pairing code" : `${windows.length} pairing codes`;
+  return [`  ended for everybody: ${codes} used by what is revoked; window ${windows.join(", ")}`];
 }
 
 function totalOf({ receipts, spared }: BulkReceipt) {

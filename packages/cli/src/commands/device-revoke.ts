@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { makeCommand } from "../command.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { revokeMany } from "./device-revoke-many.ts";
+import { revokeMany, windowLines } from "./device-revoke-many.ts";
 import { connectOperator, expandId } from "../operator.ts";
 import { confirm } from "../ui/ask.ts";
 import { count, printable, span } from "../ui/format.ts";
@@ -96,6 +96,7 @@ export function receiptLines(receipt: Receipt): readonly string[] {
     `✓ ${printable(receipt.deviceName === "" ? receipt.deviceId : receipt.deviceName)} revoked at epoch ${receipt.revocationEpoch}`,
     `  ${plural(receipt.sessionsClosed, "session")} closed in ${span(receipt.closedMs)}, ${plural(receipt.attemptsFenced, "attempt")} fenced, ` +
       `last event accepted ${count(receipt.lastSeq)}`,
+    ...windowLines(receipt.windowsClosed),
     `  receipt ${receipt.receiptId}`,
   ];
 }

@@ -54,16 +54,21 @@ async function run(context: Context, options: Options): Promise<void> {
   });
 }
 
-function lossLines(loss: Behind | undefined): readonly string[] {
+/** What is known to be lost, before anybody says that it may be. */
+export function lossLines(loss: Behind | undefined): readonly string[] {
   if (loss === undefined) return ["No node has shown yet that it has seen a later state than this one."];
   const { here, seen, revoked, at, device } = loss;
   const events =
     seen.offset > here.offset ? `${count(seen.offset - here.offset)} events at least` : "no event known of";
   const revocations = Math.max(0, seen.revocationEpoch - here.revocationEpoch);
+  const unnamed = Math.max(0, revocations - revoked.length);
   return [
     `Nodes have seen a later state of this mesh; the first was ${printable(device)},`,
     `at ${new Date(at).toISOString()}.`,
     `  lost           ${events}, ${revocations} revocation${revocations === 1 ? "" : "s"}`,
     ...revoked.map((id) => `  revoked since  ${id}, will be again`),
+    ...(unnamed === 0
+      ? []
+      : [`  and ${unnamed} more of which nodes do not know whom: revoke those devices again yourself`]),
   ];
 }

@@ -90,6 +90,7 @@ export function receiptMessage(receipt: ReceiptRow): MessageInitShape<typeof Rev
     revocationEpoch: BigInt(receipt.revocationEpoch),
     lastSeq: BigInt(receipt.lastSeq),
     revokedAt: timestamp(receipt.revokedAt),
+    windowsClosed: [...receipt.windowsClosed],
   };
 }
 

@@ -136,6 +136,7 @@ export function receipt(message: RevocationReceipt): Receipt {
     sessionsClosed: message.sessionsClosed,
     attemptsFenced: message.attemptsFenced,
     tasksRequeued: message.tasksRequeued,
+    windowsClosed: message.windowsClosed,
     closedMs: message.closedMs,
     lastSeq: Number(message.lastSeq),
     revokedAt: timeOf(message.revokedAt),

@@ -125,6 +125,8 @@ export interface Receipt {
   readonly sessionsClosed: number;
   readonly attemptsFenced: number;
   readonly tasksRequeued: number;
+  /** Pairing windows by which it had come in, and that ended with it: their ids. */
+  readonly windowsClosed: readonly string[];
   /** From the request to the last session closed. */
   readonly closedMs: number;
   readonly lastSeq: number;

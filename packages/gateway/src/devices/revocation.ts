@@ -61,7 +61,11 @@ export async function revokeDevice(
   const closedMs = clock.monotonicMs() - started;
   for (const _ of sessions) registry.count("revoked");
   const finished = await finish(receipt, sessions.length, closedMs, context);
-  logger.warn({ device: deviceId, epoch, sessions: sessions.length, closedMs, reason: kept }, "device revoked");
+  const { windowsClosed } = receipt;
+  logger.warn(
+    { device: deviceId, epoch, sessions: sessions.length, closedMs, reason: kept, windowsClosed },
+    "device revoked",
+  );
   return finished;
 }
 

@@ -151,6 +151,12 @@ export class PairingDesk implements PairingService, AsyncDisposable {
     }
     this.#closeWindow(windowId);
     await this.#effects.settled();
+    const cause = this.#effects.endings.unwritten(windowId);
+    if (cause === undefined) return;
+    const code = cause instanceof GatewayError ? cause.code : "STORE_FAILED";
+    const message =
+      "the window is closed, but that is not on disk: it is tried again, and until then a restart reopens it";
+    throw new GatewayError(code, message, { cause });
   }
 
   async windows(): Promise<readonly WindowView[]> {

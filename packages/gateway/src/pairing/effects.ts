@@ -4,6 +4,7 @@ import { GatewayError } from "../errors.ts";
 import { eraseCode } from "./code.ts";
 import { findCsr } from "./csr-finding.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
+import { Endings } from "./endings.ts";
 import { enrol } from "./enrolment.ts";
 import { findRenewal, isRevoked, renewLate } from "./late-renewal.ts";
 import { askedView, holderOf } from "./key-holder.ts";
@@ -41,6 +42,8 @@ export interface EffectContext {
 
 /** Does what the machine asks for. */
 export class EffectRunner {
+  /** How windows and requests ended, on disk or not yet. */
+  readonly endings: Endings;
   readonly #context: EffectContext;
   /** Unique over restarts, so that attempts of two lives are not one row. */
   readonly #life: string;
@@ -52,6 +55,7 @@ export class EffectRunner {
   constructor(context: EffectContext, life: string) {
     this.#context = context;
     this.#life = life;
+    this.endings = new Endings({ ...context.parts, signal: context.signal });
   }
 
   /** The issuing of a request that was just approved. @throws as {@link enrol} */
@@ -259,10 +263,10 @@ export class EffectRunner {
 
   #moveRequest(requestId: string, to: RequestState): void {
     const { store, clock } = this.#context.parts;
-    this.#write(async () => {
-      const from = ["pending", "approved", "issued"];
-      await store.pairing.moveRequest({ requestId, from, to, now: clock.now() });
-    });
+    const from = ["pending", "approved", "issued"];
+    this.#write(() =>
+      this.endings.write(requestId, () => store.pairing.moveRequest({ requestId, from, to, now: clock.now() })),
+    );
   }
 
   #codeEnded({ windowId, reason, code }: Effect<"code-ended">): void {
@@ -275,9 +279,9 @@ export class EffectRunner {
   #windowEnded({ windowId, reason }: Effect<"window-ended">): void {
     const { rooms, parts } = this.#context;
     const state = reason === "paired" || reason === "denied" ? "used" : reason;
-    this.#write(async () => {
-      await parts.store.pairing.moveWindow({ windowId, from: ["open"], to: state });
-    });
+    this.#write(() =>
+      this.endings.write(windowId, () => parts.store.pairing.moveWindow({ windowId, from: ["open"], to: state })),
+    );
     rooms.endWindow(windowId, state);
   }
 

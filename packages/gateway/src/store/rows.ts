@@ -64,6 +64,8 @@ export interface ReceiptRow {
   readonly lastSeq: number;
   readonly revokedAt: number;
   readonly reason: string;
+  /** Pairing windows by which it had come in, and that ended with it: their ids. */
+  readonly windowsClosed: readonly string[];
 }
 
 /** A pairing window. The store knows its identity, state and times; `body` is the pairing room's own JSON. */

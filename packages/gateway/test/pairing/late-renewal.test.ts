@@ -2,6 +2,7 @@ import { createCsr, KeyPair, readDeviceLeaf } from "@quaymesh/identity";
 import { MessageStream, parseRenewReply, RemoteError, type Renewed, type SocketAddress } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
+import { GatewayError } from "../../src/errors.ts";
 import { TestNode, ticketOf } from "./node.ts";
 import { addressOf, openRoom, type PairingRoom } from "./room.ts";
 import { tcpTransport } from "./tcp-transport.ts";
@@ -123,6 +124,19 @@ describe("a certificate that has run out", () => {
     await room.store.devices.revoke({ deviceId: DEVICE_ID, receiptId: "r", reason: "", now: clock.now() });
     expect(await ask(address, key)).toBe("DEVICE_REVOKED");
     expect(await room.store.devices.certificates(DEVICE_ID)).toHaveLength(2);
+  });
+
+  test("is not renewed while the gateway is older than what its nodes have seen: it may have forgotten a revocation", async () => {
+    const clock = steppingClock();
+    let behind = true;
+    const refusing = () => (behind ? new GatewayError("STORE_BEHIND", "older") : undefined);
+    await using room = await openRoom({ clock, door: "always", refusing });
+    const key = await enrol(room);
+    clock.step(31 * DAY);
+    expect(await ask(addressOf(room), key)).toBe("PAIR_UNAVAILABLE");
+    expect(await room.store.devices.certificates(DEVICE_ID)).toHaveLength(1);
+    behind = false;
+    expect(leafOf(await ask(addressOf(room), key)).deviceId).toBe(DEVICE_ID);
   });
 
   test("finds a door that is always open with another certificate after half a year", async () => {

@@ -120,7 +120,10 @@ describe("a pre-approved window", () => {
     const [window, other] = [await room.open({ preapproved: true, uses: 5 }), await room.open({ preapproved: true })];
     await using first = await come(room, window);
     const { deviceId } = await first.until("paired");
-    await room.store.devices.revoke({ deviceId, receiptId: "r", reason: "stolen", now: Date.now() });
+    const revoke = () => room.store.devices.revoke({ deviceId, receiptId: "r", reason: "stolen", now: Date.now() });
+    const windowsClosed = [window.windowId];
+    expect((await revoke()).receipt).toMatchObject({ windowsClosed });
+    expect(await revoke()).toMatchObject({ repeated: true, receipt: { windowsClosed } });
     expect(await room.store.pairing.window(window.windowId)).toMatchObject({
       state: "closed",
       sealedCode: undefined,

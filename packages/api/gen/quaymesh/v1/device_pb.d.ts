@@ -185,6 +185,13 @@ export declare type RevocationReceipt = Message<"quaymesh.v1.RevocationReceipt">
    * @generated from field: string reason = 11;
    */
   reason: string;
+
+  /**
+   * Pairing windows by which it had come in, and that ended with it: their ids.
+   *
+   * @generated from field: repeated string windows_closed = 12;
+   */
+  windowsClosed: string[];
 };
 
 /**

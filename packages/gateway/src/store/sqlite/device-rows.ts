@@ -84,6 +84,7 @@ export function receiptRow(row: RawRow): ReceiptRow {
     lastSeq: number(row, "last_seq"),
     revokedAt: number(row, "revoked_at"),
     reason: text(row, "reason"),
+    windowsClosed: strings(row, "windows_closed"),
   };
 }
 

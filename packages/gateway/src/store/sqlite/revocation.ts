@@ -3,6 +3,7 @@ import { isTerminal, type ReceiptRow, type TaskRow } from "../rows.ts";
 import { DEVICE_REVOKED, endRow, isWithNode } from "../../tasks/ledger.ts";
 import { GatewayError } from "../../errors.ts";
 import type { RevokeInput, RevokeResult } from "../port-devices.ts";
+import { text } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { receiptRow, requireDevice } from "./device-rows.ts";
 import { isSelected, latestReceipt } from "./devices.ts";
@@ -26,10 +27,10 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   db.run("UPDATE certificates SET state = 'revoked' WHERE device_id = ? AND state = 'active'", input.deviceId);
   // Nobody can take them any more, and they would hold retention back.
   db.run("DELETE FROM subscriptions WHERE owner = ?", `device:${input.deviceId}`);
-  closeWindowsOf(db, input.deviceId);
+  const closed = closeWindowsOf(db, input.deviceId);
   const { fenced, changed } = fenceTasks(db, input);
   db.run(
-    "INSERT INTO receipts VALUES (?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?)",
+    "INSERT INTO receipts VALUES (?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?, ?)",
     input.receiptId,
     input.deviceId,
     device.name,
@@ -39,16 +40,18 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
     device.lastSeq,
     input.now,
     input.reason,
+    JSON.stringify(closed),
   );
   return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks: changed };
 }
 
-/** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. */
-function closeWindowsOf(db: Database, deviceId: string): void {
+/** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. @returns their ids */
+function closeWindowsOf(db: Database, deviceId: string): readonly string[] {
   // Of the few that are open each is asked: where there is none it costs nothing, however many requests there ever were.
   const sql = `UPDATE pairing_windows AS w SET state = 'closed', uses_left = 0, sealed_code = NULL
-    WHERE state = 'open' AND EXISTS (SELECT 1 FROM pairing_requests r WHERE r.window_id = w.window_id AND r.device_id = ?)`;
-  db.run(sql, deviceId);
+    WHERE state = 'open' AND EXISTS (SELECT 1 FROM pairing_requests r WHERE r.window_id = w.window_id AND r.device_id = ?)
+    RETURNING window_id`;
+  return db.all(sql, deviceId).map((row) => text(row, "window_id"));
 }
 
 /** Take the device's word away on everything it had, and end what only it may run. */

@@ -258,6 +258,11 @@ CREATE TABLE incarnations (
 ) STRICT;
 `;
 
+// The pairing windows that ended with a revocation.
+const RECEIPT_WINDOWS = `
+ALTER TABLE receipts ADD COLUMN windows_closed TEXT NOT NULL DEFAULT '[]';
+`;
+
 /** Every step, in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: DEVICES + PAIRING + EVENTS + TASKS },
@@ -274,6 +279,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 12, sql: TOPS },
   // Nothing new but a guard, for what is there: see integrity.ts.
   { version: 13, sql: "" },
+  { version: 14, sql: RECEIPT_WINDOWS },
 ];
 
 /** Marks a file as ours: "Quay" in ASCII, in SQLite's application_id. */

@@ -87,6 +87,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "WINDOW_LIMIT",
       "PAIR_RATE_LIMITED",
       "STORE_OVERLOADED",
+      "CALL_LIMIT",
       "TASK_QUEUE_FULL",
       "SUBSCRIPTION_LIMIT",
       "RESOURCE_EXHAUSTED",
@@ -95,7 +96,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     exit: EXIT_WARNING,
     meaning: "a doctor found something to look at, nothing that hinders",
-    codes: ["PATH_MTU_SMALL", "UDP_BUFFERS_SMALL", "OPEN_FILES_LOW"],
+    codes: ["PATH_MTU_SMALL", "UDP_BUFFERS_SMALL", "OPEN_FILES_LOW", "SUBSCRIPTION_LAPSED", "EVENTS_THROTTLED"],
   },
   {
     exit: 10,

@@ -41,6 +41,7 @@ export interface CoreParts {
   readonly scrub: LogScrub;
   readonly holds: SubscriptionHolds;
   readonly pages: SharedReads;
+  readonly share: TurnShare;
   readonly access: ReadAccess;
   readonly hub: TaskHub;
   readonly dispatcher: Dispatcher;
@@ -91,6 +92,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   const log = new LogHub((await store.events.bounds()).latest);
   const holds = new SubscriptionHolds();
   const pages = new SharedReads(store.events);
+  const share = new TurnShare();
   const access = await ReadAccess.load(store);
   const hub = new TaskHub();
   const dispatcher = new Dispatcher({ store, clock, logger, leaseMs });
@@ -129,7 +131,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       registry,
       log,
       ingest: new IngestGate({ store, clock, logger }, options.ingest),
-      share: new TurnShare(),
+      share,
       pace: new LogPace(clock),
       holds,
       pages,

@@ -31,11 +31,11 @@ export class GatewayCore implements AsyncDisposable {
   private constructor(parts: CoreParts) {
     this.#parts = parts;
     this.#startedAt = parts.clock.now();
-    const { store, log, pages, holds, access, registry, dispatcher, clock, limits } = parts;
+    const { store, log, pages, holds, share, access, registry, dispatcher, clock, limits } = parts;
     const signal = parts.closed.signal;
     this.sessions = registry;
     this.devices = createDeviceService(parts);
-    this.events = createEventService({ store, log, pages, access, holds, clock, signal });
+    this.events = createEventService({ store, log, pages, access, share, holds, clock, signal });
     this.policies = createPolicyService({ store, access, devices: this.devices, clock });
     this.tasks = createTaskService({
       store,

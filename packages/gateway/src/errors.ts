@@ -118,6 +118,10 @@ export const GATEWAY_ERRORS = {
     connect: "aborted",
     hint: "Another consumer reads it now; open it again to take it back.",
   },
+  CALL_LIMIT: {
+    connect: "resource_exhausted",
+    hint: "Too many calls of operators are under way, streams of events most likely: end those that nobody reads, and try again.",
+  },
   SUBSCRIPTION_LIMIT: {
     connect: "resource_exhausted",
     hint: "Remove one that nobody needs: quaymesh events subscriptions",

@@ -11,6 +11,9 @@ const FIRST_BYTES_TIMEOUT_MS = 10_000;
 /** Window of a stream: with the default of 64 KiB a large input crosses in a thousand round trips. */
 const HTTP2_WINDOW_BYTES = 4_194_304;
 
+/** What more a client wants at once waits with the client. */
+const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: 256 };
+
 /** Serves requests of both versions on sockets that are handed to it. */
 export class HttpVersions {
   readonly #http1: Http1Server;
@@ -27,7 +30,7 @@ export class HttpVersions {
       this.#countHttp1(request.socket, response);
       listener(request, response);
     });
-    this.#http2 = createHttp2Server({ settings: { initialWindowSize: HTTP2_WINDOW_BYTES } }, listener);
+    this.#http2 = createHttp2Server({ settings: HTTP2_SETTINGS }, listener);
     this.#http2.on("session", (session) => {
       session.setLocalWindowSize(HTTP2_WINDOW_BYTES);
       this.#sessions.add(session);

@@ -18,6 +18,7 @@ import type { PolicyService as Policies } from "../policy/policy-service.ts";
 import type { PairingService as Pairing } from "../pairing/service.ts";
 import { MAX_TASK_INPUT_BYTES, type TaskService as Tasks } from "../tasks/service.ts";
 import { deviceHandler } from "./device-handler.ts";
+import { limitCalls } from "./call-limit.ts";
 import { translateErrors } from "./errors.ts";
 import { eventHandler } from "./event-handler.ts";
 import { gatewayHandler, type DaemonControl } from "./gateway-handler.ts";
@@ -43,6 +44,8 @@ export interface OperatorApiOptions {
   readonly logger: Logger;
   /** Who calls through this listener. */
   readonly caller: Caller;
+  /** Calls under way at once. Default 1024. */
+  readonly maxCalls?: number;
   /** Ends every call, streaming ones too, with its reason. */
   readonly shutdownSignal: AbortSignal;
 }
@@ -73,7 +76,7 @@ export function operatorApi(parts: OperatorApiParts, options: OperatorApiOptions
   return connectNodeAdapter({
     routes: (router) => routes(router, parts),
     // Outermost first: what the permission check throws is translated too.
-    interceptors: [translateErrors(options.logger), enforcePermission],
+    interceptors: [translateErrors(options.logger), limitCalls(options.maxCalls), enforcePermission],
     contextValues: () => createContextValues().set(callerKey, options.caller),
     readMaxBytes: MAX_MESSAGE_BYTES,
     shutdownSignal: options.shutdownSignal,

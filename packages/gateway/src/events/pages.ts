@@ -6,9 +6,13 @@ import type { Store } from "../store/port.ts";
 import type { LogHub } from "./log-hub.ts";
 import type { SharedReads } from "./shared-reads.ts";
 import type { LogBatch } from "./service.ts";
+import { workWeight, type TurnShare } from "./turn-share.ts";
 
 /** Most kinds, devices or labels one filter names. */
 const MAX_FILTER_ITEMS = 64;
+
+/** Whose share it is. */
+const OPERATORS = "operator";
 
 /** What pages are read with. */
 export interface PageParts {
@@ -16,6 +20,8 @@ export interface PageParts {
   readonly log: LogHub;
   readonly pages: SharedReads;
   readonly access: Pick<ReadAccess, "generation">;
+  /** Operators have one share of each turn together. */
+  readonly share: TurnShare;
 }
 
 /** What {@link readPages} takes. */
@@ -27,7 +33,7 @@ export interface PageOptions {
 
 /** Pages after an offset, without end. The next is read when the last one was taken. @throws {GatewayError} `RESUME_COMPACTED`; `signal.reason` */
 export async function* readPages(
-  { store, log, pages, access }: PageParts,
+  { store, log, pages, access, share }: PageParts,
   { after: start, filter, signal }: PageOptions,
 ): AsyncGenerator<LogBatch, void, undefined> {
   const { logId } = store.meta;
@@ -40,6 +46,9 @@ export async function* readPages(
     if (after > 0 && after + 1 < page.earliest) throw compacted(page.earliest);
     after = Math.max(page.scannedTo, page.earliest - 1);
     const caughtUp = after >= page.latest;
+    const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
+    await share.take(OPERATORS, workWeight(page.events.length, bytes));
+    signal.throwIfAborted();
     if (page.events.length > 0 || (caughtUp && announced !== after)) {
       announced = after;
       yield { logId, events: page.events, caughtUp: after };

@@ -341,6 +341,7 @@ export async function serveFakes(
     readonly parts?: (seen: Seen) => Partial<OperatorApiParts>;
     readonly caller?: Caller;
     readonly logger?: Logger;
+    readonly maxCalls?: number;
   } = {},
 ): Promise<ServedApi> {
   const directory = await mkdtemp(join(tmpdir(), "quaymesh-api-"));
@@ -351,6 +352,7 @@ export async function serveFakes(
     logger: options.logger ?? silentLogger,
     caller: options.caller ?? { role: "admin", name: "admin-socket" },
     shutdownSignal: stopping.signal,
+    ...(options.maxCalls !== undefined && { maxCalls: options.maxCalls }),
   });
   const socket = await AdminSocket.listen(path, listener);
   return {

@@ -1,0 +1,42 @@
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { ErrorReasonSchema, EventService, GatewayService } from "@quaymesh/api";
+import { ConnectError } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { serveFakes, unaskedEvents } from "./fake-services.ts";
+
+/** A log that has one batch, and then says nothing. */
+async function* quiet({ signal }: { readonly signal?: AbortSignal } = {}) {
+  yield { logId: "log", events: [], caughtUp: 1 };
+  await new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+}
+
+const reasonOf = (error: unknown): string | undefined =>
+  error instanceof ConnectError ? error.findDetails(ErrorReasonSchema)[0]?.reason : undefined;
+
+test("calls beyond what may be under way are refused plainly, and taken again once others have ended, however they end", async () => {
+  const events = { ...unaskedEvents, logId: "log", batches: quiet };
+  await using api = await serveFakes({ maxCalls: 3, parts: () => ({ events }) });
+  const transport = createConnectTransport({
+    baseUrl: "http://localhost",
+    httpVersion: "1.1",
+    nodeOptions: { socketPath: api.path },
+  });
+  const client = createClient(EventService, transport);
+  const status = () => createClient(GatewayService, transport).getStatus({});
+  const ends = new AbortController();
+  const open = async () => {
+    const stream = client.subscribe({}, { signal: ends.signal })[Symbol.asyncIterator]();
+    await stream.next();
+    return stream;
+  };
+  const streams = [await open(), await open()];
+  // One call at a time beside them, as often as one likes.
+  for (let call = 0; call < 5; call += 1) await status();
+  streams.push(await open());
+  expect(reasonOf(await status().catch((error: unknown) => error))).toBe("CALL_LIMIT");
+  expect(reasonOf(await open().catch((error: unknown) => error))).toBe("CALL_LIMIT");
+  ends.abort();
+  await eventually(() => status());
+});

@@ -33,7 +33,8 @@ export class ReadAhead {
     const { after, generation } = wanted;
     const usable = this.#held.filter((held) => held.generation === generation && held.after >= after);
     this.#held = usable.filter((held) => held.after > after);
-    const page = await (usable.find((held) => held.after === after)?.page ?? this.#pages.read(wanted));
+    const page = await (usable.find((held) => held.after === after)?.page ??
+      this.#pages.read({ ...wanted, most: creditEvents }));
     const cut = cutPage(page, maxEvents, maxBytes);
     const events = page.events.slice(cut.events.length);
     const rest = { after: cut.scannedTo, generation, page: Promise.resolve({ ...page, events }) };
@@ -42,7 +43,9 @@ export class ReadAhead {
     const goesOn = behind.length === 0 && page.scannedTo < page.latest && creditEvents > page.events.length;
     this.#held = [
       ...(events.length > 0 ? [rest] : []),
-      ...(goesOn ? [this.#begin({ ...wanted, after: page.scannedTo })] : behind),
+      ...(goesOn
+        ? [this.#begin({ ...wanted, after: page.scannedTo, most: creditEvents - page.events.length })]
+        : behind),
     ];
     return cut;
   }

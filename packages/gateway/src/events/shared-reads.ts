@@ -13,6 +13,8 @@ export interface PageWanted {
   readonly grants?: readonly LogFilter[] | undefined;
   /** Of what may be seen: a page that was begun under another is not shared. */
   readonly generation: number;
+  /** What the reader has room for: a page is at most four times as long. Default: a whole page. */
+  readonly most?: number;
 }
 
 /** Shares reads that are under way. Nothing is kept: the next page is read when somebody wants it. */
@@ -27,16 +29,24 @@ export class SharedReads {
   /** A page of at most {@link MAX_PAGE_EVENTS} and {@link MAX_READ_BYTES}. @throws {GatewayError} as `EventStore.read` */
   read(wanted: PageWanted): Promise<EventPage> {
     const { after, filter, grants } = wanted;
-    const key = JSON.stringify([wanted.generation, after, filter, grants]);
+    const limit = pageEvents(wanted.most ?? MAX_PAGE_EVENTS);
+    const key = JSON.stringify([wanted.generation, after, filter, grants, limit]);
     const shared = this.#underWay.get(key);
     if (shared !== undefined) return shared;
-    const limits = { limit: MAX_PAGE_EVENTS, maxBytes: MAX_READ_BYTES };
+    const limits = { limit, maxBytes: MAX_READ_BYTES };
     const page = this.#events
       .read({ after, filter, ...limits, ...(grants !== undefined && { grants }) })
       .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, page);
     return page;
   }
+}
+
+/** In few sizes, so that readers who have about as much room still share. */
+function pageEvents(most: number): number {
+  let events = 4;
+  while (events < most && events < MAX_PAGE_EVENTS) events *= 4;
+  return events;
 }
 
 /** What of a page fits a reader's credit: so many events, and bytes of data, but for a first event that is larger. */

@@ -70,6 +70,13 @@ test("a page is read once however it is cut, and the next one only where there i
   expect(afters()).toEqual([0, 10]);
 });
 
+test("no more is read than there is credit for, about", async () => {
+  const log = logOf(30, 10);
+  const ahead = new ReadAhead(log);
+  await ahead.read({ after: 0, filter: {}, generation: 1 }, room(4, 25));
+  expect(log.reads.map(({ most }) => most)).toEqual([25, 15]);
+});
+
 test("a page that could not be read ahead fails whoever comes for it, and is then read again", async () => {
   const log = logOf(30, 10);
   let broken = true;

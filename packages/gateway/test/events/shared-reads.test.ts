@@ -65,6 +65,20 @@ test("only what is the same, and begun under the same rules, is read together; a
   expect(reads).toBe(6);
 });
 
+test("who has room for one event does not have a whole page read, and who has room for about as much as another shares with it", async () => {
+  const limits: number[] = [];
+  const pages = new SharedReads({
+    read: ({ limit }) => {
+      limits.push(limit);
+      return Promise.resolve(pageOf([1]));
+    },
+  });
+  const wanted = { after: 3, filter: {}, generation: 1 };
+  await Promise.all([1, 3, 5, 600, 900, 5000].map((most) => pages.read({ ...wanted, most })));
+  await pages.read(wanted);
+  expect(limits).toEqual([4, 16, 1024, 1024]);
+});
+
 test("many at the live end cost the store one read, whoever they are; one that does not read holds nobody up", async () => {
   const many = 40;
   let reads = 0;

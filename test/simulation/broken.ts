@@ -6,6 +6,8 @@ import type { Sabotage } from "./store.ts";
 export interface Broken {
   readonly store?: Sabotage;
   readonly outbox?: (outbox: Outbox) => Outbox;
+  /** A node keeps to itself that its outbox has another numbering. */
+  readonly tellsNothing?: boolean;
   readonly nodeOmitsSync?: boolean;
   readonly gatewayOmitsSync?: boolean;
   readonly cursorFirst?: boolean;

@@ -21,6 +21,7 @@ import {
   acknowledgeEverything,
   answerEarly,
   impatient,
+  trusting,
   recordedEarly,
   receiptEarly,
   repeatEpochs,
@@ -71,6 +72,19 @@ export const CONTROLS = {
     about: "the node drops from its outbox what it has sent",
     broken: { outbox: impatient },
     rules: ["acknowledged-is-committed"],
+  },
+  "numbers-prove-it": {
+    scenario: "events",
+    about: "an outbox takes what the gateway has under its numbers for its own, whoever sent it",
+    broken: { outbox: trusting },
+    from: 167,
+    rules: ["let-go-is-logged", "comes-right"],
+  },
+  "silent-renumbering": {
+    scenario: "events",
+    about: "an outbox that goes on under another numbering does not say so",
+    broken: { tellsNothing: true },
+    rules: ["twice-is-told", "comes-right"],
   },
   "cursor-before-delivery": {
     scenario: "events",

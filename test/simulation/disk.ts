@@ -14,6 +14,7 @@ export class SimDisk {
   readonly #random: Random;
   readonly #omitSync: boolean;
   #files = new CrashingFiles();
+  #image: CrashingFiles | undefined;
   #full = false;
   #slow = 1;
 
@@ -56,6 +57,18 @@ export class SimDisk {
     disk.faults = {};
     if (kind === "power-cut") disk.powerCut(() => this.#random.chance(0.5));
     this.#files = disk;
+  }
+
+  /** Copy it as it is, in the middle of whatever is written. */
+  takeImage(): void {
+    this.#image = this.#files.snapshotForCrash();
+  }
+
+  /** Put the last image back. Nobody may be using the disk. */
+  putBack(): void {
+    if (this.#image === undefined) return;
+    this.#files = this.#image.snapshotForCrash();
+    this.#files.faults = {};
   }
 
   /** The disk as `process` uses it. */

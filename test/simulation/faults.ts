@@ -33,11 +33,16 @@ export interface Scene {
   readonly onError: (what: string, cause: unknown) => void;
   /** A node is about to die. */
   readonly onNodeCrash: (site: Site, how: "kill" | "power-cut") => void;
+  /** Its disk is about to be copied. @returns whether there is anything to copy */
+  readonly onImage: (site: Site) => boolean;
+  /** Its disk was put back. */
+  readonly onPutBack: (site: Site) => void;
 }
 
 /** Plan `faults`. */
 export function arrange(faults: readonly Fault[], scene: Scene): void {
   for (const fault of faults) {
+    if (fault.kind === "restore") scene.world.after(fault.imageAt, () => takeImage(scene, fault.node));
     scene.world.after(fault.at, () => scene.world.inSteps(fault.steps, () => strike(fault, scene)));
   }
 }
@@ -99,6 +104,8 @@ function strikeSite(fault: Extract<Fault, { readonly node: number }>, scene: Sce
       return later(fault, scene, () => (path.weather = CALM));
     case "node-crash":
       return crashNode(fault, site, scene);
+    case "restore":
+      return restore(fault, site, scene);
     case "node-stop":
       return stopNode(fault, site, scene);
     case "disk":
@@ -143,6 +150,20 @@ function crashNode(fault: Extract<Fault, { kind: "node-crash" }>, site: Site, sc
   if (site.node.isDown) return;
   scene.onNodeCrash(site, fault.how);
   site.node.crash(fault.how);
+  later(fault, scene, () => site.node.start());
+}
+
+function takeImage(scene: Scene, node: number): void {
+  const site = scene.sites[node];
+  if (site !== undefined && scene.onImage(site)) site.disk.takeImage();
+}
+
+function restore(fault: Extract<Fault, { kind: "restore" }>, site: Site, scene: Scene): void {
+  if (site.node.isDown) return;
+  scene.onNodeCrash(site, "kill");
+  site.node.crash("kill");
+  site.disk.putBack();
+  scene.onPutBack(site);
   later(fault, scene, () => site.node.start());
 }
 

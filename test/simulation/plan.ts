@@ -126,6 +126,8 @@ export type Fault = { readonly at: number; readonly steps: number } & (
     }
   | { readonly kind: "weather"; readonly node: number; readonly weather: Weather; readonly forMs: number }
   | { readonly kind: "node-crash"; readonly node: number; readonly how: CrashKind; readonly forMs: number }
+  /** The node dies, and its disk is put back to what it was at `imageAt`, if it ran then. */
+  | { readonly kind: "restore"; readonly node: number; readonly imageAt: number; readonly forMs: number }
   | { readonly kind: "node-stop"; readonly node: number; readonly forMs: number }
   | { readonly kind: "gateway-crash"; readonly forMs: number }
   | { readonly kind: "gateway-drain"; readonly forMs: number }

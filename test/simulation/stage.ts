@@ -1,5 +1,6 @@
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import type { FakeTrust } from "../../packages/gateway/test/support/fake-trust.ts";
+import type { NodeLogLine } from "../../packages/node/src/node-options.ts";
 import { SimGateway, type SimGatewayOptions } from "./actors/gateway.ts";
 import { deviceIdOf, SimNode, type NodeParts, type SimNodeOptions } from "./actors/node.ts";
 import type { Broken } from "./broken.ts";
@@ -37,6 +38,9 @@ export interface StageHooks {
 /** What a gateway says as an error and what follows from a store that refuses, as its weather is at times. */
 const REFUSALS = new Set(["STORE_FULL"]);
 
+/** Why an honest node does not stop to publish to an honest gateway. */
+const FAULTS = new Set(["GATEWAY_PROTOCOL", "OUTBOX_CORRUPT", "UNKNOWN"]);
+
 /** A gateway, nodes, readers, what lies between them, and the model of what they have to do. */
 export class Stage {
   readonly plan: Plan;
@@ -70,7 +74,10 @@ export class Stage {
       machine: gatewayMachine,
       onGroup: (jobs) => this.#holds?.settle(jobs),
       onCommit: (jobs, replies) => this.guard(() => this.#onCommit(jobs, replies)),
-      onError: (what, cause) => this.onError(what, cause),
+      onError: (what, cause) => {
+        // Of an old copy of an outbox the gateway says so: that is its word.
+        if (!this.#isOldCopy(cause)) this.onError(what, cause);
+      },
       ...(broken.store !== undefined && { sabotage: broken.store }),
       omitSync: broken.gatewayOmitsSync ?? false,
       ...(plan.keep !== undefined && { keep: plan.keep }),
@@ -102,6 +109,18 @@ export class Stage {
         if (site === undefined) return;
         this.recorded.crashed(site.node.options.deviceId, how);
         hooks.onNodeCrash?.(site, how);
+      },
+      onImage: (copied) => {
+        const site = this.sites.find((each) => each === copied);
+        const outbox = site?.node.parts?.outbox;
+        if (site === undefined || outbox === undefined) return false;
+        const { acked, durable } = outbox;
+        this.recorded.imaged(site.node.options.deviceId, { acked, durable, epoch: outbox.epoch });
+        return true;
+      },
+      onPutBack: (site) => {
+        const { deviceId } = this.sites.find((each) => each === site)?.node.options ?? {};
+        if (deviceId !== undefined) this.recorded.putBack(deviceId, (epoch) => this.log.watermark(deviceId, epoch));
       },
     };
     this.gateway.onStart((core, process) => {
@@ -152,9 +171,11 @@ export class Stage {
       const { parts } = node;
       if (parts === undefined) continue;
       const { outbox } = parts;
-      const committed = this.log.watermark(node.options.deviceId, outbox.epoch);
+      const { deviceId } = node.options;
+      const committed = this.log.watermark(deviceId, outbox.epoch);
+      this.recorded.checkLetGo(deviceId, outbox.epoch, outbox.acked);
       if (outbox.acked > committed) {
-        const what = `${node.options.deviceId} let go of ${String(outbox.acked)}, committed is ${String(committed)}`;
+        const what = `${deviceId} let go of ${String(outbox.acked)}, committed is ${String(committed)}`;
         throw new Violation("acknowledged-is-committed", what);
       }
     }
@@ -162,7 +183,7 @@ export class Stage {
 
   /** Whether everything has arrived everywhere. */
   get isDrained(): boolean {
-    if (this.recorded.missing > 0 || this.gateway.core === undefined) return false;
+    if (this.recorded.missing > 0 || !this.recorded.isTold || this.gateway.core === undefined) return false;
     const quiet = this.sites.every(({ node }, index) => {
       if (this.isRetired(index)) return true;
       const outbox = node.parts?.outbox;
@@ -177,7 +198,8 @@ export class Stage {
       const outbox = node.parts?.outbox;
       return `${machine.name} ${node.state?.kind ?? "down"} ${String(outbox?.acked)}/${String(outbox?.durable)}`;
     });
-    const rest = `${String(this.recorded.missing)} events not in the log, which ends at ${String(this.log.latest)}`;
+    const untold = this.recorded.isTold ? "" : "a node has not said that its disk is an old one; ";
+    const rest = `${untold}${String(this.recorded.missing)} events not in the log, which ends at ${String(this.log.latest)}`;
     return [rest, ...nodes, ...this.readership.describe()].join("; ");
   }
 
@@ -228,18 +250,30 @@ export class Stage {
     const deviceId = deviceIdOf(index);
     this.gateway.enroll(deviceId, labelsOf(index));
     const onOpen = (parts: NodeParts): void => this.#onOpen(index, deviceId, parts);
-    return this.addMachine(`node-${String(index)}`, { deviceId, onOpen, ...this.#hooks.node?.(index) });
+    const onLog = (line: NodeLogLine): void => this.guard(() => this.#onLog(deviceId, line));
+    return this.addMachine(`node-${String(index)}`, { deviceId, onOpen, onLog, ...this.#hooks.node?.(index) });
   }
 
   #onOpen(index: number, deviceId: string, parts: NodeParts): void {
     this.guard(() => {
-      const promised = this.recorded.lastPromised(deviceId);
+      const promised = this.recorded.lastPromised(deviceId, parts.outbox.epoch);
       if (parts.outbox.durable < promised) {
         const what = `${deviceId} was promised ${String(promised)} and has ${String(parts.outbox.durable)} after its restart`;
         throw new Violation("recorded-is-durable", what);
       }
     });
     this.readership.readOn(index, parts);
+  }
+
+  #isOldCopy(fields: unknown): boolean {
+    if (typeof fields !== "object" || fields === null || !("seqs" in fields && "device" in fields)) return false;
+    return this.recorded.wasPutBack(String(fields.device));
+  }
+
+  #onLog(deviceId: string, { event, message, details }: NodeLogLine): void {
+    if (event === "outbox.renumbered" && this.#broken.tellsNothing !== true)
+      this.recorded.renumbered(deviceId, message);
+    if (event === "publish.failed" && FAULTS.has(String(details?.["code"]))) this.onError("publishing failed", message);
   }
 
   #onCommit(jobs: readonly Job[], replies: readonly Reply[]): void {

@@ -1,7 +1,9 @@
 import { encodeValue, WIRE_VERSION, type ByteStream, type Connection, type Hello } from "@quaymesh/protocol";
-import { PublishPump, outboxBehind } from "../../../packages/node/src/events/publish-pump.ts";
+import { OutboxPublisher } from "../../../packages/node/src/events/outbox-publisher.ts";
 import { Link, type OnlineSession } from "../../../packages/node/src/link/link.ts";
 import type { NodeState } from "../../../packages/node/src/link/state.ts";
+import { NodeLog } from "../../../packages/node/src/node-log.ts";
+import type { NodeLogLine } from "../../../packages/node/src/node-options.ts";
 import { Outbox } from "../../../packages/node/src/outbox/outbox.ts";
 import { NodeError } from "@quaymesh/node";
 import { fakeCredentials } from "../../../packages/gateway/test/support/fake-trust.ts";
@@ -40,6 +42,8 @@ export interface SimNodeOptions {
   readonly serial?: string;
   readonly disk: SimDisk;
   readonly onOpen: (parts: NodeParts) => void;
+  /** What it says of publishing. */
+  readonly onLog?: (line: NodeLogLine) => void;
   /** Told of whatever an honest node and an honest gateway would not come to. */
   readonly onError: (what: string, cause: unknown) => void;
   /** The link is over for good: the gateway told it so. */
@@ -69,7 +73,7 @@ export class SimNode {
   readonly options: SimNodeOptions;
   #process: Process | undefined;
   #parts: NodeParts | undefined;
-  #pump: PublishPump | undefined;
+  #publisher: OutboxPublisher | undefined;
 
   constructor(options: SimNodeOptions) {
     this.options = options;
@@ -96,7 +100,7 @@ export class SimNode {
     const process = new Process(world, machine);
     this.#process = process;
     this.#parts = undefined;
-    this.#pump = undefined;
+    this.#publisher = undefined;
     void this.#run(process);
   }
 
@@ -116,7 +120,7 @@ export class SimNode {
 
   /** Send what is recorded now. */
   flush(): void {
-    if (this.parts !== undefined) this.#pump?.flush();
+    if (this.parts !== undefined) this.#publisher?.flush();
   }
 
   async #leave({ process, outbox, link, abort, over }: NodeParts): Promise<void> {
@@ -156,15 +160,14 @@ export class SimNode {
   }
 
   #link(process: Process, outbox: Outbox): Link {
-    const { network, deviceId, extras: more } = this.options;
+    const { network, deviceId, extras: more, sabotage, stutter, packs = false } = this.options;
     const clock = process.nodeClock;
-    let atHello = 0;
     const extras =
       more?.(
         process,
         outbox,
         () => link,
-        () => this.#pump?.flush(),
+        () => this.#publisher?.flush(),
       ) ?? QUIET;
     const { keyPem, chainPem } = fakeCredentials(deviceId, this.options.serial);
     const times = { renewAfter: EPOCH_MS * 2, notAfter: EPOCH_MS * 2 };
@@ -183,7 +186,7 @@ export class SimNode {
       identity: () => identity,
       keyPem: () => keyPem,
       hello: () => {
-        atHello = outbox.durable;
+        publisher.greeting();
         return {
           v: WIRE_VERSION,
           method: "session.open",
@@ -203,36 +206,19 @@ export class SimNode {
       seen: { judges: () => true, keep: () => {} },
       keepNews: () => Promise.resolve(undefined),
       serve: async (session) => {
-        await Promise.all([extras.serve(session), this.#publishAll(session, { process, outbox, link, atHello })]);
+        await Promise.all([extras.serve(session), publisher.run(stuttering(session, process, stutter))]);
       },
     });
+    const publisher = new OutboxPublisher({
+      outbox: sabotage?.(outbox) ?? outbox,
+      clock,
+      log: new NodeLog((line) => this.options.onLog?.(line)),
+      link,
+      onThrottle: () => undefined,
+      compress: packs ? "auto" : "never",
+    });
+    this.#publisher = publisher;
     return link;
-  }
-
-  /** As `Node` does it. */
-  async #publishAll(
-    session: OnlineSession,
-    { process, outbox, link, atHello }: { process: Process; outbox: Outbox; link: Link; atHello: number },
-  ): Promise<void> {
-    const { onError, sabotage, stutter, packs = false } = this.options;
-    const { ackedSeq } = session.welcome;
-    if (ackedSeq > atHello) onError("the outbox lost its end", outboxBehind(ackedSeq, atHello));
-    while (!session.signal.aborted) {
-      const pump = new PublishPump(stuttering(session, process, stutter), {
-        outbox: sabotage?.(outbox) ?? outbox,
-        clock: process.nodeClock,
-        compress: packs ? "auto" : "never",
-      });
-      this.#pump = pump;
-      try {
-        await pump.run();
-      } catch (cause) {
-        if (cause instanceof NodeError && cause.code !== "SESSION_LOST") onError("publishing failed", cause);
-      } finally {
-        this.#pump = undefined;
-      }
-      await link.settle(session.signal).catch(() => {});
-    }
   }
 }
 

@@ -7,7 +7,7 @@ import { Violation } from "../violation.ts";
  */
 type Fate =
   | { readonly kind: "pending" }
-  | { readonly kind: "promised"; readonly seq: number }
+  | { readonly kind: "promised"; readonly seq: number; readonly epoch: Uint8Array }
   | { readonly kind: "open" }
   | { readonly kind: "refused"; readonly why: string };
 
@@ -17,8 +17,17 @@ interface Asked {
   readonly index: number;
   readonly buffered: boolean;
   fate: Fate;
-  /** Where in the log it is. */
+  /** Where in the log it is, first. */
   offset: number | undefined;
+  /** So often it may be there again: an older copy of the outbox had it, and nobody had told that one of an acknowledgement. */
+  repeats: number;
+}
+
+/** What an outbox knew when its disk was copied. */
+export interface Image {
+  readonly acked: number;
+  readonly durable: number;
+  readonly epoch: Uint8Array;
 }
 
 /** All events anybody asked for, and where they must and may be. */
@@ -27,6 +36,9 @@ export class Recorded {
   readonly #byDevice = new Map<string, Asked[]>();
   readonly #lastLogged = new Map<string, number>();
   readonly #released = new Set<string>();
+  readonly #images = new Map<string, Image>();
+  /** Devices whose disk was put back, and whether their node has said since that its outbox has another numbering. */
+  readonly #putBack = new Map<string, { told: boolean; mustTell: boolean }>();
   #promised = 0;
   #missing = 0;
 
@@ -44,20 +56,27 @@ export class Recorded {
   asked(device: string, body: Uint8Array, buffered: boolean): Asked {
     const all = this.#byDevice.get(device) ?? [];
     this.#byDevice.set(device, all);
-    const asked: Asked = { device, index: all.length, buffered, fate: { kind: "pending" }, offset: undefined };
+    const asked: Asked = {
+      device,
+      index: all.length,
+      buffered,
+      fate: { kind: "pending" },
+      offset: undefined,
+      repeats: 0,
+    };
     all.push(asked);
     this.#byBody.set(keyOf(body), asked);
     return asked;
   }
 
   /** `publish` resolved. */
-  resolved(asked: Asked, seq: number): void {
+  resolved(asked: Asked, seq: number, epoch: Uint8Array): void {
     if (asked.fate.kind !== "pending") return;
     if (asked.buffered || this.#released.has(asked.device)) {
       asked.fate = { kind: "open" };
       return;
     }
-    asked.fate = { kind: "promised", seq };
+    asked.fate = { kind: "promised", seq, epoch };
     this.#promised += 1;
     if (asked.offset === undefined) this.#missing += 1;
   }
@@ -87,12 +106,64 @@ export class Recorded {
     }
   }
 
-  /** The last sequence that `device` was promised, since its outbox began. */
-  lastPromised(device: string): number {
-    const all = this.#byDevice.get(device) ?? [];
+  /** Its disk is copied. */
+  imaged(device: string, image: Image): void {
+    this.#images.set(device, image);
+  }
+
+  /**
+   * Its disk was put back to the image: what was recorded since is there no more, and is in the log or not. What the image does not know to be acknowledged may come twice.
+   * @param committedOf what the gateway has of a numbering
+   */
+  putBack(device: string, committedOf: (epoch: Uint8Array) => number): void {
+    const image = this.#images.get(device);
+    if (image === undefined) return;
+    this.#putBack.set(device, { told: false, mustTell: committedOf(image.epoch) > image.durable });
+    for (const asked of this.#byDevice.get(device) ?? []) {
+      const { fate } = asked;
+      const seq = fate.kind === "promised" ? fate.seq : Infinity;
+      if (seq > image.acked) asked.repeats += 1;
+      if (fate.kind !== "promised" || seq <= image.durable) continue;
+      if (asked.offset === undefined) this.#missing -= 1;
+      asked.fate = { kind: "open" };
+    }
+  }
+
+  /** Whether that ever happened. */
+  wasPutBack(device: string): boolean {
+    return this.#putBack.has(device);
+  }
+
+  /** A node says that its outbox has a new numbering. */
+  renumbered(device: string, message: string): void {
+    const state = this.#putBack.get(device);
+    if (state === undefined)
+      throw new Violation("no-surprises", `${device}, whose disk was never put back: ${message}`);
+    state.told = true;
+  }
+
+  /** Whether every node that must have noticed that its disk is an old one has said so. */
+  get isTold(): boolean {
+    return [...this.#putBack.values()].every(({ told, mustTell }) => told || !mustTell);
+  }
+
+  /** The last sequence that `device` was promised in this numbering. */
+  lastPromised(device: string, epoch: Uint8Array): number {
     let last = 0;
-    for (const { fate } of all) if (fate.kind === "promised") last = Math.max(last, fate.seq);
+    for (const { fate } of this.#byDevice.get(device) ?? []) {
+      if (fate.kind === "promised" && isSame(fate.epoch, epoch)) last = Math.max(last, fate.seq);
+    }
     return last;
+  }
+
+  /** A node whose disk was put back has let go of everything up to `acked`: all of it is in the log. */
+  checkLetGo(device: string, epoch: Uint8Array, acked: number): void {
+    if (!this.#putBack.has(device)) return;
+    for (const asked of this.#byDevice.get(device) ?? []) {
+      const { fate, offset } = asked;
+      if (offset !== undefined || fate.kind !== "promised" || fate.seq > acked || !isSame(fate.epoch, epoch)) continue;
+      throw new Violation("let-go-is-logged", `${nameOf(asked)} was taken for acknowledged, and is not in the log`);
+    }
   }
 
   /** It is in the log from now on. */
@@ -100,6 +171,7 @@ export class Recorded {
     readonly kind: string;
     readonly deviceId: string;
     readonly seq: number;
+    readonly outboxEpoch: Uint8Array;
     readonly offset: number;
     readonly data: Uint8Array;
   }): void {
@@ -109,6 +181,7 @@ export class Recorded {
     if (asked === undefined || asked.device !== row.deviceId) {
       throw new Violation("nothing-invented", `nobody recorded what is at ${String(row.offset)}`);
     }
+    if (asked.offset !== undefined && asked.repeats > 0) return this.#repeated(asked);
     if (asked.offset !== undefined) {
       throw new Violation(
         "exactly-once",
@@ -122,10 +195,20 @@ export class Recorded {
     if (asked.fate.kind === "refused") throw refusedAndLogged(asked, asked.fate.why);
     if (asked.fate.kind !== "promised") return;
     this.#missing -= 1;
-    if (asked.fate.seq !== row.seq) {
+    if (asked.fate.seq !== row.seq && isSame(asked.fate.epoch, row.outboxEpoch)) {
       throw new Violation("sequence-kept", `${nameOf(asked)} was ${String(asked.fate.seq)}, is ${String(row.seq)}`);
     }
   }
+
+  #repeated(asked: Asked): void {
+    asked.repeats -= 1;
+    if (this.#putBack.get(asked.device)?.told === true) return;
+    throw new Violation("twice-is-told", `${nameOf(asked)} is in the log again, and its node has not said a word`);
+  }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
 }
 
 function refusedAndLogged(asked: Asked, why: string): Violation {

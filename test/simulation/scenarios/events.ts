@@ -1,6 +1,6 @@
 import { bodyOf } from "../actors/node.ts";
 import { deviceIdOf } from "../actors/node.ts";
-import type { Plan, ReaderPlan, Work } from "../plan.ts";
+import type { Fault, Plan, ReaderPlan, Work } from "../plan.ts";
 import type { Random } from "../random.ts";
 import type { Broken } from "../broken.ts";
 import { Stage } from "../stage.ts";
@@ -38,6 +38,8 @@ const BULK_SHARE = 0.015;
 const WIDE_BYTES = 4_194_304;
 /** So many seeds have nodes that pack their batches, and one with enough to say. */
 const PACK_SHARE = 0.25;
+/** So many seeds have a node whose disk is put back to what it was. */
+const RESTORE_SHARE = 0.12;
 const LONG_TALE = { count: 250, bytes: 60, buffered: false };
 const BULK = { count: 80, bytes: 3500, buffered: false };
 
@@ -63,8 +65,29 @@ function plan(seed: number, random: Random): Plan {
   const keep = random.chance(KEEP_SHARE) ? random.between(1, 20) : undefined;
   const packs = random.chance(PACK_SHARE);
   if (packs) work.push({ ...drawPublish(random, nodes), ...LONG_TALE });
+  const restored = random.chance(RESTORE_SHARE) ? drawRestore(random, nodes) : undefined;
+  if (restored !== undefined) {
+    const all = { work: [...work, ...restored.work], faults: [...faults, ...restored.faults] };
+    const calmAt = calmAfter(all.faults, all.work);
+    return { scenario: "events", seed, nodes, readers, windowBytes, stutter, ...all, calmAt };
+  }
   const drawnPlan: Plan = { scenario: "events", seed, nodes, readers, windowBytes, stutter, work, faults, calmAt };
   return { ...drawnPlan, ...(keep !== undefined && { keep }), ...(packs && { packs }) };
+}
+
+/** A node's disk is put back to an image. While nobody can be reached it goes on, with numbers that it has used before. */
+function drawRestore(random: Random, nodes: number): Pick<Plan, "work" | "faults"> {
+  const node = random.between(0, nodes - 1);
+  const imageAt = random.between(200, 6000);
+  const at = imageAt + random.between(50, 5000);
+  const forMs = random.between(1, 1000);
+  const up = at + forMs;
+  const between = Array.from({ length: random.between(0, 3) }, () => random.between(imageAt, at));
+  const after = Array.from({ length: random.between(0, 4) }, () => up + random.between(5, 300));
+  const work = [...between, ...after].map((at) => Object.assign(drawPublish(random, nodes), { node, at }));
+  const restore: Fault = { kind: "restore", at, steps: random.between(0, 40), node, imageAt, forMs };
+  const block: Fault = { kind: "block", at, steps: 0, node, way: "both", forMs: forMs + random.between(0, 400) };
+  return { work, faults: random.chance(0.5) ? [restore, block] : [restore] };
 }
 
 function inNoHurry(reader: ReaderPlan): ReaderPlan {
@@ -128,7 +151,7 @@ function publish(stage: Stage, work: PublishWork, counts: Map<number, number>): 
     outbox
       .append({ kind, time: EPOCH_MS + index, data }, { durability: work.buffered ? "buffered" : "durable" })
       .then((seq) => {
-        stage.recorded.resolved(asked, seq);
+        stage.recorded.resolved(asked, seq, outbox.epoch);
         if (work.flush && left === 1) node.flush();
       })
       .catch((cause: unknown) => {

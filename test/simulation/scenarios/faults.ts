@@ -49,6 +49,8 @@ function draw(kind: Fault["kind"], random: Random, { nodes, readers }: Around): 
     }
     case "node-crash":
       return { kind, node, how: random.pick(["kill", "power-cut"] as const), forMs };
+    case "restore":
+      return { kind, node, imageAt: random.between(0, 6000), forMs };
     case "node-stop":
       return { kind, node, forMs };
     case "gateway-crash":

@@ -1,29 +1,19 @@
 /** The command line of chaos. */
 import { randomInt } from "node:crypto";
-import { parseOptions, usage, UsageError, type ChaosOptions } from "./options.ts";
+import { optionsOrExit } from "../command-line.ts";
+import { parseOptions, usage } from "./options.ts";
 import { runChaos, type ChaosReport, type CycleReport } from "./run.ts";
 import type { Fault } from "./schedule.ts";
 
 const CLEAN = 0;
 const FOUND = 1;
-const USAGE = 2;
 const WRITERS = 8;
 const BAR_CELLS = 30;
 
 /** Run what `argv` asks for. @returns the exit code */
 export async function chaosCommand(argv: readonly string[]): Promise<number> {
-  let options: ChaosOptions | null;
-  try {
-    options = parseOptions(argv, randomInt(2 ** 32));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n--help says more.\n`);
-    return USAGE;
-  }
-  if (options === null) {
-    process.stdout.write(`${usage()}\n`);
-    return CLEAN;
-  }
+  const options = optionsOrExit(() => parseOptions(argv, randomInt(2 ** 32)), usage);
+  if (typeof options === "number") return options;
   const { json, seed, cycles, nodes, control } = options;
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());

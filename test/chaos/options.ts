@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { oneOf, parseCommandLine, wholeNumber } from "../command-line.ts";
 import { CONTROLS, type ControlName } from "./controls.ts";
 
 /** What the command line asked for. */
@@ -10,26 +10,20 @@ export interface ChaosOptions {
   readonly control: ControlName | undefined;
 }
 
-/** The command line cannot be understood; the message says what would be. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 const DEFAULT_CYCLES = 50;
 const DEFAULT_NODES = 3;
 const MAX_NODES = 16;
-const MAX = 0xffff_ffff;
 
 /** Read the command line; `null` when it asks for help. @param randomSeed where none is given @throws {UsageError} */
 export function parseOptions(argv: readonly string[], randomSeed: number): ChaosOptions | null {
   const values = parsed(argv);
   if (values.help) return null;
   return {
-    cycles: wholeNumber("--cycles", values.cycles, { usual: DEFAULT_CYCLES, least: 1, most: MAX }),
-    seed: wholeNumber("--seed", values.seed, { usual: randomSeed, least: 0, most: MAX }),
+    cycles: wholeNumber("--cycles", values.cycles, { usual: DEFAULT_CYCLES, least: 1 }),
+    seed: wholeNumber("--seed", values.seed, { usual: randomSeed }),
     nodes: wholeNumber("--nodes", values.nodes, { usual: DEFAULT_NODES, least: 1, most: MAX_NODES }),
     json: values.json,
-    control: values.control === undefined ? undefined : controlOf(values.control),
+    control: values.control === undefined ? undefined : oneOf("control", values.control, CONTROLS),
   };
 }
 
@@ -54,36 +48,15 @@ Exit codes: 0 all came right; 1 something went wrong; 2 usage.`;
 }
 
 function parsed(argv: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        cycles: { type: "string" },
-        seed: { type: "string" },
-        nodes: { type: "string" },
-        control: { type: "string" },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-    return values;
-  } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-}
-
-function controlOf(name: string): ControlName {
-  if (Object.hasOwn(CONTROLS, name)) return name as ControlName;
-  throw new UsageError(`there is no control ${name}; there is ${Object.keys(CONTROLS).join(", ")}`);
-}
-
-function wholeNumber(
-  option: string,
-  text: string | undefined,
-  { usual, least, most }: { readonly usual: number; readonly least: number; readonly most: number },
-): number {
-  if (text === undefined) return usual;
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${option} takes a whole number from ${String(least)} to ${String(most)}, not ${text}`);
+  return parseCommandLine({
+    args: [...argv],
+    options: {
+      cycles: { type: "string" },
+      seed: { type: "string" },
+      nodes: { type: "string" },
+      control: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }).values;
 }

@@ -1,27 +1,20 @@
 /** The command line of the fuzzers. */
 import { randomInt } from "node:crypto";
 import { relative } from "node:path";
-import { type FuzzOptions, parseOptions, usage, UsageError } from "./options.ts";
+import { optionsOrExit } from "../command-line.ts";
+import { type FuzzOptions, parseOptions, usage } from "./options.ts";
 import type { Outcome, TargetEntry } from "./target.ts";
 
 const CLEAN = 0;
 const FOUND = 1;
-const USAGE = 2;
 
 /** Run what `argv` asks for. @returns the exit code */
 export async function fuzzCommand(argv: readonly string[], targets: readonly TargetEntry[]): Promise<number> {
-  let options: FuzzOptions | null;
-  try {
-    options = parseOptions(argv, targets, randomInt(2 ** 32));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n--help says more.\n`);
-    return USAGE;
-  }
-  if (options === null) {
-    process.stdout.write(`${usage(targets)}\n`);
-    return CLEAN;
-  }
+  const options = optionsOrExit(
+    () => parseOptions(argv, targets, randomInt(2 ** 32)),
+    () => usage(targets),
+  );
+  if (typeof options === "number") return options;
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
   let isClean = true;

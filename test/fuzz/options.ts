@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
+import { parseCommandLine, UsageError, wholeNumber } from "../command-line.ts";
 import type { TargetEntry } from "./target.ts";
 
 /** What the command line asked for. */
@@ -15,14 +15,8 @@ export interface FuzzOptions {
   readonly corpus: URL;
 }
 
-/** The command line cannot be understood; the message says what would be. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 const CORPUS = new URL("corpus/", import.meta.url);
 const DEFAULT_SECONDS = 60;
-const MAX_SEED = 0xffff_ffff;
 
 /**
  * Read the command line; `null` when it asks for help.
@@ -44,9 +38,9 @@ export function parseOptions(
   if (chosen.length === 0) throw new UsageError(`no target ${name}; there is ${names}`);
   return {
     targets: chosen,
-    seconds: numberOf("--seconds", values.seconds, DEFAULT_SECONDS, 86_400),
-    maxInputs: numberOf("--inputs", values.inputs, Infinity, Number.MAX_SAFE_INTEGER),
-    seed: numberOf("--seed", values.seed, freshSeed, MAX_SEED),
+    seconds: wholeNumber("--seconds", values.seconds, { usual: DEFAULT_SECONDS, most: 86_400 }),
+    maxInputs: wholeNumber("--inputs", values.inputs, { usual: Infinity, most: Number.MAX_SAFE_INTEGER }),
+    seed: wholeNumber("--seed", values.seed, { usual: freshSeed }),
     json: values.json,
     guided: !values.blind,
     write: !values["dry-run"],
@@ -80,29 +74,18 @@ Exit codes: 0 nothing found; 1 something to repair; 2 usage.`;
 }
 
 function parsed(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        seconds: { type: "string" },
-        inputs: { type: "string" },
-        seed: { type: "string" },
-        corpus: { type: "string" },
-        json: { type: "boolean", default: false },
-        blind: { type: "boolean", default: false },
-        "dry-run": { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-  } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-}
-
-function numberOf(option: string, text: string | undefined, byDefault: number, max: number): number {
-  if (text === undefined) return byDefault;
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(value <= max)) throw new UsageError(`${option} takes a whole number up to ${String(max)}, not ${text}`);
-  return value;
+  return parseCommandLine({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      seconds: { type: "string" },
+      inputs: { type: "string" },
+      seed: { type: "string" },
+      corpus: { type: "string" },
+      json: { type: "boolean", default: false },
+      blind: { type: "boolean", default: false },
+      "dry-run": { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
 }

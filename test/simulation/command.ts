@@ -2,30 +2,20 @@
 import { relative } from "node:path";
 import { CONTROLS } from "./controls.ts";
 import { hunt, type Hunted } from "./hunt.ts";
-import { parseOptions, usage, UsageError, type SimulateOptions } from "./options.ts";
+import { optionsOrExit } from "../command-line.ts";
+import { parseOptions, usage, type SimulateOptions } from "./options.ts";
 import type { ScenarioName } from "./plan.ts";
 import { SCENARIOS } from "./scenarios/index.ts";
 
 const CLEAN = 0;
 const FOUND = 1;
-const USAGE = 2;
 /** Findings of one scenario, after which it is looked into rather than run on. */
 const MAX_FINDINGS = 3;
 
 /** Run what `argv` asks for. @returns the exit code */
 export async function simulateCommand(argv: readonly string[]): Promise<number> {
-  let options: SimulateOptions | null;
-  try {
-    options = parseOptions(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n--help says more.\n`);
-    return USAGE;
-  }
-  if (options === null) {
-    process.stdout.write(`${usage()}\n`);
-    return CLEAN;
-  }
+  const options = optionsOrExit(() => parseOptions(argv), usage);
+  if (typeof options === "number") return options;
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
   let found = false;

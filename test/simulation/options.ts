@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
+import { oneOf, parseCommandLine, UsageError, wholeNumber } from "../command-line.ts";
 import { CONTROLS } from "./controls.ts";
 import { EXAMPLES } from "./examples.ts";
 import type { ScenarioName } from "./plan.ts";
@@ -16,13 +16,7 @@ export interface SimulateOptions {
   readonly control: keyof typeof CONTROLS | undefined;
 }
 
-/** The command line cannot be understood; the message says what would be. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 const DEFAULT_SEEDS = 1000;
-const MAX = 0xffff_ffff;
 
 /** Read the command line; `null` when it asks for help. @throws {UsageError} */
 export function parseOptions(argv: readonly string[]): SimulateOptions | null {
@@ -37,8 +31,8 @@ export function parseOptions(argv: readonly string[]): SimulateOptions | null {
   const one = named ?? implied;
   return {
     scenarios: one === undefined ? (Object.keys(SCENARIOS) as ScenarioName[]) : [one],
-    seeds: wholeNumber("--seeds", values.seeds, DEFAULT_SEEDS),
-    from: wholeNumber("--from", values.from, 1),
+    seeds: wholeNumber("--seeds", values.seeds, { usual: DEFAULT_SEEDS }),
+    from: wholeNumber("--from", values.from, { usual: 1 }),
     json: values.json,
     keep: !values["dry-run"] && control === undefined,
     examples: values.examples === undefined ? EXAMPLES : pathToFileURL(`${values.examples}/`),
@@ -72,34 +66,17 @@ Exit codes: 0 all came right; 1 something went wrong; 2 usage.`;
 }
 
 function parsed(argv: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        seeds: { type: "string" },
-        from: { type: "string" },
-        scenario: { type: "string" },
-        control: { type: "string" },
-        examples: { type: "string" },
-        json: { type: "boolean", default: false },
-        "dry-run": { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-    return values;
-  } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-}
-
-function oneOf<K extends string>(what: string, name: string, known: Readonly<Record<K, unknown>>): K {
-  if (Object.hasOwn(known, name)) return name as K;
-  throw new UsageError(`there is no ${what} ${name}; there is ${Object.keys(known).join(", ")}`);
-}
-
-function wholeNumber(option: string, text: string | undefined, byDefault: number): number {
-  if (text === undefined) return byDefault;
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(value <= MAX)) throw new UsageError(`${option} takes a whole number up to ${String(MAX)}, not ${text}`);
-  return value;
+  return parseCommandLine({
+    args: [...argv],
+    options: {
+      seeds: { type: "string" },
+      from: { type: "string" },
+      scenario: { type: "string" },
+      control: { type: "string" },
+      examples: { type: "string" },
+      json: { type: "boolean", default: false },
+      "dry-run": { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }).values;
 }

@@ -1,11 +1,10 @@
 /** The command line of the races. */
-import { parseArgs } from "node:util";
+import { oneOf, optionsOrExit, parseCommandLine, wholeNumber } from "../command-line.ts";
 import { RACE_CONTROLS, type RaceControl } from "./controls.ts";
 import { PHASES, race, RACES_PER_GATEWAY, type Phase, type Races } from "./race.ts";
 
 const CLEAN = 0;
 const FOUND = 1;
-const USAGE = 2;
 const DEFAULT_RACES = 10_000;
 
 const HELP = `npm run races -- [options]
@@ -22,20 +21,15 @@ ${Object.entries<RaceControl>(RACE_CONTROLS)
   .map(([name, { about }]) => `  ${name.padEnd(24)}${about}`)
   .join("\n")}
 
-Exit codes: 0 nothing was accepted; 1 something was; 2 usage.
-`;
+Exit codes: 0 nothing was accepted; 1 something was; 2 usage.`;
 
 /** Run what `argv` asks for. @returns the exit code */
 export async function racesCommand(argv: readonly string[]): Promise<number> {
-  const options = parse(argv);
-  if (typeof options === "string") {
-    process.stderr.write(`${options}\n--help says more.\n`);
-    return USAGE;
-  }
-  if (options.help) {
-    process.stdout.write(HELP);
-    return CLEAN;
-  }
+  const options = optionsOrExit(
+    () => parse(argv),
+    () => HELP,
+  );
+  if (typeof options === "number") return options;
   const began = performance.now();
   const { races, from, broken } = options;
   const sum = await runRaces({ races, from, broken, onProgress: (done) => showProgress(done, races) });
@@ -94,24 +88,22 @@ function showProgress(done: number, races: number): void {
 }
 
 function parse(argv: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        races: { type: "string", default: String(DEFAULT_RACES) },
-        from: { type: "string", default: "1" },
-        control: { type: "string" },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-    const { json, help, control } = values;
-    if (!/^[1-9]\d{0,8}$/u.test(values.races)) return `--races takes a whole number from 1 on, not ${values.races}`;
-    if (!/^\d{1,9}$/u.test(values.from)) return `--from takes a whole number, not ${values.from}`;
-    if (control !== undefined && !Object.hasOwn(RACE_CONTROLS, control)) return `there is no control ${control}`;
-    const broken = control === undefined ? undefined : RACE_CONTROLS[control as keyof typeof RACE_CONTROLS].broken;
-    return { races: Number(values.races), from: Number(values.from), json, help, broken };
-  } catch (cause) {
-    return cause instanceof Error ? cause.message : String(cause);
-  }
+  const { races, from, control, json, help } = parseCommandLine({
+    args: [...argv],
+    options: {
+      races: { type: "string" },
+      from: { type: "string" },
+      control: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }).values;
+  if (help) return null;
+  const broken = control === undefined ? undefined : RACE_CONTROLS[oneOf("control", control, RACE_CONTROLS)].broken;
+  return {
+    races: wholeNumber("--races", races, { usual: DEFAULT_RACES, least: 1 }),
+    from: wholeNumber("--from", from, { usual: 1 }),
+    json,
+    broken,
+  };
 }

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deviceIdOf, makeMesh } from "../../../test/chaos/rig/mesh.ts";
+import { deviceIdOf } from "../../../test/chaos/rig/enrol.ts";
+import { makeMesh } from "../../../test/chaos/rig/mesh.ts";
 import { quantile } from "../stats.ts";
 import { OURS, type Budget, type Rig, type RigOptions, type Sample } from "../suite.ts";
 import { Helper } from "./helper.ts";

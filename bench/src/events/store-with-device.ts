@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { openSqliteStore, stateLayout } from "@quaymesh/gateway";
-import { deviceIdOf, makeMesh } from "../../../test/chaos/rig/mesh.ts";
+import { deviceIdOf } from "../../../test/chaos/rig/enrol.ts";
+import { makeMesh } from "../../../test/chaos/rig/mesh.ts";
 
 /** A store with one device in it, whose outbox is registered. The store is closed again. */
 export async function makeStore(

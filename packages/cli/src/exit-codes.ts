@@ -208,6 +208,7 @@ export const EXIT_CODES: readonly ExitCode[] = [
       "STORE_FULL",
       "STORE_FAILED",
       "STATE_NOT_WRITABLE",
+      "BACKUP_NOT_WRITTEN",
       "STATE_UNREADABLE",
       "OUTBOX_DISK_FULL",
       "OUTBOX_IO",

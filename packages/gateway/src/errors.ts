@@ -187,6 +187,10 @@ export const GATEWAY_ERRORS = {
   },
   BACKUP_NOT_FOUND: { connect: "not_found", hint: "Name the backup's file." },
   BACKUP_EXISTS: { connect: "already_exists", hint: "Give it another name, or --force to replace it." },
+  BACKUP_NOT_WRITTEN: {
+    connect: "failed_precondition",
+    hint: "Make room there, let this user write there, or name another place with --to.",
+  },
   BACKUP_DAMAGED: { connect: "data_loss", hint: "Take an earlier backup, or another copy of this one." },
   BACKUP_KEY_WRONG: {
     connect: "failed_precondition",

@@ -25,7 +25,7 @@ export interface WrittenBackup {
 
 /**
  * Write a backup to `file`, 0600, and read all of it back before it gets that name: what has the name is a backup that opens.
- * @throws {GatewayError} `BACKUP_EXISTS`, `BACKUP_DAMAGED`, `STATE_NOT_WRITABLE`; what the stream throws. Nothing is left behind
+ * @throws {GatewayError} `BACKUP_EXISTS`, `BACKUP_DAMAGED`, `BACKUP_NOT_WRITTEN`; what the stream throws. Nothing is left behind
  */
 export async function writeBackup(
   file: string,
@@ -71,9 +71,11 @@ function writeError(cause: unknown, path: string): unknown {
   const code = errnoOf(cause);
   if (code === "EEXIST") return backupExists(path, cause);
   const isOurs = cause instanceof GatewayError || code === undefined || !/^E[A-Z]+$/u.test(code);
-  return isOurs
-    ? cause
-    : new GatewayError("STATE_NOT_WRITABLE", `${path} cannot be written (${code})`, { cause, metadata: { path } });
+  return isOurs ? cause : new GatewayError("BACKUP_NOT_WRITTEN", notWritten(path, code), { cause, metadata: { path } });
+}
+
+function notWritten(path: string, code: string): string {
+  return code === "ENOSPC" ? `there is no room for ${path}: the disk is full` : `${path} cannot be written (${code})`;
 }
 
 function backupExists(path: string, cause?: unknown): GatewayError {

@@ -130,6 +130,10 @@ describe("a backup", () => {
         yield copy;
       }
     }
+    async function* noRoom(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(10);
+      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    }
     async function* broken(): AsyncGenerator<Uint8Array> {
       for await (const piece of stopped(state.layout)) {
         yield piece;
@@ -138,6 +142,14 @@ describe("a backup", () => {
     }
     expect(await codeOf(writeBackup(to, damaged(), { key: KEY, replace: false }))).toBe("BACKUP_DAMAGED");
     await expect(writeBackup(to, broken(), { key: KEY, replace: false })).rejects.toThrow("went away");
+    // What is full is where it goes, not the state: --state is nothing to change.
+    const full = writeBackup(to, noRoom(), { key: KEY, replace: false });
+    await expect(full).rejects.toMatchObject({
+      code: "BACKUP_NOT_WRITTEN",
+      message: `there is no room for ${to}: the disk is full`,
+    });
+    const nowhere = writeBackup(state.path("none/b"), noRoom(), { key: KEY, replace: false });
+    await expect(nowhere).rejects.toMatchObject({ code: "BACKUP_NOT_WRITTEN" });
     expect(await readdir(outside.path)).toEqual([]);
   });
 

@@ -44,8 +44,12 @@ export class OutboxPublisher {
     // As of the hello: what was recorded since must not hide that this outbox is an older copy of the one the gateway knows.
     const { ackedSeq } = session.welcome;
     if (ackedSeq > this.#durableAtHello) {
-      await this.#renumber(outboxBehind(ackedSeq, this.#durableAtHello));
-      await link.settle(session.signal).catch(() => {});
+      const why = outboxBehind(ackedSeq, this.#durableAtHello);
+      // A disk may be full for a while, and under the old numbers there is nothing to say over this session.
+      for (let done = false; !done && !session.signal.aborted;) {
+        done = await this.#renumber(why);
+        await link.settle(session.signal).catch(() => {});
+      }
     }
     while (!session.signal.aborted) {
       const pump = new PublishPump(session, { outbox, clock, compress, onThrottle });
@@ -62,16 +66,18 @@ export class OutboxPublisher {
     }
   }
 
-  /** Gateway and outbox no longer agree on the past: what is left goes under a new epoch, and some of it may then be in the log twice. */
-  async #renumber(why: NodeError): Promise<void> {
+  /** Gateway and outbox no longer agree on the past: what is left goes under a new epoch, and some of it may then be in the log twice. @returns whether it does */
+  async #renumber(why: NodeError): Promise<boolean> {
     const { outbox, log, link } = this.#parts;
     try {
       const { dropped, kept } = await outbox.renumber();
       const message = `${why.message}. ${kept} events got new numbers under a new outbox epoch`;
       log.line({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
       link.redial("new outbox epoch");
+      return true;
     } catch (cause) {
       log.failure("outbox.not-renumbered", cause);
+      return false;
     }
   }
 }

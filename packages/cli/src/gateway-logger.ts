@@ -45,6 +45,12 @@ const formatters = { level: (label: string): { level: string } => ({ level: labe
 
 function inline(fields: Readonly<Record<string, unknown>>): string {
   return Object.entries(fields)
-    .map(([name, value]) => `  ${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
+    .map(([name, value]) => `  ${name}=${shown(value)}`)
     .join("");
+}
+
+function shown(value: unknown): string {
+  if (value instanceof Error) return value.message;
+  // Measurements come with all their digits, which are for machines.
+  return JSON.stringify(typeof value === "number" ? Math.round(value * 10) / 10 : value);
 }

@@ -4,16 +4,20 @@ import { ok, skipped, wrong, type Check, type CheckResult } from "@quaymesh/prot
 import type { BehindInfo } from "../client/types.ts";
 import { GATEWAY_ERRORS, GatewayError } from "../errors.ts";
 import type { Behind } from "../store/port-lineage.ts";
+import { checkMark } from "../store/sqlite/commit-mark.ts";
 import type { Database } from "../store/sqlite/database.ts";
+import { verifyEvents } from "../store/sqlite/events.ts";
 import { readGeneration } from "../store/sqlite/generation.ts";
+import { checkGuards } from "../store/sqlite/integrity.ts";
 import { behind } from "../store/sqlite/lineage.ts";
-import { openForReading } from "../store/sqlite/open.ts";
+import { LATEST_VERSION, openForReading } from "../store/sqlite/open.ts";
 import type { GatewayDoctorContext } from "./context.ts";
 
 /** Reading through more takes minutes, beside a gateway that has work to do. */
 const MAX_READ_BYTES = 1 << 30;
 /** Clocks that are kept agree by far better. */
 const TOLERATED_MS = 60_000;
+const EVENTS_AT_ONCE = 10_000;
 
 /** The database is sound and no older than what was seen of it. Read beside a gateway that runs, too. */
 export const storeCheck: Check<GatewayDoctorContext> = {
@@ -37,6 +41,14 @@ export const storeCheck: Check<GatewayDoctorContext> = {
       const generation = Number(db.get("SELECT value FROM meta WHERE key = 'generation'")?.["value"] ?? 0);
       const seen = await readGeneration(layout.generation);
       if (generation < seen) return rolledBack(generation, seen);
+      // In one transaction: a gateway that runs goes on writing.
+      db.exec("BEGIN");
+      const isCurrent = db.number("PRAGMA user_version") === LATEST_VERSION;
+      if (isCurrent) checkGuards(db);
+      // The mark of one that runs may be of a commit behind this moment, and its log it looks through itself.
+      const isAtRest = isCurrent && running === undefined;
+      const harmed = isAtRest ? harmOf(db, { path: layout.database, generation, read }) : undefined;
+      if (harmed !== undefined) return harmed;
       const lost = behind(db);
       if (lost !== undefined) return behindOf(lostOf(lost));
       const newest = db.number("SELECT received FROM events ORDER BY position DESC LIMIT 1");
@@ -93,6 +105,25 @@ const damaged = (what: string): CheckResult =>
 function rolledBack(generation: number, seen: number): CheckResult {
   const what = `the database is an older copy: generation ${generation}, and ${seen} was seen`;
   return wrong("failed", what, { code: "STORE_ROLLED_BACK", fix: GATEWAY_ERRORS.STORE_ROLLED_BACK.hint });
+}
+
+/** What only shows when the commits and the events are held against what was written. */
+function harmOf(
+  db: Database,
+  { path, generation, read }: { readonly path: string; readonly generation: number; readonly read: boolean },
+): CheckResult | undefined {
+  checkMark(db, path, generation);
+  if (!read) return undefined;
+  for (let after = 0; ;) {
+    const { through, damaged: offset, latest } = verifyEvents(db, { after, limit: EVENTS_AT_ONCE });
+    if (offset !== undefined) {
+      const details = { offset };
+      const fix = GATEWAY_ERRORS.EVENT_DAMAGED.hint;
+      return wrong("failed", `event ${offset} is not what was stored`, { code: "EVENT_DAMAGED", fix, details });
+    }
+    if (through >= latest) return undefined;
+    after = through;
+  }
 }
 
 /** Nodes have seen more of this mesh than is here. */

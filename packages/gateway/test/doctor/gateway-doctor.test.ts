@@ -2,87 +2,17 @@
 import { randomBytes } from "node:crypto";
 import dgram from "node:dgram";
 import { once } from "node:events";
-import { chmod, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Authority, createKeyFile, KeyStore } from "@quaymesh/identity";
-import type { Check, CheckResult } from "@quaymesh/protocol";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import type { GatewayDoctorContext, RunningGateway } from "../../src/doctor/context.ts";
 import { GATEWAY_CHECKS } from "../../src/doctor/gateway-doctor.ts";
 import { certificatesCheck, keysCheck } from "../../src/doctor/keys-check.ts";
-import { logCheck } from "../../src/doctor/log-check.ts";
+import { ask, contextOf, DAY, running, stateDirectory } from "./support.ts";
 import { buffersCheck, filesCheck, placesCheck } from "../../src/doctor/machine-checks.ts";
 import { addressesCheck, portsCheck } from "../../src/doctor/network-checks.ts";
 import { pairingCheck, refusalsCheck } from "../../src/doctor/people-checks.ts";
 import { processCheck } from "../../src/doctor/process-check.ts";
 import { stateCheck } from "../../src/doctor/state-check.ts";
 import { clockCheck, storeCheck } from "../../src/doctor/store-check.ts";
-import { stateLayout } from "../../src/daemon/state-directory.ts";
-import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-
-const DAY = 86_400_000;
-const unasked = (what: string) => () => Promise.reject(new Error(`${what} was not to be asked`));
-
-function contextOf(facts: Partial<GatewayDoctorContext> & { readonly state?: string; readonly now?: number } = {}) {
-  const { state = "/nowhere", now = Date.now(), ...rest } = facts;
-  const context: GatewayDoctorContext = {
-    layout: stateLayout(state),
-    sealing: {},
-    listen: [],
-    probe: unasked("probe"),
-    lookup: unasked("lookup"),
-    ownAddresses: () => ["192.0.2.10"],
-    readProc: () => Promise.resolve(undefined),
-    clock: Object.assign(new FakeClock(), { now: () => now }),
-    ...rest,
-  };
-  return context;
-}
-
-const ask = async (check: Check<GatewayDoctorContext>, context: GatewayDoctorContext): Promise<CheckResult> =>
-  await check.run(context);
-
-/** A state directory as a first start leaves it, without the start. */
-async function stateDirectory(now = Date.now()) {
-  const path = await mkdtemp(join(tmpdir(), "quaymesh-gateway-doctor-"));
-  const layout = stateLayout(path);
-  const key = await createKeyFile(layout.authorityKey);
-  await Authority.create({ store: await KeyStore.open(layout.authority, { key }), meshName: "harbor", now });
-  await using _store = await openSqliteStore({ path: layout.database, generationPath: layout.generation });
-  return { path, layout, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
-
-interface Told {
-  readonly diagnosis?: Partial<RunningGateway["diagnosis"]>;
-  readonly refused?: Record<string, number>;
-  readonly connections?: number;
-  readonly addresses?: readonly string[];
-  readonly log?: Partial<RunningGateway["stats"]["log"]>;
-}
-
-/** A gateway that runs and says this. */
-function running({ diagnosis, refused = {}, connections = 1, addresses = [], log = {} }: Told): RunningGateway {
-  const told = {
-    status: { meshAddresses: addresses, rootFingerprint: "ab".repeat(32) },
-    stats: {
-      transport: { connections, refused },
-      store: { state: "ok", queued: 0 },
-      log: { damaged: 0, checkedTo: 7, lapsed: 0, heldBy: [], maxAgeMs: DAY, clockBehindMs: 0, ...log },
-    },
-    diagnosis: {
-      pid: process.pid,
-      listening: [],
-      maxConnections: 256,
-      certificates: [],
-      pairing: { wanted: false, pid: undefined, faults: 0, lastFault: undefined, addresses: [] },
-      refused: [],
-      ...diagnosis,
-    },
-  };
-  return told as unknown as RunningGateway;
-}
 
 test("docs/doctor.md names every check, in their order", async () => {
   const page = await readFile(new URL("../../../../docs/doctor.md", import.meta.url), "utf8");
@@ -122,48 +52,6 @@ describe("a gateway that does not run", () => {
     await rm(state.layout.authorityKey);
     const found = await ask(keysCheck, contextOf({ state: state.path }));
     expect(found).toMatchObject({ verdict: "failed", code: "AUTHORITY_UNREADABLE" });
-  });
-
-  test("whose database is cut short is damaged, and one put back is an older copy", async () => {
-    await using state = await stateDirectory();
-    await writeFile(state.layout.generation, "99\n");
-    expect(await ask(storeCheck, contextOf({ state: state.path }))).toMatchObject({ code: "STORE_ROLLED_BACK" });
-    await truncate(state.layout.database, 6000);
-    expect(await ask(storeCheck, contextOf({ state: state.path }))).toMatchObject({
-      verdict: "failed",
-      code: "STORE_CORRUPT",
-    });
-  });
-
-  test("whose nodes have seen more than it has says who, how much more, and what to do", async () => {
-    await using state = await stateDirectory();
-    const at = { revocationEpoch: 4, offset: 70 };
-    const lost = {
-      device: "01JD",
-      at: 1,
-      here: at,
-      seen: { era: 0, revocationEpoch: 6, offset: 90 },
-      revoked: ["01JX"],
-    };
-    {
-      await using store = await openSqliteStore({
-        path: state.layout.database,
-        generationPath: state.layout.generation,
-      });
-      await store.meta.put("behind", JSON.stringify(lost));
-    }
-    const found = await ask(storeCheck, contextOf({ state: state.path }));
-    expect(found).toMatchObject({
-      verdict: "failed",
-      code: "STORE_BEHIND",
-      seen: expect.stringContaining("log offset 70 here and 90 seen, revocation epoch 4 here and 6 seen"),
-      fix: expect.stringContaining("accept-loss"),
-      details: { deviceId: "01JD", revoked: ["01JX"] },
-    });
-    // A running one says it itself.
-    const told = { deviceId: "01JD", ...at, seenRevocationEpoch: 6, seenOffset: 90, revoked: ["01JX"], at: 1 };
-    const status = { ...running({}).status, behind: told };
-    expect(await ask(storeCheck, contextOf({ running: { ...running({}), status } }))).toEqual(found);
   });
 
   test("whose ports are taken says so", async () => {
@@ -314,27 +202,4 @@ describe("the machine", () => {
     for (const check of [buffersCheck, filesCheck])
       expect(await ask(check, proc({}))).toMatchObject({ verdict: "skipped" });
   });
-});
-
-test.each([
-  [
-    { damaged: 2, lapsed: 1 },
-    { verdict: "failed", code: "EVENT_DAMAGED" },
-  ],
-  [
-    { lapsed: 3 },
-    { verdict: "warning", code: "SUBSCRIPTION_LAPSED", fix: expect.stringContaining("events subscriptions") },
-  ],
-  [
-    { clockBehindMs: 400 * DAY },
-    { verdict: "warning", code: "CLOCK_SKEW", fix: expect.stringContaining("--trust-clock") },
-  ],
-  // Without a bound on age nobody waits for that clock.
-  [{ clockBehindMs: 400 * DAY, maxAgeMs: 0 }, { verdict: "ok" }],
-  [
-    { heldBy: ["operator/export"] },
-    { verdict: "ok", seen: expect.stringContaining("1 durable subscriptions hold it") },
-  ],
-])("a log of which the gateway says %j is told of", async (log, finding) => {
-  expect(await ask(logCheck, contextOf({ running: running({ log }) }))).toMatchObject(finding);
 });

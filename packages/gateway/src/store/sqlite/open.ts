@@ -10,7 +10,8 @@ import { checkGuards, keepGuards } from "./integrity.ts";
 import { beginIncarnation } from "./lineage.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
-const LATEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
+/** The schema that this version writes. */
+export const LATEST_VERSION = MIGRATIONS.at(-1)?.version ?? 0;
 
 /** What {@link openForWriting} takes; plain data, it crosses a thread. */
 export interface OpenFile {

@@ -19,8 +19,8 @@ interface ReaderCalls {
     readonly lastAt: number;
     readonly delaysMs: readonly number[];
   };
-  /** Read from the beginning for so long. */
-  readonly replay: (input: { readonly ms: number; readonly by: "node" | "operator" }) => {
+  /** Read the log's `logEvents` from the beginning, again and again, for so long. */
+  readonly replay: (input: { readonly ms: number; readonly by: "node" | "operator"; readonly logEvents: number }) => {
     readonly events: number;
     readonly seconds: number;
   };

@@ -16,10 +16,10 @@ export async function serveReader({ state, port, gateway }: Extract<Role, { kind
       return null;
     },
     await: ({ events }) => follower.reached(events),
-    replay: ({ ms, by }) =>
+    replay: ({ by, ...wanted }) =>
       by === "node"
-        ? count((signal) => node.subscribe({ signal }), ms)
-        : count((signal) => operator.events({ signal }), ms),
+        ? replay((signal) => node.subscribe({ signal }), wanted)
+        : replay((signal) => operator.events({ signal }), wanted),
   };
   return {
     answers,
@@ -81,21 +81,23 @@ class Follower {
   }
 }
 
-/** Read from the beginning, again and again if it ends early, for `ms`. */
-async function count(
+/** Read from the beginning, again and again if the log is shorter, for `ms`. */
+async function replay(
   open: (signal: AbortSignal) => AsyncIterable<unknown>,
-  ms: number,
+  { ms, logEvents }: { readonly ms: number; readonly logEvents: number },
 ): Promise<{ readonly events: number; readonly seconds: number }> {
-  const stop = new AbortController();
   const began = monotonicMs();
   let events = 0;
-  for await (const event of open(stop.signal)) {
-    void event;
-    events += 1;
-    // A look at the clock costs more than an event.
-    if (events % 256 === 0 && monotonicMs() - began >= ms) break;
+  while (monotonicMs() - began < ms) {
+    const stop = new AbortController();
+    const end = events + logEvents;
+    for await (const event of open(stop.signal)) {
+      void event;
+      events += 1;
+      // A look at the clock costs more than an event.
+      if (events === end || (events % 256 === 0 && monotonicMs() - began >= ms)) break;
+    }
+    stop.abort();
   }
-  const seconds = (monotonicMs() - began) / 1000;
-  stop.abort();
-  return { events, seconds };
+  return { events, seconds: (monotonicMs() - began) / 1000 };
 }

@@ -1,6 +1,7 @@
 import { encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { eventRows } from "../../packages/gateway/src/store/event-rows.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";
 
@@ -32,7 +33,7 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
       expect(await under.store.events.append(batch(1, 3))).toMatchObject({ ackedSeq: 3, inserted: 3, lastOffset: 3 });
       const store = await under.reopen();
       expect(await store.events.append(batch(1, 5))).toMatchObject({ ackedSeq: 5, inserted: 2, conflicts: [] });
-      const { events } = await store.events.read(ALL);
+      const events = eventRows(await store.events.read(ALL));
       expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
       expect(await store.events.watermark({ deviceId: A, outboxEpoch: epochOf(1) })).toBe(5);
     });
@@ -52,7 +53,7 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
       const forged = [{ kind: "test.tick", time: T0 + 1, data: encodeValue("forged") }, ...eventsOf(2, 2)];
       const answer = await under.store.events.append({ ...batch(1, 0), events: forged });
       expect(answer).toMatchObject({ kind: "stored", conflicts: [1], inserted: 1, ackedSeq: 3 });
-      const { events } = await under.store.events.read(ALL);
+      const events = eventRows(await under.store.events.read(ALL));
       expect(events.map(({ data }) => data)).toEqual([1, 2, 3].map((value) => encodeValue(value)));
     });
 
@@ -106,7 +107,7 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
         events.append(batch(1, 2, B)),
       ]);
       expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
-      expect((await events.read(ALL)).events).toHaveLength(4);
+      expect(eventRows(await events.read(ALL))).toHaveLength(4);
     });
 
     test("what the gateway records of a device has its place in the log", async () => {
@@ -140,10 +141,10 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
           const offsets: number[] = [];
           let after = 0;
           for (let turn = 0; turn < 200 && after < 60; turn++) {
-            const { events, scannedTo } = await under.store.events.read({ ...input, after });
-            expect(scannedTo).toBeGreaterThan(after);
-            offsets.push(...events.map(({ offset }) => offset));
-            after = scannedTo;
+            const page = await under.store.events.read({ ...input, after });
+            expect(page.scannedTo).toBeGreaterThan(after);
+            offsets.push(...eventRows(page).map(({ offset }) => offset));
+            after = page.scannedTo;
           }
           const half = Array.from({ length: 30 }, (_, index) => index + 1);
           const { devices, kinds } = input.filter as { devices?: string[]; kinds?: string[] };

@@ -2,6 +2,7 @@ import type { Store } from "@quaymesh/gateway";
 import { encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { eventRows } from "../../packages/gateway/src/store/event-rows.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";
 
@@ -43,7 +44,7 @@ async function retainAll(under: StoreUnderTest, policy: Partial<Policy>): Promis
 }
 
 const offsets = async (under: Opened): Promise<readonly number[]> =>
-  (await under.store.events.read(ALL)).events.map(({ offset }) => offset);
+  eventRows(await under.store.events.read(ALL)).map(({ offset }) => offset);
 
 /** Retention of the event log. */
 export function retentionContract(open: () => Promise<StoreUnderTest>): void {
@@ -141,7 +142,7 @@ export function retentionContract(open: () => Promise<StoreUnderTest>): void {
             } else await under.store.events.record({ deviceId: A, kind: "mesh.note", data: encodeValue(1), now: T0 });
           }
           const usage = await under.store.events.usage();
-          const { events } = await under.store.events.read(ALL);
+          const events = eventRows(await under.store.events.read(ALL));
           expect(usage.bytes).toBe(events.reduce((sum, { data }) => sum + data.length + 96, 0));
           expect(usage.latest + 1 - usage.earliest).toBe(events.length);
         }),

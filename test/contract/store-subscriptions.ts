@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { eventRows } from "../../packages/gateway/src/store/event-rows.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";
 
@@ -213,7 +214,7 @@ export function subscriptionContract(open: () => Promise<StoreUnderTest>): void 
       await append(under, 1, 2, T0, B);
       const read = async (labels: readonly string[]) => {
         const page = await under.store.events.read({ after: 0, limit: 10, maxBytes: 1e6, filter: { labels } });
-        return page.events.map(({ offset }) => offset);
+        return eventRows(page).map(({ offset }) => offset);
       };
       expect([await read(["gpu"]), await read(["disk", "arm"]), await read(["none"]), await read([])]).toEqual([
         [1, 2, 3],

@@ -1,3 +1,4 @@
+import { eventRows } from "../../packages/gateway/src/store/event-rows.ts";
 import type { Job, Reply } from "../../packages/gateway/src/store/sqlite/wire.ts";
 import type { FakeTrust } from "../../packages/gateway/test/support/fake-trust.ts";
 import type { NodeLogLine } from "../../packages/node/src/node-options.ts";
@@ -284,7 +285,7 @@ export class Stage {
         maxBytes: 1e9,
         filter: {},
       });
-      const rows: readonly LogRow[] = page.events;
+      const rows: readonly LogRow[] = eventRows(page);
       this.log.append(rows);
       more = rows.length > 0 && page.scannedTo < page.latest;
     }

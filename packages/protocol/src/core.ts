@@ -8,6 +8,19 @@ export { VERDICTS } from "./transport/verdicts.ts";
 export { worstFinding } from "./diagnosis/checks.ts";
 export type { Finding, FindingVerdict } from "./diagnosis/checks.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
+export {
+  dataBytes,
+  decodeEvents,
+  encodeEvents,
+  eventBytes,
+  eventCount,
+  eventsBehind,
+  eventsFrame,
+  firstEvents,
+  lastOffset,
+} from "./events/encoded-events.ts";
+export type { EncodedEvents } from "./events/encoded-events.ts";
+export type { LoggedEvent } from "./messages/events.ts";
 export { formatCursor, parseCursor } from "./events/cursor.ts";
 export { decodeValue } from "./cbor/decode.ts";
 export { encodeValue } from "./cbor/encode.ts";

@@ -147,6 +147,18 @@ export type {
 export { zstdFrameFault, type ZstdFrameLimits } from "./events/zstd-frame.ts";
 export { judgeBatch, openIngest, stepIngest } from "./events/ingest.ts";
 export type { BatchJudgement, Ingest, IngestEffect, IngestInput } from "./events/ingest.ts";
+export {
+  dataBytes,
+  decodeEvents,
+  encodeEvents,
+  eventBytes,
+  eventCount,
+  eventsBehind,
+  eventsFrame,
+  firstEvents,
+  lastOffset,
+} from "./events/encoded-events.ts";
+export type { EncodedEvents } from "./events/encoded-events.ts";
 export { MAX_READ_BYTES, openSubscription, SLOW_CONSUMER_MS, stepSubscription } from "./events/subscription.ts";
 export type {
   LogExtent,

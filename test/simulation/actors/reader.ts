@@ -1,5 +1,6 @@
 import { subscribe } from "../../../packages/node/src/events/subscribe.ts";
 import { GatewayError, type GatewayCore } from "@quaymesh/gateway";
+import { eventRows } from "../../../packages/gateway/src/store/event-rows.ts";
 import type { Process } from "../process.ts";
 import type { NodeParts } from "./node.ts";
 
@@ -141,7 +142,7 @@ async function* consume(
     try {
       for await (const batch of core.events.consume({ ...options, createdBy: "sim", ...(seen > 0 && { seen }) })) {
         epoch = batch.opened?.epoch ?? epoch;
-        for (const { offset, deviceId, seq, kind, data } of batch.events) {
+        for (const { offset, deviceId, seq, kind, data } of eventRows(batch)) {
           yield { offset, device: deviceId, seq, kind, data };
           seen = offset;
           await core.events.acknowledge({ name: options.name, epoch, offset });

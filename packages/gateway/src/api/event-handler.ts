@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ConsumeRequest, EventFilter, EventService, SubscribeRequest, SubscriptionSchema } from "@quaymesh/api";
+import { eventBytes } from "@quaymesh/protocol";
 import type { DeviceService as Devices } from "../devices/service.ts";
 import type {
   ConsumedBatch,
@@ -11,6 +12,7 @@ import type {
   SubscribeOptions,
   SubscriptionView,
 } from "../events/service.ts";
+import { eventRows } from "../store/event-rows.ts";
 import type { LogFilter, QuarantinedRow } from "../store/port-events.ts";
 import { eventMessage, filterMessage, timestamp } from "./encode.ts";
 import { safeInteger } from "./numbers.ts";
@@ -25,7 +27,7 @@ export function eventHandler(events: Events, devices: Devices): ServiceImpl<type
   return {
     async *subscribe(request, { signal }) {
       const options = await subscribeOptions(request, devices);
-      for await (const batch of events.batches({ ...options, signal })) yield batchMessage(batch);
+      for await (const batch of events.batches({ ...options, signal })) yield batchMessage(batch, request);
     },
     async listQuarantined({ device, limit, beforeId }) {
       const rows = await events.quarantined({
@@ -38,7 +40,7 @@ export function eventHandler(events: Events, devices: Devices): ServiceImpl<type
     async *consume(request, { signal, values }) {
       const createdBy = values.get(callerKey)?.name ?? "";
       const options = await consumeOptions(request, devices, createdBy);
-      for await (const batch of events.consume({ ...options, signal })) yield consumedMessage(batch);
+      for await (const batch of events.consume({ ...options, signal })) yield consumedMessage(batch, request);
     },
     async acknowledge({ name, epoch, offset }) {
       const wanted = { name, epoch: safeInteger(epoch, "epoch"), offset: safeInteger(offset, "offset") };
@@ -111,15 +113,20 @@ function quarantinedMessage(row: QuarantinedRow) {
   };
 }
 
-function batchMessage({ logId, events, caughtUp }: LogBatch) {
-  return { logId, events: events.map(eventMessage), caughtUp: BigInt(caughtUp) };
+/** How a subscriber wants its events. */
+type EventForm = Pick<SubscribeRequest, "encoded">;
+
+function batchMessage(batch: LogBatch, { encoded }: EventForm) {
+  const position = { logId: batch.logId, caughtUp: BigInt(batch.caughtUp) };
+  if (encoded) return { ...position, encodedEvents: eventBytes(batch.events) };
+  return { ...position, events: eventRows(batch).map(eventMessage) };
 }
 
-function consumedMessage({ opened, ...batch }: ConsumedBatch) {
-  if (opened === undefined) return batchMessage(batch);
+function consumedMessage({ opened, ...batch }: ConsumedBatch, form: EventForm) {
+  if (opened === undefined) return batchMessage(batch, form);
   const { epoch, acked, created, lost } = opened;
   const facts = { epoch: BigInt(epoch), acked: BigInt(acked), created, lost: BigInt(lost) };
-  return { ...batchMessage(batch), opened: facts };
+  return { ...batchMessage(batch, form), opened: facts };
 }
 
 function subscriptionMessage(view: SubscriptionView): MessageInitShape<typeof SubscriptionSchema> {

@@ -11,7 +11,7 @@ import type {
   Task,
   WatchTaskResponse,
 } from "@quaymesh/api";
-import { decodeValue, formatCursor } from "@quaymesh/protocol/core";
+import { decodeValue, formatCursor, type LoggedEvent } from "@quaymesh/protocol/core";
 import { ClientError } from "./errors.ts";
 import type {
   BehindInfo,
@@ -158,6 +158,25 @@ export function eventRecord(event: Event, logId: string): EventRecord {
     bytes: event.data,
     logId,
     cursor: formatCursor({ log: logId, offset: Number(event.offset) }),
+  };
+}
+
+/** An event as nodes get it too, as plain data. */
+export function loggedRecord(event: LoggedEvent, logId: string): EventRecord {
+  const { offset, device, outboxEpoch, seq, kind, time, received, data } = event;
+  const cursor = formatCursor({ log: logId, offset });
+  return {
+    offset,
+    deviceId: device,
+    outboxEpoch,
+    seq,
+    kind,
+    time,
+    received,
+    data: readable(data),
+    bytes: data,
+    logId,
+    cursor,
   };
 }
 

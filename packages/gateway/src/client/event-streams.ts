@@ -2,8 +2,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
-import { EventService, type Event, type EventFilterSchema, type SubscribeResponse } from "@quaymesh/api";
+import { EventService, type EventFilterSchema, type SubscribeResponse } from "@quaymesh/api";
+import { decodeEvents } from "@quaymesh/protocol/core";
+import { eventRecord, loggedRecord } from "./decode.ts";
 import type { EventsFilter, EventsOptions } from "./events.ts";
+import type { EventRecord } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** Where a connection begins. */
@@ -29,7 +32,7 @@ export interface Opened {
 /** See {@link subscribeOnce}. */
 export interface EventBatch {
   readonly logId: string;
-  readonly events: readonly Event[];
+  readonly events: readonly EventRecord[];
   /** Nothing up to here is left; 0: not said. */
   readonly caughtUp: number;
   readonly opened?: Opened;
@@ -43,6 +46,7 @@ export function subscribeOnce(wire: Wire, start: StreamStart, options: EventsOpt
     after: BigInt(after),
     logId,
     tail,
+    encoded: true,
     filter: filterMessage(options.filter ?? {}),
     ...(since !== undefined && { since: timestampFromMs(since) }),
   };
@@ -60,6 +64,7 @@ export function consumeOnce(wire: Wire, start: StreamStart, options: EventsOptio
     seen: began ? BigInt(after) : 0n,
     tail,
     logId,
+    encoded: true,
     skipLost: options.skipLost ?? false,
     quota: { maxAgeMs: BigInt(maxAgeMs), maxEvents: BigInt(maxEvents), maxBytes: BigInt(maxBytes) },
     ...(since !== undefined && { since: timestampFromMs(since) }),
@@ -78,8 +83,13 @@ export function consumeOnce(wire: Wire, start: StreamStart, options: EventsOptio
   );
 }
 
-function batchOf({ logId, events, caughtUp }: Pick<SubscribeResponse, "logId" | "events" | "caughtUp">): EventBatch {
-  return { logId, events, caughtUp: Number(caughtUp) };
+type Batch = Pick<SubscribeResponse, "logId" | "events" | "encodedEvents" | "caughtUp">;
+
+/** An older gateway gives `events`, whatever was asked for. */
+function batchOf({ logId, events, encodedEvents, caughtUp }: Batch): EventBatch {
+  const encoded = decodeEvents(encodedEvents).map((event) => loggedRecord(event, logId));
+  const plain = events.map((event) => eventRecord(event, logId));
+  return { logId, events: [...encoded, ...plain], caughtUp: Number(caughtUp) };
 }
 
 function filterMessage({

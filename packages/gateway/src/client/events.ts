@@ -1,7 +1,6 @@
 /** The event log in the client: `for await (const event of gateway.events({ after }))`. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { parseCursor } from "@quaymesh/protocol/core";
-import { eventRecord } from "./decode.ts";
 import { ClientError } from "./errors.ts";
 import { consumeOnce, subscribeOnce, type EventBatch, type Opened, type StreamStart } from "./event-streams.ts";
 import { Acks } from "./acks.ts";
@@ -91,8 +90,7 @@ async function* records<S extends StandardSchemaV1>(
   const acksByItself = options.durable !== undefined && options.manualAck !== true;
   try {
     for await (const { logId, events, caughtUp } of batches(wire, options, acks)) {
-      for (const message of events) {
-        const event = eventRecord(message, logId);
+      for (const event of events) {
         acks.give(event.offset);
         // Without a schema there is nothing to wait for.
         yield options.schema === undefined ? event : await typed(event, options.schema);
@@ -123,7 +121,7 @@ async function* batches(wire: Wire, options: EventsOptions, acks: Acks): AsyncGe
           options.onOpened?.(batch.opened);
         }
         // Before it is given: what the consumer holds must not come again.
-        const last = Math.max(batch.caughtUp, Number(batch.events.at(-1)?.offset ?? 0n));
+        const last = Math.max(batch.caughtUp, batch.events.at(-1)?.offset ?? 0);
         start = { after: Math.max(start.after, last), logId: batch.logId, began: true, since: undefined, tail: false };
         yield batch;
       }

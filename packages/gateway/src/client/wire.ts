@@ -33,6 +33,8 @@ export function openWire(socketPath: string): Wire {
     baseUrl: "http://quaymesh.local",
     httpVersion: "1.1",
     nodeOptions: { socketPath, agent },
+    // Within one machine it costs more than it saves.
+    acceptCompression: [],
     interceptors: [
       (next) => (request) => next({ ...request, signal: AbortSignal.any([request.signal, closing.signal]) }),
     ],

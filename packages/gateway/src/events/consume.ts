@@ -1,4 +1,5 @@
 /** Durable subscriptions of operators: pages of the log behind a cursor that the gateway keeps. */
+import { encodeEvents } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { LogFilter } from "../store/port-events.ts";
 import type { SubscriptionKey, SubscriptionQuota, SubscriptionRow } from "../store/port-subscriptions.ts";
@@ -37,7 +38,7 @@ export async function* consume(
     const logId = store.meta.logId;
     yield {
       logId,
-      events: [],
+      events: encodeEvents([]),
       caughtUp: 0,
       opened: { epoch: subscription.epoch, acked: subscription.acked, created, lost },
     };

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { eventRows } from "../store/event-rows.ts";
 import type { Store } from "../store/port.ts";
 import type { EventRow } from "../store/rows.ts";
 import { acknowledge, consume, listSubscriptions, removeSubscription } from "./consume.ts";
@@ -43,7 +44,7 @@ async function* batches(
 }
 
 async function* single(pages: AsyncIterable<LogBatch>): AsyncGenerator<EventRow, void, undefined> {
-  for await (const page of pages) yield* page.events;
+  for await (const page of pages) yield* eventRows(page);
 }
 
 async function startOffset(store: Store, subscribe: SubscribeOptions): Promise<number> {

@@ -1,4 +1,5 @@
 /** Pages of the log, for operators: replay and live are one path. */
+import { dataBytes, eventCount } from "@quaymesh/protocol";
 import { GatewayError } from "../errors.ts";
 import type { ReadAccess } from "../policy/read-access.ts";
 import type { LogFilter } from "../store/port-events.ts";
@@ -46,12 +47,12 @@ export async function* readPages(
     if (after > 0 && after + 1 < page.earliest) throw compacted(page.earliest);
     after = Math.max(page.scannedTo, page.earliest - 1);
     const caughtUp = after >= page.latest;
-    const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
-    await share.take(OPERATORS, workWeight(page.events.length, bytes));
+    const { events } = page;
+    await share.take(OPERATORS, workWeight(eventCount(events), dataBytes(events)));
     signal.throwIfAborted();
-    if (page.events.length > 0 || (caughtUp && announced !== after)) {
+    if (eventCount(events) > 0 || (caughtUp && announced !== after)) {
       announced = after;
-      yield { logId, events: page.events, caughtUp: after };
+      yield { logId, events, caughtUp: after };
     }
     if (caughtUp) await log.grownBeyond(after, signal);
   }

@@ -1,4 +1,5 @@
 /** The pages of one reader: what its credit left of the last one, and the next one, on its way while this one is sent. */
+import { eventCount, eventsBehind } from "@quaymesh/protocol";
 import type { EventPage } from "../store/port-events.ts";
 import { cutPage, type PageWanted, type SharedReads } from "./shared-reads.ts";
 
@@ -36,15 +37,15 @@ export class ReadAhead {
     const page = await (usable.find((held) => held.after === after)?.page ??
       this.#pages.read({ ...wanted, most: creditEvents }));
     const cut = cutPage(page, maxEvents, maxBytes);
-    const events = page.events.slice(cut.events.length);
+    const events = eventsBehind(page.events, cut.events);
     const rest = { after: cut.scannedTo, generation, page: Promise.resolve({ ...page, events }) };
     const behind = this.#held.filter((held) => held.after === page.scannedTo);
     // Nothing is read ahead that the reader has no credit for.
-    const goesOn = behind.length === 0 && page.scannedTo < page.latest && creditEvents > page.events.length;
+    const goesOn = behind.length === 0 && page.scannedTo < page.latest && creditEvents > eventCount(page.events);
     this.#held = [
-      ...(events.length > 0 ? [rest] : []),
+      ...(eventCount(events) > 0 ? [rest] : []),
       ...(goesOn
-        ? [this.#begin({ ...wanted, after: page.scannedTo, most: creditEvents - page.events.length })]
+        ? [this.#begin({ ...wanted, after: page.scannedTo, most: creditEvents - eventCount(page.events) })]
         : behind),
     ];
     return cut;

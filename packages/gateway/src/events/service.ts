@@ -1,3 +1,4 @@
+import type { EncodedEvents } from "@quaymesh/protocol";
 import type { LogFilter, QuarantinedRow, ReadQuarantine } from "../store/port-events.ts";
 import type { SubscriptionQuota, SubscriptionRow } from "../store/port-subscriptions.ts";
 import type { EventRow } from "../store/rows.ts";
@@ -19,7 +20,7 @@ export interface SubscribeOptions {
 /** Events in offset order; `events` may be empty when only `caughtUp` moved. Nothing up to `caughtUp` is left to send. */
 export interface LogBatch {
   readonly logId: string;
-  readonly events: readonly EventRow[];
+  readonly events: EncodedEvents;
   readonly caughtUp: number;
 }
 

@@ -1,5 +1,5 @@
 /** Pages of the log, read once for all who want the same: at the live end that is nearly everyone, and all at the same moment. */
-import { MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
+import { eventCount, firstEvents, lastOffset, MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
 import type { EventPage, EventStore, LogFilter } from "../store/port-events.ts";
 
 /** Most events of a page: several batches, as each page is a round trip to the store's thread. */
@@ -51,15 +51,8 @@ function pageEvents(most: number): number {
 
 /** What of a page fits a reader's credit: so many events, and bytes of data, but for a first event that is larger. */
 export function cutPage(page: EventPage, maxEvents: number, maxBytes: number): EventPage {
-  let bytes = 0;
-  let count = 0;
-  for (const { data } of page.events) {
-    bytes += data.length;
-    if (count === maxEvents || (bytes > maxBytes && count > 0)) break;
-    count += 1;
-  }
-  if (count === page.events.length) return page;
-  const events = page.events.slice(0, count);
+  const events = firstEvents(page.events, maxEvents, maxBytes);
+  if (eventCount(events) === eventCount(page.events)) return page;
   // Nothing behind the last one was looked at, for this reader.
-  return { ...page, events, scannedTo: events.at(-1)?.offset ?? page.scannedTo };
+  return { ...page, events, scannedTo: lastOffset(events) ?? page.scannedTo };
 }

@@ -3,11 +3,15 @@
  * moves its cursor only by what its consumer acknowledges.
  */
 import {
+  dataBytes,
+  eventCount,
+  eventsFrame,
+  lastOffset,
   openSubscription,
   parseSubscriberMessage,
   ProtocolError,
   stepSubscription,
-  type LoggedEvent,
+  type EncodedEvents,
   type MessageStream,
   type SubscribeRequest,
   type Subscription,
@@ -22,7 +26,6 @@ import { OwnedTasks } from "../sessions/owned.ts";
 import { awaitPeerEnd } from "../sessions/peer-end.ts";
 import { wireError } from "../sessions/stream-failure.ts";
 import type { EventPage } from "../store/port-events.ts";
-import type { EventRow } from "../store/rows.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { ReadAhead, type Room } from "./read-ahead.ts";
 import type { PageWanted } from "./shared-reads.ts";
@@ -213,13 +216,13 @@ class SubscriptionStream {
       if (page === undefined) return;
       if (after + 1 < page.earliest) return this.feed({ kind: "compacted", earliest: page.earliest });
       // Read again what may not be seen any more, up to the moment in which it is sent.
-      const bytes = page.events.reduce((sum, { data }) => sum + data.length, 0);
-      await share.take(this.#session.deviceId, workWeight(page.events.length, bytes));
+      const [events, bytes] = [eventCount(page.events), dataBytes(page.events)];
+      await share.take(this.#session.deviceId, workWeight(events, bytes));
       if (!(await this.#sendEvents(page.events, () => this.#state.kind === "open" && access.generation === generation)))
         continue;
       const now = clock.monotonicMs();
       this.#keepAwhile();
-      return this.feed({ kind: "sent", events: page.events.length, bytes, through: page.scannedTo, now });
+      return this.feed({ kind: "sent", events, bytes, through: page.scannedTo, now });
     }
   }
 
@@ -246,14 +249,14 @@ class SubscriptionStream {
   }
 
   /** @returns whether they were sent, which they are not where they may not be seen when it is their turn */
-  async #sendEvents(events: readonly EventRow[], maySend: () => boolean): Promise<boolean> {
+  async #sendEvents(events: EncodedEvents, maySend: () => boolean): Promise<boolean> {
     let sent = false;
     await this.#queue(async () => {
       sent = maySend();
-      const last = events.at(-1);
+      const last = lastOffset(events);
       if (!sent || last === undefined) return;
-      this.#sentThrough = last.offset;
-      await this.#messages.send({ type: "events", events: events.map(loggedEvent) });
+      this.#sentThrough = last;
+      await this.#messages.sendParts(eventsFrame(events));
     });
     return sent;
   }
@@ -273,9 +276,4 @@ class SubscriptionStream {
     const delayMs = Math.max(0, at - clock.monotonicMs());
     this.#cancelTimer = clock.after(delayMs, () => this.feed({ kind: "tick", now: clock.monotonicMs() }));
   }
-}
-
-function loggedEvent(row: EventRow): LoggedEvent {
-  const { offset, outboxEpoch, seq, kind, time, received, data } = row;
-  return { offset, device: row.deviceId, outboxEpoch, seq, kind, time, received, data };
 }

@@ -1,7 +1,7 @@
-import type { Checkpoint, TaskEvent } from "@quaymesh/protocol";
+import type { Checkpoint, EncodedEvents, TaskEvent } from "@quaymesh/protocol";
 import type { Behind } from "./port-lineage.ts";
 import type { SubscriptionKey, SubscriptionRow } from "./port-subscriptions.ts";
-import type { CapabilityRow, EventRow, TaskRow } from "./rows.ts";
+import type { CapabilityRow, TaskRow } from "./rows.ts";
 
 /** Sessions of devices: the epochs that fence an old one. Part of the Store port. */
 export interface SessionStore {
@@ -247,7 +247,8 @@ export interface ReadEvents {
 
 /** `scannedTo`: nothing up to this offset is left to read with this filter. */
 export interface EventPage {
-  readonly events: readonly EventRow[];
+  /** As subscribers are sent them; `eventRows` gives the events. */
+  readonly events: EncodedEvents;
   readonly scannedTo: number;
   /** What the log held at this read. */
   readonly earliest: number;

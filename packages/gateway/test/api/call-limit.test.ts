@@ -2,13 +2,14 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ErrorReasonSchema, EventService, GatewayService } from "@quaymesh/api";
 import { ConnectError } from "@connectrpc/connect";
+import { encodeEvents } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { serveFakes, unaskedEvents } from "./fake-services.ts";
 
 /** A log that has one batch, and then says nothing. */
 async function* quiet({ signal }: { readonly signal?: AbortSignal } = {}) {
-  yield { logId: "log", events: [], caughtUp: 1 };
+  yield { logId: "log", events: encodeEvents([]), caughtUp: 1 };
   await new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
 }
 

@@ -12,7 +12,7 @@ import type { GatewayStats } from "../../src/core-views.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
 import type { DeviceSelector } from "../../src/store/port-devices.ts";
-import type { EventRow } from "../../src/store/rows.ts";
+import { encodeEvents, type LoggedEvent } from "@quaymesh/protocol";
 import type { SubmitOptions, TaskView } from "../../src/tasks/service.ts";
 
 export const DEVICE_ID = "01JD0000000000000000000000";
@@ -79,11 +79,11 @@ export function task(over: Partial<TaskView> = {}): TaskView {
   };
 }
 
-export function event(offset: number, data = new Uint8Array([0x01])): EventRow {
+export function event(offset: number, data = new Uint8Array([0x01])): LoggedEvent {
   const times = { time: 1_700_000_000_000, received: 1_700_000_000_001 };
   return {
     offset,
-    deviceId: DEVICE_ID,
+    device: DEVICE_ID,
     outboxEpoch: new Uint8Array(16),
     seq: offset,
     kind: "test.tick",
@@ -280,7 +280,7 @@ function fakeParts(seen: Seen, over: Partial<OperatorApiParts> = {}): OperatorAp
       logId: "log-1",
       async *batches(options) {
         try {
-          yield { logId: "log-1", events: [event(1), event(2)], caughtUp: 2 };
+          yield { logId: "log-1", events: encodeEvents([event(1), event(2)]), caughtUp: 2 };
           await aborted(options?.signal);
         } finally {
           seen.ended.push("events");

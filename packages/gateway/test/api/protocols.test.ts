@@ -17,6 +17,7 @@ import {
   GatewayService,
   TaskService,
 } from "@quaymesh/api";
+import { decodeEvents } from "@quaymesh/protocol";
 import { describe, expect, test } from "vitest";
 import { serveFakes } from "./fake-services.ts";
 
@@ -98,6 +99,22 @@ describe.each(Object.entries(TRANSPORTS))("%s", (_name, open) => {
     await ended;
     close();
     expect(api.seen.ended).toEqual(["events"]);
+  });
+
+  test("events come encoded where that is asked for, and are the same", async () => {
+    await using api = await serveFakes();
+    const { transport, close } = open(api.path);
+    const events = createClient(EventService, transport);
+    const plain = await first(events.subscribe({}));
+    const encoded = await first(events.subscribe({ encoded: true }));
+    close();
+    expect(plain?.encodedEvents).toHaveLength(0);
+    expect(encoded).toMatchObject({ events: [], logId: plain?.logId, caughtUp: plain?.caughtUp });
+    const decoded = decodeEvents(encoded?.encodedEvents ?? new Uint8Array());
+    expect(decoded.map(({ offset, device, kind }) => [BigInt(offset), device, kind])).toEqual(
+      plain?.events.map(({ offset, deviceId, kind }) => [offset, deviceId, kind]),
+    );
+    expect(decoded.map(({ data }) => data)).toEqual(plain?.events.map(({ data }) => data));
   });
 
   test("a stream ends with GATEWAY_DRAINING when the gateway stops", async () => {
@@ -189,6 +206,11 @@ test("the HTTP/2 preface is recognised when it comes byte by byte", async () => 
   // A SETTINGS frame on stream 0: RFC 9113 section 6.5.
   expect(answer[3]).toBe(4);
 });
+
+async function first<T>(stream: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const message of stream) return message;
+  return undefined;
+}
 
 test("a peer that hangs up in the middle of a request harms nobody else", async () => {
   await using api = await serveFakes();

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { encodeEvents } from "@quaymesh/protocol";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { connectError } from "../../src/api/errors.ts";
 import { connect, MAX_TASK_INPUT_BYTES, type GatewayClient } from "../../src/client/index.ts";
@@ -246,7 +247,11 @@ describe("events", () => {
           async *batches() {
             await Promise.resolve();
             seen.ended.push("events");
-            yield { logId: "log-1", events: [event(1, Uint8Array.of(0xff)), event(2, new Uint8Array())], caughtUp: 9 };
+            yield {
+              logId: "log-1",
+              events: encodeEvents([event(1, Uint8Array.of(0xff)), event(2, new Uint8Array())]),
+              caughtUp: 9,
+            };
           },
           ...unaskedEvents,
         },

@@ -1,5 +1,6 @@
 import { encodeValue } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import { IngestGate } from "../../src/events/ingest-gate.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { TokenBucket } from "../../src/events/token-bucket.ts";
@@ -40,7 +41,7 @@ test("a device that publishes faster than it may is told how long to wait, and t
   expect(gateway.lines.filter(({ message }) => message.includes("faster than it may"))).toHaveLength(1);
   clock.advance(8100);
   await flood.publish(101, ticks(101, 5));
-  const { events } = await gateway.store.events.read({ ...ALL, filter: { devices: [loud.deviceId] } });
+  const events = eventRows(await gateway.store.events.read({ ...ALL, filter: { devices: [loud.deviceId] } }));
   expect(events).toHaveLength(105);
 });
 

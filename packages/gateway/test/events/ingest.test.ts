@@ -1,5 +1,6 @@
 import { encodeValue, parsePublishReply } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import type { Store } from "../../src/store/port.ts";
 import { eventually } from "../support/eventually.ts";
 import { epoch, ticks } from "../support/fake-node.ts";
@@ -8,7 +9,7 @@ import { testGateway, type TestGateway } from "../support/gateway.ts";
 const ALL = { after: 0, limit: 10_000, maxBytes: 1 << 30, filter: {} };
 
 async function seqs(gateway: TestGateway): Promise<readonly number[]> {
-  const { events } = await gateway.store.events.read(ALL);
+  const events = eventRows(await gateway.store.events.read(ALL));
   return events.map(({ seq }) => seq);
 }
 
@@ -55,7 +56,7 @@ test("another body under a known sequence is reported, quarantined, and holds no
   await publisher.send(2, [{ kind: "forged", time: 2, data: encodeValue("x") }, ...ticks(3, 2)]);
   const replies = await publisher.acked(4);
   expect(replies).toContainEqual({ type: "conflict", seq: 2 });
-  const { events } = await gateway.store.events.read(ALL);
+  const events = eventRows(await gateway.store.events.read(ALL));
   expect(events.map(({ kind }) => kind)).toEqual(Array.from({ length: 4 }, () => "test.tick"));
   expect(gateway.lines.some(({ message }) => message.includes("quarantined"))).toBe(true);
 });

@@ -1,6 +1,7 @@
 import { zstdCompressSync } from "node:zlib";
 import { encodeCbor, type PublishedEvent } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { ticks, type FakePublisher } from "../support/fake-node.ts";
 import { testGateway } from "../support/gateway.ts";
@@ -22,7 +23,7 @@ test("packed and plain batches land in one log, in order, whatever way they come
   await sendPacked(publisher, 151, ticks(151, 100));
   await sendPacked(publisher, 301, ticks(301, 100));
   expect(await publisher.acked(400)).not.toContainEqual(expect.objectContaining({ type: "conflict" }));
-  const { events } = await gateway.store.events.read(ALL);
+  const events = eventRows(await gateway.store.events.read(ALL));
   expect(events.map(({ seq, data }) => ({ seq, data: Buffer.from(data) }))).toEqual(
     ticks(1, 400).map(({ data }, index) => ({ seq: index + 1, data: Buffer.from(data) })),
   );
@@ -51,7 +52,7 @@ test("what a packed batch holds is judged as a plain one: a kind of the gateway'
     await sendPacked(publisher, 1, [event]);
     await expect(publisher.reply()).rejects.toMatchObject({ code: "MESSAGE_INVALID" });
   }
-  expect((await gateway.store.events.read(ALL)).events).toEqual([]);
+  expect(eventRows(await gateway.store.events.read(ALL))).toEqual([]);
 });
 
 test("what is unpacked counts against the device's rate, also where none of it is stored", async () => {

@@ -1,3 +1,4 @@
+import { decodeEvents, encodeEvents, eventBytes } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReadAhead } from "../../src/events/read-ahead.ts";
@@ -12,7 +13,7 @@ function logOf(latest: number, pageEvents: number) {
     const count = Math.min(pageEvents, latest - wanted.after);
     const events = Array.from({ length: count }, (_, index) => ({
       offset: wanted.after + index + 1,
-      deviceId: "d",
+      device: "d",
       outboxEpoch: new Uint8Array(),
       seq: wanted.generation,
       kind: "k",
@@ -20,7 +21,7 @@ function logOf(latest: number, pageEvents: number) {
       received: 0,
       data: new Uint8Array(10),
     }));
-    return { events, scannedTo: wanted.after + count, earliest: 1, latest };
+    return { events: encodeEvents(events), scannedTo: wanted.after + count, earliest: 1, latest };
   };
   return { reads, read };
 }
@@ -45,9 +46,10 @@ test("however credit comes and rules change, each event comes once, in order, re
         if (changes) generation += 1;
         if (drops) ahead.drop();
         const page = await ahead.read({ after, filter: {}, generation }, room(maxEvents, maxEvents + more));
-        const offsets = page.events.map(({ offset }) => offset);
+        const events = decodeEvents(eventBytes(page.events));
+        const offsets = events.map(({ offset }) => offset);
         expect(offsets).toEqual(offsets.map((_, index) => after + index + 1));
-        expect(page.events.every(({ seq }) => seq === generation)).toBe(true);
+        expect(events.every(({ seq }) => seq === generation)).toBe(true);
         expect(page.scannedTo).toBe(after + offsets.length);
         expect(offsets.length > 0 || after === 80).toBe(true);
         // What could not be sent is asked for again.

@@ -1,3 +1,4 @@
+import { decodeEvents, encodeEvents, eventBytes, eventCount } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { cutPage, SharedReads } from "../../src/events/shared-reads.ts";
@@ -7,16 +8,18 @@ import { ticks } from "../support/fake-node.ts";
 import { testGateway } from "../support/gateway.ts";
 
 const pageOf = (sizes: readonly number[]): EventPage => ({
-  events: sizes.map((size, index) => ({
-    offset: 10 + index * 2,
-    deviceId: "d",
-    outboxEpoch: new Uint8Array(),
-    seq: index + 1,
-    kind: "k",
-    time: 0,
-    received: 0,
-    data: new Uint8Array(size),
-  })),
+  events: encodeEvents(
+    sizes.map((size, index) => ({
+      offset: 10 + index * 2,
+      device: "d",
+      outboxEpoch: new Uint8Array(),
+      seq: index + 1,
+      kind: "k",
+      time: 0,
+      received: 0,
+      data: new Uint8Array(size),
+    })),
+  ),
   scannedTo: 99,
   earliest: 1,
   latest: 99,
@@ -28,14 +31,15 @@ test("a page is cut to a reader's credit, and what was cut off is left to read",
     fc.property(sizes, fc.integer({ min: 1, max: 25 }), fc.integer({ min: 1, max: 300 }), (given, most, bytes) => {
       const page = pageOf(given);
       const cut = cutPage(page, most, bytes);
-      const taken = cut.events.length;
-      expect(cut.events).toEqual(page.events.slice(0, taken));
+      const taken = eventCount(cut.events);
+      const events = decodeEvents(eventBytes(page.events));
+      expect(decodeEvents(eventBytes(cut.events))).toEqual(events.slice(0, taken));
       expect(taken).toBeLessThanOrEqual(most);
       const size = (count: number) => given.slice(0, count).reduce((sum, each) => sum + each, 0);
       if (taken > 1) expect(size(taken)).toBeLessThanOrEqual(bytes);
       if (taken < given.length) {
         expect(taken).toBeGreaterThan(0);
-        expect(cut.scannedTo).toBe(page.events[taken - 1]?.offset);
+        expect(cut.scannedTo).toBe(events[taken - 1]?.offset);
         // One more would not have fitted.
         expect(taken === most || size(taken + 1) > bytes).toBe(true);
       } else expect(cut.scannedTo).toBe(99);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import type { EventRow } from "../../src/store/rows.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { ticks } from "../support/fake-node.ts";
@@ -59,13 +60,17 @@ test("a subscription from the tail starts with what comes next, and says where i
   const publisher = await node.publish();
   await publisher.publish(1, ticks(1, 10));
   const batches = gateway.core.events.batches({ tail: true, filter: { kinds: ["wanted.*"] } })[Symbol.asyncIterator]();
-  expect(await batches.next()).toMatchObject({ value: { events: [], caughtUp: 10 } });
-  const next = batches.next();
+  const next = async () => {
+    const { value } = await batches.next();
+    return value && { offsets: offsets(eventRows(value)), caughtUp: value.caughtUp };
+  };
+  expect(await next()).toEqual({ offsets: [], caughtUp: 10 });
+  const later = next();
   await publisher.publish(11, ticks(11, 5));
   // Nothing matched, but the cursor moves: a reader that resumes need not scan again.
-  expect(await next).toMatchObject({ value: { events: [], caughtUp: 15 } });
+  expect(await later).toEqual({ offsets: [], caughtUp: 15 });
   await publisher.publish(16, ticks(16, 1, "wanted.one"));
-  expect(await batches.next()).toMatchObject({ value: { events: [{ offset: 16 }], caughtUp: 16 } });
+  expect(await next()).toEqual({ offsets: [16], caughtUp: 16 });
   await batches.return?.();
 });
 

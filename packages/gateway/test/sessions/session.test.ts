@@ -7,6 +7,7 @@ import {
   TransportError,
 } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { epoch, FakeNode } from "../support/fake-node.ts";
@@ -45,9 +46,10 @@ test("a second live session of a device supersedes the first, and it shows", asy
   expect(await first.closed).toMatchObject({ kind: "application", code: 0x51 });
   expect(second.welcome.sessionEpoch).toBe(2);
   expect(gateway.core.sessions.isOnline(device)).toBe(true);
-  const { events } = await eventually(async () => {
+  const events = await eventually(async () => {
     const page = await gateway.store.events.read({ after: 0, limit: 9, maxBytes: 1e6, filter: {} });
-    return page.events.length > 0 && page;
+    const rows = eventRows(page);
+    return rows.length > 0 && rows;
   });
   expect(events).toMatchObject([{ kind: "mesh.session.superseded", deviceId: device }]);
   expect(gateway.lines.filter(({ message }) => message.includes("superseded"))).toHaveLength(1);

@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventRows } from "../../src/store/event-rows.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { commitGroup } from "../../src/store/sqlite/group-commit.ts";
 import { openForWriting } from "../../src/store/sqlite/open.ts";
@@ -73,7 +74,7 @@ function readAll(db: Parameters<(typeof READS)["devices.list"]>[0]): readonly un
   for (let after = 0; after < all; after += 1) {
     try {
       const page = READS["events.read"](db, { after, limit: 1, maxBytes: 1 << 20, filter: {} });
-      events.push(page.events[0]);
+      events.push(eventRows(page)[0]);
     } catch (error) {
       if (!isDamage(error)) throw error;
       events.push("damaged");

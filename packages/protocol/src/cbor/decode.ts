@@ -25,11 +25,7 @@ const floatBits = new DataView(new ArrayBuffer(8));
  * limits exceeded
  */
 export function decodeCbor(bytes: Uint8Array, within: CborLimits = FRAME_LIMITS): unknown {
-  // A subclass (a Buffer) would leak into the result: its `subarray` makes more of itself.
-  source = bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  position = 0;
-  items = 0;
-  limits = within;
+  begin(bytes, within);
   try {
     const value = readItem(0);
     if (position !== source.length) throw invalid("bytes after the value");
@@ -37,6 +33,32 @@ export function decodeCbor(bytes: Uint8Array, within: CborLimits = FRAME_LIMITS)
   } finally {
     source = EMPTY;
   }
+}
+
+/**
+ * Decode CBOR items that fill `bytes` one behind the other, each under the limits by itself.
+ * @throws {ProtocolError} as {@link decodeCbor}
+ */
+export function decodeSequence(bytes: Uint8Array, within: CborLimits = FRAME_LIMITS): readonly unknown[] {
+  const values: unknown[] = [];
+  begin(bytes, within);
+  try {
+    while (position < source.length) {
+      items = 0;
+      values.push(readItem(0));
+    }
+    return values;
+  } finally {
+    source = EMPTY;
+  }
+}
+
+function begin(bytes: Uint8Array, within: CborLimits): void {
+  // A subclass (a Buffer) would leak into the result: its `subarray` makes more of itself.
+  source = bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  position = 0;
+  items = 0;
+  limits = within;
 }
 
 /**

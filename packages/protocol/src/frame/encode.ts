@@ -24,6 +24,17 @@ export function frame(body: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/**
+ * The beginning of a frame whose body is there in two parts: its header and the body's first bytes. The other `rest` bytes are to be sent right behind it.
+ * @throws {ProtocolError} as {@link frame}
+ */
+export function frameHead(first: readonly number[], rest: number): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES + first.length);
+  writeHeader(bytes, first.length + rest);
+  bytes.set(first, FRAME_HEADER_BYTES);
+  return bytes;
+}
+
 function writeHeader(bytes: Uint8Array, length: number): void {
   if (length === 0) throw new ProtocolError("VALUE_UNENCODABLE", "a frame without a body");
   if (length > MAX_FRAME_BYTES) {

@@ -1,12 +1,10 @@
 /** Event streams: `events.publish` and `events.subscribe`. docs/wire.md, "Events". */
 import { Type, type Static } from "typebox";
 import { MAX_FRAME_BYTES } from "../frame/limits.ts";
+import { MAX_BATCH_EVENTS, MAX_EVENT_BYTES } from "./event-form.ts";
 import { bytes, deviceId, map, message, position, request, text, uint } from "./common.ts";
 
-/** Largest event body, bytes. */
-export const MAX_EVENT_BYTES = 65_536;
-/** Most events in one batch frame: keeps a full batch under the pre-scan's 4096 items. */
-export const MAX_BATCH_EVENTS = 256;
+export { MAX_BATCH_EVENTS, MAX_EVENT_BYTES } from "./event-form.ts";
 
 /**
  * An event as its node recorded it. `data` is one CBOR value, carried as a byte string so that a gateway need not

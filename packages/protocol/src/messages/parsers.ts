@@ -23,6 +23,7 @@ import {
 import * as mesh from "./mesh.ts";
 import { pairDone, pairIssued, pairProve, pairProved, pairShare } from "./pairing.ts";
 import { messageParser } from "./parse.ts";
+import { readBatchMessage, readEventsMessage } from "./read-events.ts";
 import { health, renewed } from "./service.ts";
 import * as session from "./session.ts";
 import { taskAccepted, taskCancel, taskFinished, taskInput, taskInputEnd, taskRejected } from "./task.ts";
@@ -54,11 +55,14 @@ export const parseGatewayControl = messageParser({
 });
 
 /** `events.publish`, what a node sends after the request. */
-export const parsePublishMessage = messageParser({
-  batch: eventBatch,
-  "batch.packed": packedBatch,
-  end: endOfStream,
-});
+export const parsePublishMessage = messageParser(
+  {
+    batch: eventBatch,
+    "batch.packed": packedBatch,
+    end: endOfStream,
+  },
+  readBatchMessage,
+);
 
 /** `events.publish`, what a gateway answers. */
 export const parsePublishReply = messageParser({
@@ -79,13 +83,16 @@ export const parseSubscriberMessage = messageParser({
 });
 
 /** `events.subscribe`, what a gateway sends. */
-export const parseSubscriptionMessage = messageParser({
-  subscribed,
-  events: loggedEvents,
-  "caught-up": caughtUp,
-  acked: subscriptionAcked,
-  end: endOfStream,
-});
+export const parseSubscriptionMessage = messageParser(
+  {
+    subscribed,
+    events: loggedEvents,
+    "caught-up": caughtUp,
+    acked: subscriptionAcked,
+    end: endOfStream,
+  },
+  readEventsMessage,
+);
 
 /** `task.run`, what a gateway sends after the request. */
 export const parseTaskToNode = messageParser({

@@ -118,6 +118,11 @@ export class MessageStream implements AsyncDisposable {
     return this.#stream.write(frame);
   }
 
+  /** Send a whole frame that is there in parts, none of which is copied. */
+  async sendParts(parts: readonly Uint8Array[]): Promise<void> {
+    for (const part of parts) await this.#stream.write(part);
+  }
+
   /** End our side with an explicit last message; the FIN rides on it. */
   end(last: WireMessage): Promise<void> | undefined {
     return this.#stream.end(encodeFrame(last));

@@ -77,6 +77,13 @@ export declare type SubscribeRequest = Message<"quaymesh.v1.SubscribeRequest"> &
    * @generated from field: google.protobuf.Timestamp since = 5;
    */
   since?: Timestamp | undefined;
+
+  /**
+   * Give the events as encoded_events, where the gateway knows how: a fraction of the work at both ends.
+   *
+   * @generated from field: bool encoded = 6;
+   */
+  encoded: boolean;
 };
 
 /**
@@ -162,6 +169,13 @@ export declare type SubscribeResponse = Message<"quaymesh.v1.SubscribeResponse">
    * @generated from field: uint64 caught_up = 3;
    */
   caughtUp: bigint;
+
+  /**
+   * Instead of events, where the request asked for it: each as the wire carries it to nodes (docs/wire.md, "Subscribing"), CBOR items one behind the other (RFC 8742).
+   *
+   * @generated from field: bytes encoded_events = 4;
+   */
+  encodedEvents: Uint8Array;
 };
 
 /**
@@ -371,6 +385,13 @@ export declare type ConsumeRequest = Message<"quaymesh.v1.ConsumeRequest"> & {
    * @generated from field: string log_id = 10;
    */
   logId: string;
+
+  /**
+   * As in SubscribeRequest.
+   *
+   * @generated from field: bool encoded = 11;
+   */
+  encoded: boolean;
 };
 
 /**
@@ -404,6 +425,13 @@ export declare type ConsumeResponse = Message<"quaymesh.v1.ConsumeResponse"> & {
    * @generated from field: quaymesh.v1.ConsumerOpened opened = 4;
    */
   opened?: ConsumerOpened | undefined;
+
+  /**
+   * As in SubscribeResponse.
+   *
+   * @generated from field: bytes encoded_events = 5;
+   */
+  encodedEvents: Uint8Array;
 };
 
 /**

@@ -1,6 +1,6 @@
 /** The units that read the event log. */
+import { encodeEvents, type LoggedEvent } from "@quaymesh/protocol/core";
 import type { EventPage, LogBounds, LogFilter, ReadEvents, Verified } from "../port-events.ts";
-import type { EventRow } from "../rows.ts";
 import { number, text } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { damagedEvent, eventSum, outboxSum, type OutboxSum } from "./event-sum.ts";
@@ -23,7 +23,7 @@ const ROWS_BYTES = 256 * 1024;
 export function readEvents(db: Database, input: ReadEvents): EventPage {
   const { earliest, latest } = logBounds(db);
   const passes = readerOf(db, input);
-  const events: EventRow[] = [];
+  const events: LoggedEvent[] = [];
   let scannedTo = Math.max(input.after, earliest - 1);
   let bytes = 0;
   let scannedBytes = 0;
@@ -32,7 +32,7 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
     if (event === "damaged") {
       // What came before it is still served; who asks for it by itself is told.
       if (events.length === 0) throw damagedEvent(scannedTo + 1);
-      return { events, scannedTo, earliest, latest };
+      return { events: encodeEvents(events), scannedTo, earliest, latest };
     }
     if (passes(event)) {
       bytes += event.data.length;
@@ -43,7 +43,7 @@ export function readEvents(db: Database, input: ReadEvents): EventPage {
     scannedBytes += event.data.length;
     if (events.length >= input.limit || scannedBytes > MAX_SCAN_BYTES) break;
   }
-  return { events, scannedTo: Math.max(scannedTo, input.after), earliest, latest };
+  return { events: encodeEvents(events), scannedTo: Math.max(scannedTo, input.after), earliest, latest };
 }
 
 /** Hold a stretch of the log against its sums. */
@@ -58,7 +58,7 @@ export function verifyEvents(db: Database, input: { readonly after: number; read
 }
 
 /** The events after `after` up to and with `through`, each as it was stored; `damaged` ends them where the next one is not. */
-export function* checkedEvents(db: Database, after: number, through: number): Generator<EventRow | "damaged"> {
+export function* checkedEvents(db: Database, after: number, through: number): Generator<LoggedEvent | "damaged"> {
   const outboxes = new Map<unknown, KnownOutbox | undefined>();
   let next = after + 1;
   let most = FIRST_ROWS;
@@ -113,7 +113,7 @@ function soundEvent(
   db: Database,
   [offset, outboxId, seq, kind, time, received, sum, data]: readonly unknown[],
   outboxes: Map<unknown, KnownOutbox | undefined>,
-): EventRow | undefined {
+): LoggedEvent | undefined {
   if (!outboxes.has(outboxId)) outboxes.set(outboxId, knownOutbox(db, outboxId));
   const outbox = outboxes.get(outboxId);
   if (
@@ -126,8 +126,8 @@ function soundEvent(
     !(data instanceof Uint8Array)
   )
     return undefined;
-  const { deviceId, epoch: outboxEpoch } = outbox;
-  const event: EventRow = { offset, deviceId, outboxEpoch, seq, kind, time, received, data };
+  const { deviceId: device, epoch: outboxEpoch } = outbox;
+  const event: LoggedEvent = { offset, device, outboxEpoch, seq, kind, time, received, data };
   return eventSum(outbox.sum, event) === sum ? event : undefined;
 }
 
@@ -140,21 +140,21 @@ function knownOutbox(db: Database, outbox: unknown): KnownOutbox | undefined {
 }
 
 /** What the reader wants, within what it may see. */
-function readerOf(db: Database, { filter, grants }: ReadEvents): (event: EventRow) => boolean {
+function readerOf(db: Database, { filter, grants }: ReadEvents): (event: LoggedEvent) => boolean {
   const wanted = filterOf(db, filter);
   if (grants === undefined) return wanted;
   const allowed = grants.map((grant) => filterOf(db, grant));
   return (event) => wanted(event) && allowed.some((passes) => passes(event));
 }
 
-function filterOf(db: Database, { kinds = [], devices = [], labels = [] }: LogFilter): (event: EventRow) => boolean {
+function filterOf(db: Database, { kinds = [], devices = [], labels = [] }: LogFilter): (event: LoggedEvent) => boolean {
   const named = new Set(devices);
   const labelled = labels.length === 0 ? undefined : devicesWith(db, labels);
   const exact = new Set(kinds);
   const prefixes = kinds.filter((kind) => kind.endsWith("*")).map((kind) => kind.slice(0, -1));
-  return ({ deviceId, kind }) =>
-    (named.size === 0 || named.has(deviceId)) &&
-    labelled?.has(deviceId) !== false &&
+  return ({ device, kind }) =>
+    (named.size === 0 || named.has(device)) &&
+    labelled?.has(device) !== false &&
     (exact.size === 0 || exact.has(kind) || prefixes.some((prefix) => kind.startsWith(prefix)));
 }
 

@@ -3,7 +3,6 @@ import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../errors.ts";
 import { fromPlain } from "./errors.ts";
 import { packJob } from "./packed-append.ts";
-import { unpackPage, type PackedPage } from "./packed-page.ts";
 import type { UnitInput, UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
@@ -30,11 +29,6 @@ export interface WorkerClientOptions {
   readonly onFailure?: (error: GatewayError) => void;
   /** Called in the order of the replies, before their promises resolve. */
   readonly onReply?: (unit: UnitName, reply: Reply) => void;
-}
-
-/** What a unit gave, as the worker sent it. */
-function valueOf(unit: UnitName, value: unknown): unknown {
-  return unit === "events.read" ? unpackPage(value as PackedPage) : value;
 }
 
 /** Calls to one worker thread. */
@@ -151,7 +145,7 @@ export class WorkerClient {
     this.#pending.delete(reply.id);
     if (pending === undefined) return;
     this.#options.onReply?.(pending.unit, reply);
-    if (reply.ok) pending.resolve(valueOf(pending.unit, reply.value));
+    if (reply.ok) pending.resolve(reply.value);
     else pending.reject(fromPlain(reply.error));
   }
 

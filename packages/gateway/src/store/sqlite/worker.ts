@@ -5,7 +5,6 @@ import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
 import { copyDatabase, openForReading, openForWriting, type OpenDatabase } from "./open.ts";
 import { unpackJob } from "./packed-append.ts";
-import { packPage } from "./packed-page.ts";
 import type { UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
@@ -82,11 +81,12 @@ function serveReads(port: MessagePort, path: string): void {
   });
 }
 
-/** Pages of events are many and large: their bytes move, the rest is cloned. */
+/** Pages of events are many and large: their buffers move. */
 function sendRead(port: MessagePort, { unit }: Job, reply: Reply): void {
-  if (unit !== "events.read" || !reply.ok) return send(port, { kind: "replies", replies: [reply] });
-  const { page, transfer } = packPage(reply.value as UnitOutput<"events.read">);
-  port.postMessage({ kind: "replies", replies: [{ ...reply, value: page }] } satisfies FromWorker, [...transfer]);
+  const message: FromWorker = { kind: "replies", replies: [reply] };
+  if (unit !== "events.read" || !reply.ok) return send(port, message);
+  const { bytes, marks } = (reply.value as UnitOutput<"events.read">).events;
+  port.postMessage(message, [bytes.buffer, marks.buffer]);
 }
 
 function send(port: MessagePort, message: FromWorker): void {

@@ -30,7 +30,7 @@ const hello: Hello = {
   method: "session.open",
   device: DEVICE,
   nonce: new Uint8Array(16),
-  outboxEpoch: new Uint8Array(16),
+  outboxEpoch: new Uint8Array(16).fill(1),
   software: "test/1",
   platform: { os: "linux", arch: "x64" },
   capabilities: [],

@@ -30,7 +30,7 @@ const hello: Hello = {
   method: "session.open",
   device: DEVICE,
   nonce: new Uint8Array(16),
-  outboxEpoch: new Uint8Array(16),
+  outboxEpoch: new Uint8Array(16).fill(1),
   software: "test/1",
   platform: { os: "linux", arch: "x64" },
   capabilities: [{ name: "files.digest" }],
@@ -91,6 +91,16 @@ describe("gateway session", () => {
     const open = gateway(registering.state, { kind: "registered", welcome: welcomeFields, now: 9 });
     expect(open.effects.slice(0, 2)).toEqual([{ kind: "send", message: welcome }, { kind: "online" }]);
     expect(presenceOf(open.state, 9)).toEqual({ kind: "online", since: 9, lastHeardAt: 9, draining: false });
+  });
+
+  it("refuses a hello with the outbox epoch that is the gateway's own", () => {
+    const forged = { ...hello, outboxEpoch: new Uint8Array(16) };
+    const { state, effects } = gateway(openGatewaySession(DEVICE, 0).state, { kind: "hello", hello: forged, now: 1 });
+    expect(effects).toEqual([
+      expect.objectContaining({ kind: "fail", code: "STATE_INVALID" }),
+      closeCode(CLOSE_CODES.protocol),
+    ]);
+    expect(state).toMatchObject({ kind: "closed", wasOnline: false });
   });
 
   it("refuses a hello of another device than the certificate's", () => {

@@ -80,6 +80,8 @@ function onHello(state: LiveSession, hello: Hello, now: number): GatewayStep {
     };
     return finish(state, "device-mismatch", now, [fail, closeWith("protocol")]);
   }
+  // Under it lies what the gateway itself records of the device: nobody else may add to that.
+  if (hello.outboxEpoch.every((byte) => byte === 0)) return violation(state, "an outbox epoch of zeros", now);
   return {
     state: { kind: "registering", device: state.device, hello, heardAt: now },
     effects: [{ kind: "register", hello }],

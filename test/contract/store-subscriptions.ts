@@ -93,6 +93,20 @@ export function subscriptionContract(open: () => Promise<StoreUnderTest>): void 
       });
     });
 
+    test("who held one that was removed cannot acknowledge to another of its name", async () => {
+      await using under = await open();
+      await ready(under, 10);
+      const { subscriptions } = under.store;
+      const held = await subscriptions.open(wanted());
+      await subscriptions.remove(KEY);
+      const next = await subscriptions.open(wanted());
+      expect(next).toMatchObject({ created: true, subscription: { acked: 0 } });
+      expect(next.subscription.epoch).toBeGreaterThan(held.subscription.epoch);
+      const late = subscriptions.acknowledge({ ...KEY, epoch: held.subscription.epoch, offset: 9, now: T0 });
+      await expect(late).rejects.toMatchObject({ code: "SUBSCRIPTION_TAKEN" });
+      expect(await subscriptions.get(KEY)).toMatchObject({ acked: 0 });
+    });
+
     test("a consumer removes only what it still holds", async () => {
       await using under = await open();
       await ready(under, 1);

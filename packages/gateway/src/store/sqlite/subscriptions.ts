@@ -9,7 +9,10 @@ import type {
 } from "../port-subscriptions.ts";
 import type { Database } from "./database.ts";
 import { logBounds } from "./events.ts";
+import { getMeta, putMeta } from "./meta.ts";
 import { canonicalFilter, findSubscription, subscriptionRow } from "./subscription-rows.ts";
+
+const REMOVED_EPOCH = "subscription-epoch";
 
 /** Take a subscription, or make it. */
 export function openSubscription(db: Database, input: OpenSubscription): OpenedSubscription {
@@ -64,8 +67,17 @@ export function removeSubscription(
   db: Database,
   { owner, name, epoch }: SubscriptionKey & { readonly epoch?: number },
 ): boolean {
-  const sql = "DELETE FROM subscriptions WHERE owner = ?1 AND name = ?2 AND (?3 IS NULL OR epoch = ?3)";
-  return db.run(sql, owner, name, epoch ?? null) > 0;
+  const found = findSubscription(db, { owner, name });
+  if (found === undefined || (epoch !== undefined && epoch !== found.epoch)) return false;
+  // Another of this name goes on counting: who held this one must not be able to acknowledge to that.
+  const highest = Math.max(found.epoch, lastRemovedEpoch(db));
+  putMeta(db, { key: REMOVED_EPOCH, value: String(highest) });
+  return db.run("DELETE FROM subscriptions WHERE owner = ? AND name = ?", owner, name) > 0;
+}
+
+/** The highest epoch of all subscriptions that were removed. */
+function lastRemovedEpoch(db: Database): number {
+  return Number(getMeta(db, REMOVED_EPOCH) ?? 0);
 }
 
 function create(db: Database, { owner, name, create: wanted, now }: OpenSubscription): void {
@@ -82,7 +94,7 @@ function create(db: Database, { owner, name, create: wanted, now }: OpenSubscrip
   const { earliest, latest } = logBounds(db);
   if (after > latest) throw beyond(latest);
   db.run(
-    "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, NULL)",
+    "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
     owner,
     name,
     canonicalFilter(wanted.filter ?? {}),
@@ -91,6 +103,7 @@ function create(db: Database, { owner, name, create: wanted, now }: OpenSubscrip
     now,
     // Whoever has seen nothing has lost nothing of what is gone already; whoever says where it is has.
     after === 0 ? earliest - 1 : after,
+    lastRemovedEpoch(db),
     quota.maxAgeMs,
     quota.maxEvents,
     quota.maxBytes,

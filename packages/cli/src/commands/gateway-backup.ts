@@ -63,7 +63,7 @@ async function run(context: Context, options: Options): Promise<void> {
   const { key } = sealing;
   const written = await withGatewayHints(async () => {
     const stream = await open(context, options, { state, sealing });
-    return await writeBackup(to, stream, { key, replace: options.force });
+    return await writeBackup(to, stream, { key, replace: options.force, state });
   });
   key.key.erase();
   tell(context, options, written);

@@ -1,7 +1,18 @@
-/** Directories that a restore or a look at a backup works in, and what is left of them where it was killed: a database in the clear, keys beside what opens them. */
+/** What a restore, a backup or a look at one works in, and what is left of it where it was killed: a database in the clear, keys beside what opens them, half a backup. */
 import { lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "../daemon/errno.ts";
+
+/** Where such directories are made, and what their names begin with. */
+export interface WorkPlace {
+  readonly parent: string;
+  readonly prefix: string;
+}
+
+/** In a gateway's state directory, where the same lies in the clear anyway: what is left there the next backup and the next start remove. */
+export function workInState(directory: string): WorkPlace {
+  return { parent: directory, prefix: ".verify-" };
+}
 
 /** What the name of such a directory begins with: `prefix`, and whose it is. */
 export function workName(prefix: string): string {
@@ -18,7 +29,8 @@ export async function removeAbandoned(parent: string, prefix: string): Promise<v
     if (pid === undefined || isAlive(Number(pid))) continue;
     const path = join(parent, name);
     const found = await lstat(path).catch(() => undefined);
-    if (found?.isDirectory() !== true || found.uid !== process.getuid?.()) continue;
+    if (found === undefined || found.uid !== process.getuid?.()) continue;
+    if (!found.isDirectory() && !found.isFile()) continue;
     await rm(path, { recursive: true, force: true });
   }
 }

@@ -19,7 +19,7 @@ import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import { DATABASE_ENTRY, FILE_PREFIX, KEY_PREFIX, readArchive, type EntrySink, type Manifest } from "./archive.ts";
 import { readFacts } from "./facts.ts";
-import { removeAbandoned, workName } from "./leftovers.ts";
+import { removeAbandoned, workName, type WorkPlace } from "./leftovers.ts";
 
 const VERIFY_PREFIX = "quaymesh-verify-";
 
@@ -57,13 +57,15 @@ export async function unpackBackup(file: string, keys: BackupKeys, target: Unpac
 }
 
 /**
- * Read all of a backup, and check it as a restore would. Nothing of it is left on disk (of a look that was killed: until the next), and no key ever is but sealed by one that is forgotten.
+ * Read all of a backup, and check it as a restore would. Nothing of it is left on disk (of a look that was killed: until the next in the same place), and no key ever is but sealed by one that is forgotten.
+ * @param within where it is unpacked, readable by this user alone; default the directory for temporary files
  * @throws {GatewayError} as {@link unpackBackup}
  */
-export async function verifyBackup(file: string, keys: BackupKeys): Promise<Manifest> {
+export async function verifyBackup(file: string, keys: BackupKeys, within?: WorkPlace): Promise<Manifest> {
+  const { parent, prefix } = within ?? { parent: tmpdir(), prefix: VERIFY_PREFIX };
   // Where it cannot be listed nothing is removed, and looking goes on.
-  await removeAbandoned(tmpdir(), VERIFY_PREFIX).catch(() => {});
-  const directory = await mkdtemp(join(tmpdir(), workName(VERIFY_PREFIX)));
+  await removeAbandoned(parent, prefix).catch(() => {});
+  const directory = await mkdtemp(join(parent, workName(prefix)));
   const key = sealingKey(randomBytes(32));
   try {
     const [database, authority] = [join(directory, DATABASE_ENTRY), join(directory, "authority")];

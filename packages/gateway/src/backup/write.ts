@@ -6,6 +6,7 @@ import { syncDirectory, type SealingKey } from "@quaymesh/identity";
 import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import type { Manifest } from "./archive.ts";
+import { removeAbandoned, workInState, workName } from "./leftovers.ts";
 import { verifyBackup } from "./unpack.ts";
 
 /** Options of {@link writeBackup}. */
@@ -14,6 +15,8 @@ export interface WriteBackup {
   readonly key: SealingKey;
   /** Take the place of a file that is there. Default: it is refused. */
   readonly replace: boolean;
+  /** The gateway's state directory: the backup is read back in it, so that what is in it lies in the clear nowhere else. */
+  readonly state: string;
 }
 
 /** A backup as written. */
@@ -33,12 +36,14 @@ export async function writeBackup(
   options: WriteBackup,
 ): Promise<WrittenBackup> {
   const path = resolve(file);
-  const { key, replace } = options;
+  const { key, replace, state } = options;
   if (!replace && (await exists(path))) throw backupExists(path);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  const prefix = `.${basename(path)}.tmp-`;
+  const temporary = join(dirname(path), workName(prefix) + randomBytes(6).toString("hex"));
+  await removeAbandoned(dirname(path), prefix).catch(() => {});
   try {
     const bytes = await writeAll(temporary, stream);
-    const manifest = await verifyBackup(temporary, () => Promise.resolve(key));
+    const manifest = await verifyBackup(temporary, () => Promise.resolve(key), workInState(state));
     if (replace) await rename(temporary, path);
     else {
       await link(temporary, path);

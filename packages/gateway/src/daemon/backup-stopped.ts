@@ -1,7 +1,7 @@
 import type { SealedWith } from "@quaymesh/identity";
 import { createBackup } from "../backup/create.ts";
 import { openKeys, type SealingSource } from "./open-authority.ts";
-import { prepareState } from "./prepare-state.ts";
+import { prepareState, removeLeftovers } from "./prepare-state.ts";
 import { StateLock } from "./state-lock.ts";
 
 /**
@@ -15,6 +15,7 @@ export async function* backupStopped(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const layout = await prepareState(directory, { parents: false });
   await using _lock = await StateLock.acquire(layout);
+  await removeLeftovers(layout);
   const keys = await openKeys(layout, source);
   yield* createBackup({ layout, keys, ...options });
 }

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { access, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { removeAbandoned, workInState } from "../backup/leftovers.ts";
 import { GatewayError } from "../errors.ts";
 import { errnoOf } from "./errno.ts";
 import { stateLayout, type StateLayout } from "./state-directory.ts";
@@ -32,13 +33,15 @@ export async function prepareState(directory: string, options: { readonly parent
 }
 
 /**
- * Remove what writes that a kill cut short have left: temporary files that were never renamed. Only who holds the state's lock may call it.
+ * Remove what was cut short by a kill: temporary files that were never renamed, and what backups were read back in. Only who holds the state's lock may call it.
  */
 export async function removeLeftovers(layout: StateLayout): Promise<void> {
   for (const directory of [layout.directory, layout.authority]) {
     const names = await readdir(directory).catch(() => []);
     for (const name of names) if (/^\..+\.tmp$/u.test(name)) await rm(join(directory, name), { force: true });
   }
+  const { parent, prefix } = workInState(layout.directory);
+  await removeAbandoned(parent, prefix).catch(() => {});
 }
 
 async function makeDirectory(directory: string, parents: boolean): Promise<void> {

@@ -82,7 +82,11 @@ describe("a backup", () => {
     const before = await readdir(state.layout.directory);
     await using outside = await directoryOf();
     const to = join(outside.path, "b.qmbk");
-    const { manifest, bytes } = await writeBackup(to, stopped(state.layout), { key: KEY, replace: false });
+    const { manifest, bytes } = await writeBackup(to, stopped(state.layout), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     expect(manifest).toMatchObject({ meshName: "harbor", createdAt: at.now, version: "1.2.3" });
     expect(manifest.facts).toMatchObject({
       devices: 1,
@@ -104,7 +108,7 @@ describe("a backup", () => {
     await using state = await filled();
     await using outside = await directoryOf();
     const to = join(outside.path, "b");
-    await writeBackup(to, stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(to, stopped(state.layout), { key: KEY, replace: false, state: state.layout.directory });
     const bytes = await readFile(to, "latin1");
     for (const word of ["PRIVATE KEY", "harbor", "SQLite format", "name-A"]) expect(bytes).not.toContain(word);
   });
@@ -113,9 +117,11 @@ describe("a backup", () => {
     await using state = await filled();
     const to = state.path("b.qmbk");
     await writeFile(to, "precious");
-    expect(await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false }))).toBe("BACKUP_EXISTS");
+    expect(
+      await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false, state: state.layout.directory })),
+    ).toBe("BACKUP_EXISTS");
     expect(await readFile(to, "utf8")).toBe("precious");
-    await writeBackup(to, stopped(state.layout), { key: KEY, replace: true });
+    await writeBackup(to, stopped(state.layout), { key: KEY, replace: true, state: state.layout.directory });
     expect((await verifyBackup(to, keys)).meshName).toBe("harbor");
   });
 
@@ -140,15 +146,23 @@ describe("a backup", () => {
         throw new Error("the gateway went away");
       }
     }
-    expect(await codeOf(writeBackup(to, damaged(), { key: KEY, replace: false }))).toBe("BACKUP_DAMAGED");
-    await expect(writeBackup(to, broken(), { key: KEY, replace: false })).rejects.toThrow("went away");
+    expect(await codeOf(writeBackup(to, damaged(), { key: KEY, replace: false, state: state.layout.directory }))).toBe(
+      "BACKUP_DAMAGED",
+    );
+    await expect(
+      writeBackup(to, broken(), { key: KEY, replace: false, state: state.layout.directory }),
+    ).rejects.toThrow("went away");
     // What is full is where it goes, not the state: --state is nothing to change.
-    const full = writeBackup(to, noRoom(), { key: KEY, replace: false });
+    const full = writeBackup(to, noRoom(), { key: KEY, replace: false, state: state.layout.directory });
     await expect(full).rejects.toMatchObject({
       code: "BACKUP_NOT_WRITTEN",
       message: `there is no room for ${to}: the disk is full`,
     });
-    const nowhere = writeBackup(state.path("none/b"), noRoom(), { key: KEY, replace: false });
+    const nowhere = writeBackup(state.path("none/b"), noRoom(), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     await expect(nowhere).rejects.toMatchObject({ code: "BACKUP_NOT_WRITTEN" });
     expect(await readdir(outside.path)).toEqual([]);
   });
@@ -172,7 +186,11 @@ describe("a backup", () => {
       }
     })();
     const stream = createBackup({ layout: state.layout, keys: sealed, sealing: { key: KEY }, ...at });
-    const { manifest } = await writeBackup(state.path("b"), stream, { key: KEY, replace: false });
+    const { manifest } = await writeBackup(state.path("b"), stream, {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     writing.abort();
     await writer;
     expect((manifest.facts.lastOffset - 10) % 50).toBe(0);
@@ -184,9 +202,9 @@ describe("a backup", () => {
     await using state = await filled();
     await using _lock = await StateLock.acquire(state.layout);
     const to = state.path("b");
-    expect(await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false }))).toBe(
-      "GATEWAY_ALREADY_RUNNING",
-    );
+    expect(
+      await codeOf(writeBackup(to, stopped(state.layout), { key: KEY, replace: false, state: state.layout.directory })),
+    ).toBe("GATEWAY_ALREADY_RUNNING");
   });
 
   test("whose database is damaged inside its seal is refused", async () => {
@@ -197,9 +215,9 @@ describe("a backup", () => {
     bytes.fill(0xff, page * 3, page * 4);
     await writeFile(state.layout.database, bytes);
     const stream = createBackup({ layout: state.layout, keys: sealed, sealing: { key: KEY }, ...at });
-    expect(await codeOf(writeBackup(state.path("b"), stream, { key: KEY, replace: false }))).toMatch(
-      /STORE_CORRUPT|BACKUP_DAMAGED/u,
-    );
+    expect(
+      await codeOf(writeBackup(state.path("b"), stream, { key: KEY, replace: false, state: state.layout.directory })),
+    ).toMatch(/STORE_CORRUPT|BACKUP_DAMAGED/u);
   });
 });
 
@@ -211,7 +229,11 @@ describe("a restore", () => {
     const parameters = newPassphraseParameters({ memoryKib: 64, passes: 1, lanes: 1 });
     const key = await deriveSealingKey(new Secret("one two three four"), parameters);
     const sealing = { key, parameters };
-    await writeBackup(to, backupStopped(state.layout.directory, {}, { sealing, ...at }), { key, replace: false });
+    await writeBackup(to, backupStopped(state.layout.directory, {}, { sealing, ...at }), {
+      key,
+      replace: false,
+      state: state.layout.directory,
+    });
     await using place = await directoryOf();
     const directory = join(place.path, "state");
     const manifest = await restoreGateway({
@@ -238,7 +260,11 @@ describe("a restore", () => {
 
   test("gives nothing out again that the other life may have given out", async () => {
     await using state = await filled();
-    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(state.path("b"), stopped(state.layout), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     const directory = state.path("restored");
     await restoreGateway({ file: state.path("b"), keys, directory, now: T0 + 9000 });
     const layout = stateLayout(directory);
@@ -275,7 +301,11 @@ describe("a restore", () => {
       for (const name of ["pending", "approved", "issued"])
         await store.pairing.putRequest({ ...request, requestId: name, state: name });
     }
-    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(state.path("b"), stopped(state.layout), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     const directory = state.path("restored");
     await restoreGateway({ file: state.path("b"), keys, directory, now: T0 + 9000 });
     await using store = await openSqliteStore({ path: stateLayout(directory).database });
@@ -286,7 +316,11 @@ describe("a restore", () => {
 
   test("removes what an earlier one to this place left when it was killed, and nothing else", async () => {
     await using state = await filled();
-    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(state.path("b"), stopped(state.layout), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     await using place = await directoryOf();
     // No process has the first number; ours is alive.
     const dead = "state.restoring-2147483647-0123456789ab";
@@ -312,7 +346,11 @@ describe("a restore", () => {
 
   test("goes into an empty directory or none, and never over anything", async () => {
     await using state = await filled();
-    await writeBackup(state.path("b"), stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(state.path("b"), stopped(state.layout), {
+      key: KEY,
+      replace: false,
+      state: state.layout.directory,
+    });
     await using place = await directoryOf();
     const options = { file: state.path("b"), keys, now: T0 };
     await restoreGateway({ ...options, directory: place.path });
@@ -324,7 +362,7 @@ describe("a restore", () => {
   test("of what is damaged, cut off, sealed by another key or no backup leaves no directory", async () => {
     await using state = await filled();
     const file = state.path("b");
-    await writeBackup(file, stopped(state.layout), { key: KEY, replace: false });
+    await writeBackup(file, stopped(state.layout), { key: KEY, replace: false, state: state.layout.directory });
     await using place = await directoryOf();
     const whole = await readFile(file);
     const restored = async (bytes: Uint8Array, key = KEY): Promise<unknown> => {

@@ -53,7 +53,18 @@ export const HINTS: ReadonlyMap<string, string> = new Map([
     "Pair it again with  quaymesh node join  and a code of  quaymesh pair --device NAME: it stays the same device.",
   ],
   ["PAIR_RATE_LIMITED", "Wait, then try once more with the right code."],
-  ["STATE_CORRUPT", "Restore the state directory from a backup, or remove it and pair again."],
+  [
+    "STATE_CORRUPT",
+    "Look at the disk. Move the damaged file away, then pair this machine again: `quaymesh pair --device NAME` on the gateway, `quaymesh node join` here. It stays the same device, and events that wait are kept.",
+  ],
+  [
+    "DEVICE_KEY_MISSING",
+    "Pair this machine again: `quaymesh pair --device NAME` on the gateway, `quaymesh node join` here. It stays the same device, and events that wait are kept.",
+  ],
+  [
+    "JOIN_TOKEN_DAMAGED",
+    "Remove that file and start the node: the gateway then freezes the device, until `quaymesh device unfreeze NAME` there says that all is well.",
+  ],
   ["STATE_VERSION", "Run the newer Quaymesh that wrote this state."],
   ["STATE_UNREADABLE", "Make the directory 0700 and its files 0600, owned by the user who runs this."],
   [

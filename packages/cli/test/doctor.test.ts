@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ok, skipped, wrong, type Finding } from "@quaymesh/protocol";
 import { examine } from "../src/doctor/examine.ts";
+import { withState } from "../src/doctor/named-state.ts";
 import { findingLines } from "../src/doctor/print.ts";
 import { Outcome } from "../src/outcome.ts";
 import { fakeTerminal } from "./support.ts";
@@ -46,10 +47,22 @@ describe("an examination on a terminal of 80 columns", () => {
   });
 });
 
+test("commands in findings name the state directory that was given, and only those that are run on it", () => {
+  const fix =
+    "On the gateway  quaymesh pair --device NAME\nand here  quaymesh node join\nor from outside  quaymesh node doctor  tells";
+  const finding: Finding = { check: "identity", ...wrong("failed", "gone", { code: "X", fix }) };
+  expect(withState(finding, "/srv/a b", "node").fix).toBe(
+    "On the gateway  quaymesh pair --device NAME\nand here  quaymesh node join --state '/srv/a b'\nor from outside  quaymesh node doctor --state '/srv/a b'  tells",
+  );
+  const process: Finding = { check: "process", ...ok("closed; open it with  quaymesh pair") };
+  expect(withState(process, "./gw", "gateway").seen).toBe("closed; open it with  quaymesh pair --state ./gw");
+  expect(withState(process, "./node", "node").seen).toBe("closed; open it with  quaymesh pair");
+});
+
 describe("the exit code of an examination", () => {
   const exitFor = async (findings: readonly Finding[], json = false) => {
     const { terminal, stdout } = fakeTerminal();
-    const exit = await examine(terminal, json, (onFinding) => {
+    const exit = await examine(terminal, { json }, (onFinding) => {
       for (const finding of findings) onFinding(finding);
       return Promise.resolve(findings);
     }).then(

@@ -54,7 +54,10 @@ export const GATEWAY_ERRORS = {
     hint: "The gateway has too many writes waiting: try again shortly.",
   },
   STORE_CLOSED: { connect: "unavailable", hint: "The gateway is stopping: try again once it runs." },
-  STORE_FAILED: { connect: "internal", hint: "See the gateway's log for what the database said." },
+  STORE_FAILED: {
+    connect: "internal",
+    hint: "What the database said is told above, and in the log of a gateway that runs. Look at the disk; if it is sound, restore the newest backup (docs/state.md).",
+  },
   // Devices: the caller's.
   DEVICE_NOT_FOUND: { connect: "not_found", hint: "List the devices with: quaymesh device list" },
   DEVICE_AMBIGUOUS: { connect: "failed_precondition", hint: "Give more of the device id." },

@@ -17,6 +17,8 @@ export type NodeErrorCode =
   | "STATE_CORRUPT"
   | "STATE_VERSION"
   | "OUTBOX_CORRUPT"
+  | "DEVICE_KEY_MISSING"
+  | "JOIN_TOKEN_DAMAGED"
   | "OUTBOX_FULL"
   | "OUTBOX_DISK_FULL"
   | "OUTBOX_IO"

@@ -1,4 +1,5 @@
 import type { NodeState } from "./link/state.ts";
+import type { NodeParts } from "./node-parts.ts";
 import type { NodeLogLine } from "./node-options.ts";
 import { formatAddress } from "./state/address.ts";
 
@@ -12,6 +13,27 @@ export class NodeLog {
 
   line(line: NodeLogLine): void {
     this.#write?.(line);
+  }
+
+  /** What was found on this disk that was not as it was left. The node goes on all the same. */
+  opened({ outbox, seen, layout }: Pick<NodeParts, "outbox" | "seen" | "layout">): void {
+    const { repair, damagedMarks } = outbox;
+    const warn = (event: string, message: string, details: NodeLogLine["details"] = {}): void =>
+      this.line({ level: "warn", event, message, details });
+    if (repair !== undefined) {
+      const { file, bytesCut } = repair;
+      warn("outbox.repaired", "a torn write was cut", { file, bytesCut });
+    }
+    if (damagedMarks > 0) {
+      const message =
+        "how far the outbox got was damaged on disk: what the gateway has already may be sent again, and is dropped there";
+      warn("outbox.watermarks-damaged", message, { file: layout.outbox, slots: damagedMarks });
+    }
+    if (seen.isDamaged) {
+      const message =
+        "the checkpoint of the gateway was damaged on disk: until the next welcome this node cannot tell an older copy of its state";
+      warn("checkpoint.damaged", message, { file: layout.seen });
+    }
   }
 
   state(state: NodeState): void {

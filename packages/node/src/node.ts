@@ -120,7 +120,7 @@ export class Node implements AsyncDisposable {
   static async open(options: NodeOptions): Promise<Node> {
     return await openParts(options, (parts) => {
       const node = new Node(parts);
-      node.#reportRepair();
+      node.#log.opened(parts);
       return node;
     });
   }
@@ -226,14 +226,6 @@ export class Node implements AsyncDisposable {
    */
   subscribe(options: SubscribeOptions = {}): NodeSubscription {
     return subscribe(this.#link, options);
-  }
-
-  #reportRepair(): void {
-    const { repair } = this.#parts.outbox;
-    if (repair === undefined) return;
-    const { file, bytesCut } = repair;
-    const details = { file, bytesCut };
-    this.#log.line({ level: "warn", event: "outbox.repaired", message: "a torn write was cut", details });
   }
 
   /** Beside the session, not before it: with a full outbox there is room only once the gateway has taken something. Never rejects. */

@@ -1,5 +1,5 @@
 /** What a node's doctor finds, check by check. That both ends of a dial say the same is test/e2e/doctor.test.ts. */
-import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Check, CheckResult, ProbeAnswer, SocketAddress } from "@quaymesh/protocol";
@@ -95,6 +95,16 @@ describe("the state", () => {
     });
     const over = { ...reported, throttled: { ...throttled, until: context.clock.now() - 60_000 } };
     expect(await ask(outboxCheck, { ...context, reported: over })).toMatchObject({ verdict: "ok" });
+  });
+
+  it("whose key is gone is told how to pair again without losing what waits, and of no backup", async () => {
+    await using one = await temporaryDirectory();
+    await pairState(one.path, await createAuthority());
+    await rm(layoutOf(one.path).key);
+    const found = await ask(identityCheck, doctorContext({ state: one.path }));
+    expect(found).toMatchObject({ verdict: "failed", code: "DEVICE_KEY_MISSING" });
+    expect(found.fix).toContain("quaymesh pair --device NAME");
+    expect(found.fix).not.toMatch(/backup|leave/u);
   });
 
   it("whose key is another than its certificate's is damaged", async () => {

@@ -40,12 +40,13 @@ async function run(context: Context, options: Options): Promise<void> {
   const { terminal, signal } = context;
   const state = options.state ?? defaultStateDirectory(terminal.streams.env);
   const listen = options.listen?.flatMap((each) => ("host" in each ? [each] : []));
-  const named = options.sealingKey !== undefined || options.passphraseFile !== undefined;
+  const isSealingNamed = options.sealingKey !== undefined || options.passphraseFile !== undefined;
   // What cannot be read of a state is for the checks to say.
   const sealing = await sealingSource(context, options, state).catch((cause: unknown) =>
-    named ? Promise.reject(cause) : {},
+    isSealingNamed ? Promise.reject(cause) : {},
   );
-  await examine(terminal, options.json, (onFinding) =>
+  const named = options.state === undefined ? {} : { named: { state, whose: "gateway" as const } };
+  await examine(terminal, { json: options.json, ...named }, (onFinding) =>
     examineGateway({ state, sealing, probe: probePath, ...(listen && { listen }), onFinding, signal }),
   );
 }

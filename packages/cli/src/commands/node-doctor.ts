@@ -31,7 +31,8 @@ async function run(context: Context, options: Options): Promise<void> {
   const { probePath } = await import("@quaymesh/transport-quic");
   const transport = await openTransport(options);
   const state = options.state ?? defaultNodeState(terminal.streams.env);
-  await examine(terminal, options.json, (onFinding) =>
+  const named = options.state === undefined ? {} : { named: { state, whose: "node" as const } };
+  await examine(terminal, { json: options.json, ...named }, (onFinding) =>
     examineNode({
       state,
       transport,

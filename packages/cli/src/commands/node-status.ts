@@ -61,7 +61,7 @@ function throttledRows({ isRunning, reported }: NodeStatus, now: number): readon
 }
 
 /** The status without what is long and of no use to a program: certificates are in the state directory. */
-function statusJson({ identity, isRunning, reported }: NodeStatus, state: string): object {
+function statusJson({ identity, isRunning, reported, isReportDamaged }: NodeStatus, state: string): object {
   const { deviceId, meshId, mesh, addresses } = identity;
   const times = withTimes(identity, ["notAfter", "renewAfter"]);
   return {
@@ -74,6 +74,7 @@ function statusJson({ identity, isRunning, reported }: NodeStatus, state: string
     notAfter: times.notAfter,
     renewAfter: times.renewAfter,
     reported: reported === undefined ? null : withTimes(reported, ["at"]),
+    reportDamaged: isReportDamaged,
   };
 }
 
@@ -81,7 +82,10 @@ function certificateText(leftMs: number): string {
   return leftMs > 0 ? `good for ${span(leftMs)}` : `expired ${span(-leftMs)} ago`;
 }
 
-function nodeText({ isRunning, reported }: NodeStatus, now: number): string {
+function nodeText({ isRunning, reported, isReportDamaged }: NodeStatus, now: number): string {
+  if (isReportDamaged) {
+    return `${isRunning ? "running" : "not running"}; what it last said is damaged (status.json), and replaced with its next change`;
+  }
   const error = reported?.error === undefined ? "" : `: ${printable(reported.error.message)}`;
   if (isRunning) {
     const said =

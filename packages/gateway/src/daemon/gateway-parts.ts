@@ -48,6 +48,7 @@ export async function openParts(
   const address = options.listen ?? { host: "0.0.0.0", port: DEFAULT_MESH_PORT };
   const { signal } = options;
   const { authority, keys } = await openAuthority(layout, { meshName, now: clock.now(), ...sourceOf(options) });
+  await tellRootKey(authority, logger);
   const file = { path: layout.database, generationPath: layout.generation };
   const broken = Promise.withResolvers<GatewayError>();
   const store = opening.use(
@@ -93,6 +94,19 @@ export async function openParts(
     storeBroken,
     resources: opening.move(),
   };
+}
+
+/** Nothing needs the root's key for years: that it is not what it was is to be known before then. */
+async function tellRootKey(authority: Pick<Authority, "rootKeyHealth">, logger: Logger): Promise<void> {
+  const health = await authority.rootKeyHealth();
+  if (health === "missing") {
+    logger.info({ rootKey: health }, "the root's key is not on this gateway: whoever exported it must keep that file");
+  } else if (health === "damaged") {
+    logger.error(
+      { rootKey: health, code: "ROOT_KEY_DAMAGED" },
+      "the root's key on this gateway is damaged: devices notice nothing, but no root can follow this one. Put authority/ back from a backup, or keep the exported key for when it is needed",
+    );
+  }
 }
 
 function sourceOf({ sealingKey, passphrase }: GatewayOptions): SealingSource {

@@ -1,4 +1,4 @@
-import { open, readFile, unlink, writeFile } from "node:fs/promises";
+import { open, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { GatewayError } from "../errors.ts";
 import { errnoOf } from "./errno.ts";
@@ -20,7 +20,7 @@ export class StateLock implements AsyncDisposable {
   /** @throws {GatewayError} `GATEWAY_ALREADY_RUNNING` naming the process, `STATE_NOT_WRITABLE` */
   static async acquire(layout: StateLayout): Promise<StateLock> {
     await createPrivate(layout.lock);
-    const database = new DatabaseSync(layout.lock, { timeout: 0 });
+    const database = openLock(layout.lock);
     try {
       // In memory: nothing is ever written, and no journal file may be left behind.
       database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
@@ -48,13 +48,25 @@ export class StateLock implements AsyncDisposable {
   }
 }
 
+function openLock(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path, { timeout: 0 });
+  } catch (cause) {
+    throw unusable(path, cause);
+  }
+}
+
 async function createPrivate(path: string): Promise<void> {
   try {
     const handle = await open(path, "wx", 0o600);
     await handle.close();
   } catch (cause) {
-    if (errnoOf(cause) === "EEXIST") return;
-    throw unusable(path, cause);
+    if (errnoOf(cause) !== "EEXIST") throw unusable(path, cause);
+    if ((await stat(path)).isFile()) return;
+    throw new GatewayError("STATE_NOT_WRITABLE", `${path} is no file, and must be one: move away what has its name`, {
+      cause,
+      metadata: { path },
+    });
   }
 }
 

@@ -20,6 +20,11 @@ export const keysCheck: Check<GatewayDoctorContext> = {
     try {
       const authority = await Authority.open({ store: await openKeys(layout, sealing) });
       context.authority = authority;
+      if ((await authority.rootKeyHealth()) === "damaged") {
+        const fix =
+          "Put authority/ back from a backup. The mesh runs on without it; a rotation, and another intermediate in years, need it or its exported file.";
+        return wrong("warning", "open, but the root's key among them is damaged", { code: "ROOT_KEY_DAMAGED", fix });
+      }
       return ok(`open with their sealing key; mesh "${authority.meshName}" (${authority.meshId})`);
     } catch (cause) {
       if (cause instanceof GatewayError) {

@@ -48,6 +48,25 @@ function options(state: string, over: Partial<GatewayOptions> = {}): GatewayOpti
   };
 }
 
+test.each([
+  ["gone", { level: "info", rootKey: "missing" }],
+  ["damaged", { level: "error", rootKey: "damaged" }],
+])("a start says that the root's key is %s, and the gateway runs all the same", async (how, expected) => {
+  await using directory = await temporary();
+  const state = join(directory.path, "gw");
+  const lines: object[] = [];
+  const write = (level: string) => (fields: object) => void lines.push({ level, ...fields });
+  const logger = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+  await (await Gateway.open(options(state, { logger })))[Symbol.asyncDispose]();
+  const told = () => lines.filter((line) => "rootKey" in line);
+  expect(told()).toEqual([]);
+  const key = join(stateLayout(state).authority, "root-key.sealed");
+  if (how === "gone") await rm(key);
+  else await truncate(key, 40);
+  await (await Gateway.open(options(state, { logger })))[Symbol.asyncDispose]();
+  expect(told()).toMatchObject([expected]);
+});
+
 test("one inherited socket for both endpoints is refused before anything is made", async () => {
   await using directory = await temporary();
   const state = join(directory.path, "gw");

@@ -75,6 +75,16 @@ describe("the state directory", () => {
 });
 
 describe("the state lock", () => {
+  test("says what is in its place where that is no file", async () => {
+    await using directory = await temporary();
+    const layout = stateLayout(directory.path);
+    await mkdir(layout.lock);
+    await expect(StateLock.acquire(layout)).rejects.toMatchObject({
+      code: "STATE_NOT_WRITABLE",
+      message: expect.stringContaining("is no file") as string,
+    });
+  });
+
   test("keeps a second gateway off, naming the process that has it", async () => {
     await using directory = await temporary();
     const layout = stateLayout(directory.path);

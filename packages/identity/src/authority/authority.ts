@@ -26,6 +26,7 @@ import {
   newestLine,
   openAuthorityFile,
   renewIssuing,
+  rootKeyHealth,
   rootKeyOf,
   startRotation,
   switchRotation,
@@ -210,6 +211,11 @@ export class Authority {
   /** Whether the newest root's key is on this gateway. @throws {IdentityError} `STORE_READ_FAILED` */
   async hasRootKey(): Promise<boolean> {
     return await this.#store.has(rootKeyName(newestLine(this.#file).version));
+  }
+
+  /** See {@link rootKeyHealth}. */
+  async rootKeyHealth(): Promise<"here" | "missing" | "damaged"> {
+    return await rootKeyHealth(this.#store, newestLine(this.#file));
   }
 
   /** See {@link renewIssuing}. */

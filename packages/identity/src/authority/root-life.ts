@@ -35,6 +35,20 @@ export async function rootKeyOf(store: KeyStore, line: RootLine, given?: KeyPair
   throw new IdentityError("ROOT_KEY_WRONG", "this is the key of another root");
 }
 
+/**
+ * How the newest root's key is on this gateway: `missing` where it was taken offline, or lost. For people: nothing but a rotation and another intermediate needs it.
+ * @throws {IdentityError} `STORE_READ_FAILED`
+ */
+export async function rootKeyHealth(store: KeyStore, line: RootLine): Promise<"here" | "missing" | "damaged"> {
+  try {
+    await rootKeyOf(store, line);
+    return "here";
+  } catch (cause) {
+    if (!(cause instanceof IdentityError) || cause.code === "STORE_READ_FAILED") throw cause;
+    return cause.code === "ROOT_KEY_OFFLINE" ? "missing" : "damaged";
+  }
+}
+
 /** Another intermediate, with a key of its own, below the newest root. What the one before it has issued stays good. @throws {IdentityError} as {@link rootKeyOf} */
 export async function renewIssuing(
   store: KeyStore,

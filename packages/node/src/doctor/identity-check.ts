@@ -3,14 +3,17 @@ import { NodeError } from "../errors.ts";
 import { loadIdentity, loadKeyOf } from "../state/identity-file.ts";
 import type { NodeDoctorContext } from "./context.ts";
 
+/** Not a backup: the gateway takes a directory that is put back for a copy. */
+const AGAIN =
+  "Pair this machine again: on the gateway  quaymesh pair --device NAME\nand here  quaymesh node join\nIt stays the same device, and events that wait are kept.";
+const MOVE_AWAY = `Look at the disk, and move the damaged file away. ${AGAIN}`;
+
 const FIXES: ReadonlyMap<string, string> = new Map([
+  ["DEVICE_KEY_MISSING", AGAIN],
   ["NODE_NOT_PAIRED", "Pair this machine with:  quaymesh node join"],
   ["STATE_VERSION", "Run the newer Quaymesh that wrote this state."],
   ["STATE_UNREADABLE", "Run this as the user who owns the state directory."],
 ]);
-const RESTORE =
-  "Restore the state directory from a backup, or remove this pairing with  quaymesh node leave\nand pair again.";
-
 /** This machine is paired, and its key is the one that its certificate is for. */
 export const identityCheck: Check<NodeDoctorContext> = {
   name: "identity",
@@ -24,7 +27,7 @@ export const identityCheck: Check<NodeDoctorContext> = {
       return ok(`device ${deviceId} of mesh "${mesh}"`, { deviceId, meshId, mesh });
     } catch (cause) {
       if (!(cause instanceof NodeError)) throw cause;
-      return wrong("failed", cause.message, { code: cause.code, fix: FIXES.get(cause.code) ?? RESTORE });
+      return wrong("failed", cause.message, { code: cause.code, fix: FIXES.get(cause.code) ?? MOVE_AWAY });
     }
   },
 };

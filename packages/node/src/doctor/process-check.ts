@@ -15,7 +15,15 @@ export const processCheck: Check<NodeDoctorContext> = {
       () => false,
     );
     if (!everRan) return ok("never ran; start it with  quaymesh node run", { isRunning: false });
-    const { isRunning, reported } = await readNodeStatus(layout.directory);
+    const { isRunning, reported, isReportDamaged } = await readNodeStatus(layout.directory);
+    if (isReportDamaged) {
+      const fix = `Look at the disk. The next change of the node's state replaces ${layout.status}`;
+      return wrong("warning", "what the node last said is damaged", {
+        code: "STATE_CORRUPT",
+        fix,
+        details: { isRunning },
+      });
+    }
     if (reported !== undefined) context.reported = reported;
     const details = { isRunning, ...(reported && { pid: reported.pid, state: reported.kind }) };
     if (!isRunning) return ok("does not run; start it with  quaymesh node run", details);

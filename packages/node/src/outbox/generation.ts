@@ -32,6 +32,8 @@ export interface Generation {
   /** As it was when opened. */
   readonly acked: number;
   readonly repair: OutboxRepair | undefined;
+  /** As of `WatermarkFile`, when opened. */
+  readonly damagedMarks: number;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function openGeneration(place: OutboxPlace, number: number): Promis
   const marksFile = await openMarks(files, directory);
   try {
     const marks = await marksFile.read();
+    const damagedMarks = marksFile.damaged;
     // What a killed process wrote may be in the page cache alone, and from here on segments are removed by it.
     await marksFile.sync();
     const recovered = await recover(files, directory, marks);
@@ -53,7 +56,7 @@ export async function openGeneration(place: OutboxPlace, number: number): Promis
     const log = recovered === undefined ? await SegmentLog.create(options) : SegmentLog.resume(options, recovered);
     // The directory's own name has to survive a power cut as well as what is in it.
     await files.syncDirectory(place.directory);
-    return { number, epoch, log, marksFile, acked: marks.acked, repair: recovered?.repair };
+    return { number, epoch, log, marksFile, acked: marks.acked, repair: recovered?.repair, damagedMarks };
   } catch (cause) {
     await marksFile.close().catch(() => {});
     throw cause;

@@ -65,6 +65,8 @@ interface Waiting {
 export class Outbox implements AsyncDisposable {
   /** What had to be cut at open, if anything. */
   readonly repair: OutboxRepair | undefined;
+  /** Slots of the watermarks, of two, that were not what was written. */
+  readonly damagedMarks: number;
   /** Rings when {@link Outbox.durable} or {@link Outbox.acked} grew. */
   readonly changed = new Bell();
   readonly #files: OutboxFiles;
@@ -84,6 +86,7 @@ export class Outbox implements AsyncDisposable {
 
   private constructor(place: OutboxPlace, generation: Generation, maxBytes: number) {
     this.repair = generation.repair;
+    this.damagedMarks = generation.damagedMarks;
     this.#files = place.files;
     this.#place = place;
     this.#generation = generation;

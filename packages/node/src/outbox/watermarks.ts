@@ -20,20 +20,31 @@ const SLOT_BYTES = 32;
 export class WatermarkFile {
   readonly #file: OutboxFile;
   #slot = 0;
+  #damaged = 0;
 
   constructor(file: OutboxFile) {
     this.#file = file;
+  }
+
+  /** Slots that held something else than was written, when last read. One may be a torn write; of two the older watermarks are lost too. */
+  get damaged(): number {
+    return this.#damaged;
   }
 
   /** What the file says; zeros where it says nothing readable. */
   async read(): Promise<Watermarks> {
     const bytes = new Uint8Array(2 * SLOT_BYTES);
     const length = await this.#file.read(bytes, 0);
+    this.#damaged = 0;
     let acked = 0;
     let durable = 0;
     for (let slot = 0; (slot + 1) * SLOT_BYTES <= length; slot++) {
       const view = new DataView(bytes.buffer, slot * SLOT_BYTES, SLOT_BYTES);
-      if (view.getUint32(16) !== crc32(bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + 16))) continue;
+      const slotBytes = bytes.subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES);
+      if (view.getUint32(16) !== crc32(slotBytes.subarray(0, 16))) {
+        if (slotBytes.some((byte) => byte !== 0)) this.#damaged += 1;
+        continue;
+      }
       // An empty slot has a checksum of zero, which sixteen zero bytes do not have.
       acked = Math.max(acked, Number(view.getBigUint64(0)));
       durable = Math.max(durable, Number(view.getBigUint64(8)));

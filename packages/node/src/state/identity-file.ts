@@ -13,6 +13,7 @@ import type { SocketAddress } from "@quaymesh/protocol";
 import { NodeError } from "../errors.ts";
 import { formatAddress, parseAddress } from "./address.ts";
 import type { StateLayout } from "./layout.ts";
+import { decodeSummed, encodeSummed } from "./summed.ts";
 
 const VERSION = 1;
 
@@ -75,9 +76,8 @@ export async function storeIdentity(layout: StateLayout, identity: NodeIdentity)
     ...(pairingAddresses !== undefined && { pairingAddresses: pairingAddresses.map(formatAddress) }),
     ...(formerAddresses !== undefined && { formerAddresses: formerAddresses.map(formatAddress) }),
   };
-  const text = JSON.stringify({ version: VERSION, ...rest, ...endpoints }, undefined, 2);
   try {
-    await writeFileAtomic(layout.identity, `${text}\n`);
+    await writeFileAtomic(layout.identity, encodeSummed({ version: VERSION, ...rest, ...endpoints }));
   } catch (cause) {
     throw new NodeError("STATE_UNREADABLE", `could not write ${layout.identity}`, { cause });
   }
@@ -101,11 +101,15 @@ export async function loadOrCreateKey(layout: StateLayout): Promise<KeyPair> {
 
 /**
  * The key that belongs to `identity`.
- * @throws {NodeError} `STATE_CORRUPT` when it is missing or another; `STATE_UNREADABLE`
+ * @throws {NodeError} `DEVICE_KEY_MISSING`; `STATE_CORRUPT` when it is another; `STATE_UNREADABLE`
  */
 export async function loadKeyOf(layout: StateLayout, identity: NodeIdentity): Promise<KeyPair> {
   const pem = await readIfThere(layout.key);
-  if (pem === undefined) throw corruptState(layout.key, "the device's key is gone");
+  if (pem === undefined) {
+    throw new NodeError("DEVICE_KEY_MISSING", `this device's key is gone: there is no ${layout.key}`, {
+      details: { file: layout.key },
+    });
+  }
   const key = await parseKey(pem, layout.key);
   const leafDer = certificatesFromPem(identity.chainPem)[0];
   const leaf = leafDer === undefined ? "no certificate" : readDeviceLeaf(leafDer);
@@ -134,14 +138,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 function parseIdentity(text: string, path: string): NodeIdentity {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw corruptState(path, "it is not JSON", cause);
-  }
-  if (typeof value !== "object" || value === null) throw corruptState(path, "it is not an object");
-  const fields = new Map<string, unknown>(Object.entries(value));
+  const fields = decodeSummed(text);
+  if (typeof fields === "string") throw corruptState(path, fields);
   const version = fields.get("version");
   if (version !== VERSION) {
     if (typeof version !== "number") throw corruptState(path, "it has no version");
@@ -200,7 +198,7 @@ function checkCertificates(identity: NodeIdentity, path: string): void {
 }
 
 function corruptState(path: string, what: string, cause?: unknown): NodeError {
-  return new NodeError("STATE_CORRUPT", `${path} is damaged: ${what}. Remove this node's identity and pair it again`, {
+  return new NodeError("STATE_CORRUPT", `${path} is damaged: ${what}`, {
     details: { file: path },
     ...(cause !== undefined && { cause }),
   });

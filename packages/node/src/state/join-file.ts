@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { writeFileAtomic } from "@quaymesh/identity";
 import { JOIN_TOKEN_BYTES } from "@quaymesh/protocol";
 import { NodeError } from "../errors.ts";
+import { sumOfText } from "./summed.ts";
 
 /** The join token of the last welcome, on disk. What is shown is what is stored: the gateway takes the one before as well, so a crash in between does no harm. */
 export class JoinFile {
@@ -14,7 +15,7 @@ export class JoinFile {
     this.#stored = stored;
   }
 
-  /** @throws {NodeError} `STATE_UNREADABLE`, `STATE_CORRUPT` */
+  /** @throws {NodeError} `STATE_UNREADABLE`, `JOIN_TOKEN_DAMAGED` */
   static async open(path: string): Promise<JoinFile> {
     let text: string;
     try {
@@ -23,9 +24,15 @@ export class JoinFile {
       if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return new JoinFile(path, undefined);
       throw new NodeError("STATE_UNREADABLE", `could not read ${path}`, { cause, details: { file: path } });
     }
-    const token = new Uint8Array(Buffer.from(text.trim(), "hex"));
-    if (token.length !== JOIN_TOKEN_BYTES) throw new NodeError("STATE_CORRUPT", `${path} is damaged: no join token`);
-    return new JoinFile(path, token);
+    // Files from before there were sums have none.
+    const [hex = "", sum = sumOfText(hex)] = text.trim().split(" ");
+    const token = new Uint8Array(Buffer.from(hex, "hex"));
+    if (token.length === JOIN_TOKEN_BYTES && sum === sumOfText(hex)) return new JoinFile(path, token);
+    throw new NodeError(
+      "JOIN_TOKEN_DAMAGED",
+      `${path} is damaged: shown as it is, the gateway would take this node for a copy`,
+      { details: { file: path } },
+    );
   }
 
   /** What the next hello shows; nothing before the first welcome. */
@@ -37,7 +44,8 @@ export class JoinFile {
   store(token: Uint8Array): Promise<void> {
     const write = this.#writing.then(async () => {
       try {
-        await writeFileAtomic(this.#path, `${Buffer.from(token).toString("hex")}\n`);
+        const hex = Buffer.from(token).toString("hex");
+        await writeFileAtomic(this.#path, `${hex} ${sumOfText(hex)}\n`);
         this.#stored = token;
       } catch (cause) {
         throw new NodeError("STATE_UNREADABLE", `could not write ${this.#path}`, { cause });

@@ -3,6 +3,7 @@ import { formatAddress } from "./address.ts";
 import { loadIdentity, type NodeIdentity } from "./identity-file.ts";
 import { layoutOf } from "./layout.ts";
 import { lockState } from "./lock.ts";
+import { decodeSummed, encodeSummed } from "./summed.ts";
 import { NodeError } from "../errors.ts";
 import type { ThrottledState } from "../events/throttle-notice.ts";
 import type { NodeState } from "../link/state.ts";
@@ -29,6 +30,8 @@ export interface NodeStatus {
   readonly isRunning: boolean;
   /** What that process, or the last one, said; absent where none ever ran. */
   readonly reported?: ReportedState;
+  /** What it said is there, and cannot be read: `status.json` is damaged. The next change of state replaces it. */
+  readonly isReportDamaged: boolean;
 }
 
 /** Writes `status.json` as the state changes. A hint for people, so not synced; a failure is let pass. */
@@ -43,7 +46,7 @@ export class StatusWriter {
   /** Never rejects. */
   write(state: NodeState, unacknowledged: number, throttled?: ThrottledState): Promise<void> {
     const report = reportOf(state, unacknowledged);
-    const text = JSON.stringify({ ...report, ...(throttled !== undefined && { throttled }) });
+    const text = encodeSummed({ ...report, ...(throttled !== undefined && { throttled }) });
     this.#writing = this.#writing.then(async () => {
       try {
         await writeFile(`${this.#path}.tmp`, text, { mode: 0o600 });
@@ -63,8 +66,10 @@ export class StatusWriter {
 export async function readNodeStatus(state: string): Promise<NodeStatus> {
   const layout = layoutOf(state);
   const identity = await loadIdentity(layout);
-  const reported = parseReport(await readFile(layout.status, "utf8").catch(() => ""));
-  return { identity, isRunning: isLocked(layout.lock), ...(reported !== undefined && { reported }) };
+  const text = await readFile(layout.status, "utf8").catch(() => undefined);
+  const reported = text === undefined ? undefined : parseReport(text);
+  const isReportDamaged = text !== undefined && reported === undefined;
+  return { identity, isRunning: isLocked(layout.lock), isReportDamaged, ...(reported !== undefined && { reported }) };
 }
 
 function isLocked(path: string): boolean {
@@ -103,13 +108,9 @@ const KINDS: ReadonlySet<string> = new Set([
 ] satisfies NodeState["kind"][]);
 
 function parseReport(text: string): ReportedState | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    // Written by this package alone; a file of another version or a torn one is as good as none.
-    return isReport(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const fields = decodeSummed(text);
+  const value: unknown = typeof fields === "string" ? undefined : Object.fromEntries(fields);
+  return isReport(value) ? value : undefined;
 }
 
 function isReport(value: unknown): value is ReportedState {

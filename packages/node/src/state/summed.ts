@@ -20,6 +20,11 @@ export function decodeSummed(text: string): ReadonlyMap<string, unknown> | strin
   return new Map(Object.entries(fields));
 }
 
+/** The sum by itself, for files that are not JSON: eight digits, hexadecimal. */
+export function sumOfText(text: string): string {
+  return crc32(text).toString(16).padStart(8, "0");
+}
+
 function sumOf(fields: object): string {
-  return crc32(JSON.stringify(fields)).toString(16).padStart(8, "0");
+  return sumOfText(JSON.stringify(fields));
 }

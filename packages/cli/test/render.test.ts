@@ -305,5 +305,8 @@ describe("numbers for people", () => {
     expect(shortFingerprint("9f2c".repeat(16))).toBe("9f:2c:9f:…:2c:9f:2c");
     expect([fit("abcdef", 4), fit("abc", 4)]).toEqual(["abc…", "abc"]);
     expect(printable("a\u0007b\u202Ec")).toBe("a\uFFFDb\uFFFDc");
+    // Nothing that does not show, breaks lines, or stacks up into the lines around.
+    expect(printable("harbor\u200B\u2028\u{E0041}")).toBe("harbor\uFFFD\uFFFD\uFFFD");
+    expect(printable(`z${"\u0301".repeat(60)}e\u0301`)).toBe(`z${"\u0301".repeat(4)}e\u0301`);
   });
 });

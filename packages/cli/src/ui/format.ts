@@ -58,9 +58,14 @@ export function fit(text: string, columns: number): string {
   return characters.length <= columns ? text : `${characters.slice(0, Math.max(0, columns - 1)).join("")}…`;
 }
 
-/** What a peer sent, made safe to print: control characters could draw on the operator's screen. */
+/** Control and format characters, and what breaks lines. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+/** More marks on one character than any script has: they reach into the lines around. */
+const STACKED = /(\p{M}{4})\p{M}+/gu;
+
+/** What a peer sent, made safe to print: it could draw on the operator's screen, turn text around, or not show at all. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, "\uFFFD");
+  return text.replaceAll(UNPRINTABLE, "\uFFFD").replaceAll(STACKED, "$1");
 }
 
 function trim(number: string): string {

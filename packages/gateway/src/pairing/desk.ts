@@ -66,13 +66,13 @@ export class PairingDesk implements PairingService, AsyncDisposable {
     );
   }
 
-  /** Take up pairing where the store left it. @throws {GatewayError} `STORE_*`; `PAIRING_PORT_IN_USE`, `PAIRING_UNAVAILABLE` where the endpoint is to be open always */
+  /** Take up pairing where the store left it. @throws {GatewayError} `STORE_*`; `PAIRING_PORT_IN_USE` where the endpoint is to be open always */
   static async open(parts: DeskParts): Promise<PairingDesk> {
     const restored = await restorePairing(parts);
     const desk = new PairingDesk(parts, restored);
     for (const awaited of restored.awaited) desk.#activateLater(awaited);
     try {
-      if (parts.door === "always") await desk.#endpoint.demand();
+      if (parts.door === "always") await desk.#keeper.openDoor();
       if (restored.lasting.length > 0) await desk.#reopen(restored.lasting);
     } catch (cause) {
       await desk[Symbol.asyncDispose]();

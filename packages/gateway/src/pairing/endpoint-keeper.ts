@@ -1,3 +1,4 @@
+import { GatewayError } from "../errors.ts";
 import type { DeskParts, EndpointPort } from "./desk-parts.ts";
 
 /** Pause before an endpoint that did not start is tried again, for windows that outlived the last process. */
@@ -29,17 +30,35 @@ export class EndpointKeeper implements AsyncDisposable {
     this.#cancelLinger ??= clock.after(limits.endpoint.lingerMs, () => this.#endpoint.release());
   }
 
+  /**
+   * Have it run always. A process that does not start, on a machine that is busy for a moment, keeps no gateway from starting: it is tried again.
+   * @throws {GatewayError} `PAIRING_PORT_IN_USE`, which only an operator can change
+   */
+  async openDoor(): Promise<void> {
+    try {
+      await this.#endpoint.demand();
+    } catch (cause) {
+      if (!(cause instanceof GatewayError) || cause.code !== "PAIRING_UNAVAILABLE") throw cause;
+      this.#again(cause, () => true);
+    }
+  }
+
   /** Have it run for windows of an earlier process. Where it does not start the gateway does all the same: it is tried again for as long as they last. Never rejects. */
   async demandWhile(isOpen: () => boolean): Promise<void> {
     if (!isOpen() || this.#closed) return;
-    const { clock, logger } = this.#parts;
     try {
       await this.#endpoint.demand();
-      logger.info({}, "pre-approved pairing windows are open again");
+      this.#parts.logger.info({}, "the pairing endpoint runs again");
     } catch (cause) {
-      logger.error({ err: cause }, "the pairing endpoint does not start; pre-approved windows wait for it");
-      this.#cancelRetry = clock.after(RETRY_MS, () => void this.demandWhile(isOpen));
+      this.#again(cause, isOpen);
     }
+  }
+
+  #again(cause: unknown, isOpen: () => boolean): void {
+    const { clock, logger } = this.#parts;
+    logger.error({ err: cause }, "the pairing endpoint does not start; it is tried again");
+    this.#cancelRetry();
+    this.#cancelRetry = clock.after(RETRY_MS, () => void this.demandWhile(isOpen));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

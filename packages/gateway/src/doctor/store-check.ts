@@ -93,7 +93,8 @@ async function quietly(path: string): Promise<string> {
 
 function damageOf(db: Database): string | undefined {
   const first = Object.values(db.get("PRAGMA quick_check(1)") ?? {})[0];
-  return first === "ok" ? undefined : String(first);
+  // It begins with a line that names the database.
+  return first === "ok" ? undefined : String(first).split("\n").slice(-1).join();
 }
 
 const damaged = (what: string): CheckResult =>

@@ -1,5 +1,5 @@
 /** What a gateway's doctor finds in its store and its log. */
-import { truncate, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput } from "../../../../test/contract/store-fixtures.ts";
@@ -45,6 +45,19 @@ test("a gateway whose database holds what nobody wrote is damaged, though it rea
   expect(await ask(storeCheck, context)).toMatchObject({ verdict: "failed", code: "STORE_ROLLED_BACK" });
   tamper("UPDATE devices SET frozen_at = 1");
   expect(await ask(storeCheck, context)).toMatchObject({ verdict: "failed", code: "STORE_CORRUPT" });
+});
+
+test("what SQLite finds wrong is said in one line", async () => {
+  await using state = await stateDirectory();
+  const { database } = state.layout;
+  const bytes = await readFile(database);
+  // How many pages are free, in its header.
+  bytes.writeUInt32BE(9, 36);
+  await writeFile(database, bytes);
+  expect(await ask(storeCheck, contextOf({ state: state.path }))).toMatchObject({
+    code: "STORE_CORRUPT",
+    seen: expect.stringMatching(/^the database is damaged: Freelist: [^\n]+$/u),
+  });
 });
 
 test("a gateway whose nodes have seen more than it has says who, how much more, and what to do", async () => {

@@ -166,7 +166,7 @@ export const GATEWAY_ERRORS = {
   STATE_NOT_A_DIRECTORY: { connect: "failed_precondition", hint: "Name a directory with --state." },
   STATE_NOT_WRITABLE: {
     connect: "failed_precondition",
-    hint: "Give the user the gateway runs as write access, or name another state directory with --state.",
+    hint: "Free some space where the disk is full; else give the user the gateway runs as write access, or name another state directory with --state.",
   },
   STATE_NOT_PRIVATE: {
     connect: "failed_precondition",

@@ -185,6 +185,25 @@ describe("an atomic write", () => {
     ]);
   });
 
+  test("on a full disk says that there is no room, and leaves the old file", async () => {
+    await using temporary = await TemporaryDirectory.open();
+    const path = join(temporary.path, "file");
+    await writeFileAtomic(path, "old");
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    const sync = vi.spyOn(prototype, "sync").mockRejectedValue(full);
+    try {
+      const error = await expectCode("STORE_WRITE_FAILED", () => writeFileAtomic(path, "new"));
+      expect(error.message).toContain("no room left");
+    } finally {
+      sync.mockRestore();
+    }
+    expect(await readFile(path, "utf8")).toBe("old");
+    expect(await readdir(temporary.path)).toEqual(["file"]);
+  });
+
   test("that fails leaves the old file and nothing else", async () => {
     await using temporary = await TemporaryDirectory.open();
     const path = join(temporary.path, "taken");

@@ -31,8 +31,16 @@ export async function writeFileAtomic(
     if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
       throw new IdentityError("STORE_EXISTS", `${path} exists already`, { cause });
     }
-    throw new IdentityError("STORE_WRITE_FAILED", `could not write ${path}`, { cause });
+    throw writeFailure(path, cause);
   }
+}
+
+/** Why a file could not be written, with what is to be done about it in the words: room and permission are two things. */
+function writeFailure(path: string, cause: unknown): IdentityError {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const isFull = code === "ENOSPC" || code === "EDQUOT";
+  const why = isFull ? ": there is no room left for it on its disk" : "";
+  return new IdentityError("STORE_WRITE_FAILED", `could not write ${path}${why}`, { cause });
 }
 
 /** Make renames, creations and removals in `directory` survive a power cut. */

@@ -152,9 +152,11 @@ export class LiveSession {
 
   /** The peer did not end a frame in time: its stream, or the connection where it has said nothing yet, is cut. */
   late(what: LateFrame): void {
-    const { registry, logger } = this.context;
+    const { registry, logger, pace } = this.context;
     registry.count(what);
-    logger.warn({ device: this.deviceId, reason: what, remote: this.remoteAddress }, "a peer was late with a frame");
+    const facts = pace.line(this.deviceId, what);
+    if (facts === undefined) return;
+    logger.warn({ ...facts, reason: what, remote: this.remoteAddress }, "a peer was late with a frame");
   }
 
   /** Nothing more comes on the control stream. */

@@ -1,6 +1,7 @@
 import { encodeValue } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
 import { LogPace } from "../../src/events/log-pace.ts";
+import { eventually } from "../support/eventually.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { ticks } from "../support/fake-node.ts";
 import { testGateway } from "../support/gateway.ts";
@@ -14,6 +15,26 @@ test("one line a minute for each device and matter, and the next says what was l
   expect(pace.line("b", "conflict")).toEqual({ device: "b" });
   clock.advance(60_000);
   expect(pace.line("a", "conflict")).toEqual({ device: "a", leftOut: 1 });
+});
+
+test("streams that say nothing are cut, each of them, and told of once", async () => {
+  const clock = new FakeClock();
+  await using gateway = await testGateway({ clock });
+  const node = await gateway.connect(await gateway.enroll("a"));
+  const silent = await Promise.all(Array.from({ length: 20 }, async () => await node.connection.openStream()));
+  for (const stream of silent) await stream.write(new Uint8Array(1));
+  const cut = silent.map(async (stream) => {
+    await expect(stream.read()).rejects.toMatchObject({ code: "STREAM_RESET" });
+  });
+  // In small steps, as the gateway starts each time when it has the bytes, and not as far as the session would fall silent.
+  let passed = 0;
+  await eventually(() => {
+    if (passed < 20_000) clock.advance(500);
+    passed += 500;
+    return gateway.core.sessions.stats().cut["first-frame"] === 20;
+  });
+  await Promise.all(cut);
+  expect(gateway.lines.filter(({ message }) => message.includes("late with a frame"))).toHaveLength(1);
 });
 
 test("a device that sends conflicts and broken reports as fast as it can does not fill the gateway's log", async () => {

@@ -133,14 +133,19 @@ async function openInStore(session: LiveSession, hello: Hello, fresh: Uint8Array
 
 /** Two live sessions of one device: a restarted node, or a copied identity. Either way it shows. */
 async function supersede(older: LiveSession, byEpoch: number): Promise<void> {
-  const { store, registry, clock, logger } = older.context;
-  const facts = { sessionEpoch: older.sessionEpoch, supersededBy: byEpoch, remoteAddress: older.remoteAddress };
-  logger.warn(
-    { verdict: "superseded", device: older.deviceId, ...facts },
-    "a session was superseded by a newer one of the same device",
-  );
+  const { store, registry, clock, logger, pace } = older.context;
   registry.count("superseded");
   older.feed({ kind: "supersede", now: clock.monotonicMs() });
+  // A device that does nothing else could fill the log with it, past its quota.
+  const line = pace.line(older.deviceId, "superseded");
+  if (line === undefined) return;
+  const { device, ...leftOut } = line;
+  const { sessionEpoch, remoteAddress } = older;
+  const facts = { sessionEpoch, supersededBy: byEpoch, remoteAddress, ...leftOut };
+  logger.warn(
+    { verdict: "superseded", device, ...facts },
+    "a session was superseded by a newer one of the same device",
+  );
   await store.events
     .record({ deviceId: older.deviceId, kind: SUPERSEDED_EVENT, data: encodeValue(facts), now: clock.now() })
     .catch((error: unknown) => passing(error, older, "a superseded session could not be recorded"));

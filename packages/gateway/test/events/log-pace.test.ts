@@ -1,6 +1,7 @@
 import { encodeValue } from "@quaymesh/protocol";
 import { expect, test } from "vitest";
 import { LogPace } from "../../src/events/log-pace.ts";
+import { eventRows } from "../../src/store/event-rows.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { ticks } from "../support/fake-node.ts";
@@ -15,6 +16,16 @@ test("one line a minute for each device and matter, and the next says what was l
   expect(pace.line("b", "conflict")).toEqual({ device: "b" });
   clock.advance(60_000);
   expect(pace.line("a", "conflict")).toEqual({ device: "a", leftOut: 1 });
+});
+
+test("a device that takes its own session over again and again is recorded once a minute, and counted each time", async () => {
+  await using gateway = await testGateway({ clock: new FakeClock() });
+  const device = await gateway.enroll("a");
+  let join: Uint8Array | undefined;
+  for (let session = 0; session < 4; session++) ({ join } = (await gateway.connect(device, { join })).welcome);
+  await eventually(() => gateway.core.sessions.stats().superseded === 3);
+  const page = await gateway.store.events.read({ after: 0, limit: 99, maxBytes: 1e6, filter: {} });
+  expect(eventRows(page).map(({ kind }) => kind)).toEqual(["mesh.session.superseded"]);
 });
 
 test("streams that say nothing are cut, each of them, and told of once", async () => {

@@ -6,6 +6,8 @@ import { afterBatch, isSmaller, isWorthPacking, NEW_PACKING, tryPack, type Packi
 
 const sentAll = (from: Packing, batches: readonly Parameters<typeof afterBatch>[1][]): Packing =>
   batches.reduce((packing, batch) => afterBatch(packing, batch), from);
+/** As a link that carries less than is sent shows itself. */
+const slow = (): Packing => sentAll(NEW_PACKING, times(4, { waited: true }));
 const times = <T>(count: number, value: T): readonly T[] => Array.from({ length: count }, () => value);
 
 /** Batches until one is packed again. */
@@ -19,22 +21,25 @@ function pauseOf(from: Packing): number {
   return plain;
 }
 
-test("nothing is packed before a write had to wait, and no small batch after", () => {
+test("nothing is packed before four writes in a row had to wait, and no small batch after", () => {
   expect(isWorthPacking(NEW_PACKING, 1 << 18)).toBe(false);
   expect(isWorthPacking(sentAll(NEW_PACKING, times(100, { waited: false })), 1 << 18)).toBe(false);
-  const waited = afterBatch(NEW_PACKING, { waited: true });
+  // A gateway that is busy at times makes a write wait too.
+  const busy = times(30, [...times(3, { waited: true }), { waited: false }]).flat();
+  expect(isWorthPacking(sentAll(NEW_PACKING, busy), 1 << 18)).toBe(false);
+  const waited = slow();
   expect(isWorthPacking(waited, 2048)).toBe(true);
   expect(isWorthPacking(waited, 2047)).toBe(false);
 });
 
 test("a link that what is packed fits through is taken for slow a while longer, and then asked again", () => {
-  const waited = afterBatch(NEW_PACKING, { waited: true });
+  const waited = slow();
   expect(isWorthPacking(sentAll(waited, times(31, { ratio: 0.3, waited: false })), 4096)).toBe(true);
   expect(isWorthPacking(sentAll(waited, times(32, { ratio: 0.3, waited: false })), 4096)).toBe(false);
 });
 
 test("what does not shrink is tried again after longer and longer pauses, until something does", () => {
-  let packing = afterBatch(NEW_PACKING, { waited: true });
+  let packing = slow();
   const pauses: number[] = [];
   for (let tries = 0; tries < 7; tries++) {
     packing = afterBatch(packing, { ratio: 0.95, waited: true });
@@ -56,7 +61,7 @@ const batchOf = (data: Uint8Array): EventBatch => ({
 });
 
 test("what is packed gives the body of the batch again, and what is random is not sent packed", () => {
-  const waited = afterBatch(NEW_PACKING, { waited: true });
+  const waited = slow();
   const text = batchOf(Buffer.from("the same over and over ".repeat(200)));
   const tried = tryPack(waited, text);
   if (tried === undefined) throw new Error("it was not tried");

@@ -9,7 +9,11 @@ export type Compress = "auto" | "never";
 const LEAST_BYTES = 2048;
 /** What is left of a batch that was worth it, at most. */
 const WORTH_IT = 0.9;
-/** Batches that are packed after a wait for room: a link that packed batches fit through is still the slow one. */
+/**
+ * Waits for room in a row that tell a slow link, over which each batch waits for those before it, from a gateway that was busy for a moment: to pack for that one would make both ends busier.
+ */
+const WAITS_IN_A_ROW = 4;
+/** Batches that are packed after that many waits: a link that packed batches fit through is still the slow one. */
 const BATCHES_PER_WAIT = 32;
 /** Batches that go plain after one that would not shrink; twice as many after each further one. */
 const FIRST_PAUSE = 8;
@@ -17,7 +21,9 @@ const LONGEST_PAUSE = 256;
 
 /** What a stream has shown of its link and of what goes through it. */
 export interface Packing {
-  /** Batches that are still packed for the last wait. */
+  /** Batches in a row whose writes had to wait. */
+  readonly waits: number;
+  /** Batches that are still packed for the last such waits. */
   readonly hot: number;
   /** Batches that go plain because one would not shrink. */
   readonly paused: number;
@@ -26,7 +32,7 @@ export interface Packing {
 }
 
 /** Of a stream that has just opened: nothing is known of its link, so it is taken for a fast one. */
-export const NEW_PACKING: Packing = { hot: 0, paused: 0, nextPause: FIRST_PAUSE };
+export const NEW_PACKING: Packing = { waits: 0, hot: 0, paused: 0, nextPause: FIRST_PAUSE };
 
 /** Whether to pack a batch of so many bytes. */
 export function isWorthPacking({ hot, paused }: Packing, bytes: number): boolean {
@@ -36,10 +42,11 @@ export function isWorthPacking({ hot, paused }: Packing, bytes: number): boolean
 /** A batch has been sent. @param sent.ratio what packing left of it, where that was tried. `waited`: its write had to wait for room */
 export function afterBatch(packing: Packing, sent: { readonly ratio?: number; readonly waited: boolean }): Packing {
   const { ratio, waited } = sent;
-  const hot = waited ? BATCHES_PER_WAIT : Math.max(0, packing.hot - 1);
-  if (ratio === undefined) return { ...packing, hot, paused: Math.max(0, packing.paused - 1) };
-  if (ratio <= WORTH_IT) return { hot, paused: 0, nextPause: FIRST_PAUSE };
-  return { hot, paused: packing.nextPause, nextPause: Math.min(LONGEST_PAUSE, packing.nextPause * 2) };
+  const waits = waited ? Math.min(WAITS_IN_A_ROW, packing.waits + 1) : 0;
+  const hot = waits === WAITS_IN_A_ROW ? BATCHES_PER_WAIT : Math.max(0, packing.hot - 1);
+  if (ratio === undefined) return { ...packing, waits, hot, paused: Math.max(0, packing.paused - 1) };
+  if (ratio <= WORTH_IT) return { waits, hot, paused: 0, nextPause: FIRST_PAUSE };
+  return { waits, hot, paused: packing.nextPause, nextPause: Math.min(LONGEST_PAUSE, packing.nextPause * 2) };
 }
 
 /** Whether something of that ratio is sent packed. */

@@ -17,10 +17,18 @@ export interface PageWanted {
   readonly most?: number;
 }
 
+/** A read under way, and how many wait for it. */
+interface UnderWay {
+  readonly page: Promise<EventPage>;
+  readers: number;
+}
+
 /** Shares reads that are under way. Nothing is kept: the next page is read when somebody wants it. */
 export class SharedReads {
   readonly #events: Pick<EventStore, "read">;
-  readonly #underWay = new Map<string, Promise<EventPage>>();
+  readonly #underWay = new Map<string, UnderWay>();
+  /** How many have a page. */
+  readonly #readers = new WeakMap<EventPage, number>();
 
   constructor(events: Pick<EventStore, "read">) {
     this.#events = events;
@@ -32,12 +40,35 @@ export class SharedReads {
     const limit = pageEvents(wanted.most ?? MAX_PAGE_EVENTS);
     const key = JSON.stringify([wanted.generation, after, filter, grants, limit]);
     const shared = this.#underWay.get(key);
-    if (shared !== undefined) return shared;
+    if (shared !== undefined) {
+      shared.readers += 1;
+      return shared.page;
+    }
     const limits = { limit, maxBytes: MAX_READ_BYTES };
     const page = this.#events
       .read({ after, filter, ...limits, ...(grants !== undefined && { grants }) })
       .finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, page);
+    const underWay: UnderWay = { readers: 1, page: page.then((read) => this.#given(read, underWay)) };
+    this.#underWay.set(key, underWay);
+    return underWay.page;
+  }
+
+  /**
+   * A reader is done with a page, and with every view of it: once all of them are, its memory is free at once. V8 counts it as its own, so that left to be collected it has the whole heap searched for it,
+   * several times a second during a replay. Whoever says nothing leaves it to that.
+   */
+  release(page: EventPage): void {
+    const readers = this.#readers.get(page);
+    if (readers === undefined) return;
+    if (readers > 1) this.#readers.set(page, readers - 1);
+    else {
+      this.#readers.delete(page);
+      page.events.bytes.buffer.transfer(0);
+    }
+  }
+
+  #given(page: EventPage, { readers }: UnderWay): EventPage {
+    this.#readers.set(page, readers);
     return page;
   }
 }

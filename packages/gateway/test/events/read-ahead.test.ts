@@ -23,7 +23,12 @@ function logOf(latest: number, pageEvents: number) {
     }));
     return { events: encodeEvents(events), scannedTo: wanted.after + count, earliest: 1, latest };
   };
-  return { reads, read };
+  const released: EventPage[] = [];
+  const release = (page: EventPage) => {
+    released.push(page);
+    page.events.bytes.buffer.transfer(0);
+  };
+  return { reads, read, released, release };
 }
 
 const room = (maxEvents: number, creditEvents: number) => ({ maxEvents, maxBytes: 1e9, creditEvents });
@@ -79,6 +84,23 @@ test("no more is read than there is credit for, about", async () => {
   expect(log.reads.map(({ most }) => most)).toEqual([25, 15]);
 });
 
+test("a page is let go when the next one is begun, and not before", async () => {
+  const log = logOf(30, 10);
+  const ahead = new ReadAhead(log);
+  for (const [after, released] of [
+    [0, 0],
+    [4, 0],
+    [8, 0],
+    [10, 1],
+    [14, 1],
+    [20, 2],
+  ] as const) {
+    await ahead.read({ after, filter: {}, generation: 1 }, room(4, 30));
+    expect(log.released).toHaveLength(released);
+  }
+  expect(new Set(log.released).size).toBe(2);
+});
+
 test("a page that could not be read ahead fails whoever comes for it, and is then read again", async () => {
   const log = logOf(30, 10);
   let broken = true;
@@ -86,7 +108,7 @@ test("a page that could not be read ahead fails whoever comes for it, and is the
     if (wanted.after === 10 && broken) throw new Error("the disk is gone");
     return await log.read(wanted);
   };
-  const ahead = new ReadAhead({ read });
+  const ahead = new ReadAhead({ read, release: log.release });
   expect((await ahead.read({ after: 0, filter: {}, generation: 1 }, room(10, 20))).scannedTo).toBe(10);
   const next = { after: 10, filter: {}, generation: 1 };
   await expect(ahead.read(next, room(10, 20))).rejects.toThrow("the disk is gone");

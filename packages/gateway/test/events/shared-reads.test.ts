@@ -83,6 +83,23 @@ test("who has room for one event does not have a whole page read, and who has ro
   expect(limits).toEqual([4, 16, 1024, 1024]);
 });
 
+test("a page's memory is free once all who were given it have let it go", async () => {
+  const gate = Promise.withResolvers<EventPage>();
+  const pages = new SharedReads({ read: () => gate.promise });
+  const wanted = { after: 3, filter: {}, generation: 1 };
+  const readers = [pages.read(wanted), pages.read(wanted)];
+  gate.resolve(pageOf([5, 6]));
+  const [page, same] = await Promise.all(readers);
+  if (page === undefined) throw new Error("there is no page");
+  expect(same).toBe(page);
+  pages.release(page);
+  expect(decodeEvents(eventBytes(page.events))).toHaveLength(2);
+  pages.release(page);
+  expect(page.events.bytes.buffer.detached).toBe(true);
+  // More often than it was given: nothing more to do.
+  pages.release(page);
+});
+
 test("many at the live end cost the store one read, whoever they are; one that does not read holds nobody up", async () => {
   const many = 40;
   let reads = 0;

@@ -10,10 +10,10 @@ import type { Job } from "./wire.ts";
 const STRIDE = 3;
 
 interface PackedAppend extends Omit<AppendInput, "events"> {
-  readonly numbers: Float64Array;
+  readonly numbers: Float64Array<ArrayBuffer>;
   readonly kinds: readonly string[];
   /** The bodies, one behind the other. */
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   /** By index of their event. */
   readonly reports: ReadonlyMap<number, TaskEvent>;
 }
@@ -23,6 +23,13 @@ export function packJob(job: Job): Job {
   return job.unit === "events.append" ? { ...job, input: packAppend(job.input as AppendInput) } : job;
 }
 
+/** What of a packed job moves to the other thread instead of being copied. */
+export function buffersOf(job: Job): readonly ArrayBuffer[] {
+  if (job.unit !== "events.append") return [];
+  const { numbers, data } = job.input as PackedAppend;
+  return [numbers.buffer, data.buffer];
+}
+
 /** A job as it was before {@link packJob}. Bodies are views of the one buffer. */
 export function unpackJob(job: Job): Job {
   return job.unit === "events.append" ? { ...job, input: unpackAppend(job.input as PackedAppend) } : job;
@@ -30,13 +37,18 @@ export function unpackJob(job: Job): Job {
 
 function packAppend({ events, ...rest }: AppendInput): PackedAppend {
   const kinds = new Map<string, number>();
+  let lastKind: string | undefined;
+  let kind = 0;
   const reports = new Map<number, TaskEvent>();
   const numbers = new Float64Array(events.length * STRIDE);
   const data = new Uint8Array(events.reduce((sum, event) => sum + event.data.length, 0));
   let byte = 0;
   for (const [index, event] of events.entries()) {
-    const kind = kinds.get(event.kind) ?? kinds.size;
-    kinds.set(event.kind, kind);
+    if (event.kind !== lastKind) {
+      lastKind = event.kind;
+      kind = kinds.get(lastKind) ?? kinds.size;
+      kinds.set(lastKind, kind);
+    }
     const at = index * STRIDE;
     numbers[at] = event.data.length;
     numbers[at + 1] = kind;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../errors.ts";
 import { fromPlain } from "./errors.ts";
-import { packJob } from "./packed-append.ts";
+import { buffersOf, packJob } from "./packed-append.ts";
 import type { UnitInput, UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
@@ -124,12 +124,13 @@ export class WorkerClient {
     const last = this.#queue.at(-1);
     if (last === undefined) return;
     this.#batches.push(last.id);
-    this.#post({ kind: "jobs", jobs: this.#queue.map(packJob) });
+    const jobs = this.#queue.map(packJob);
     this.#queue = [];
+    this.#post({ kind: "jobs", jobs }, jobs.flatMap(buffersOf));
   }
 
-  #post(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #post(message: ToWorker, moved: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, [...moved]);
   }
 
   #onMessage(message: FromWorker): void {

@@ -26,14 +26,19 @@ interface ReaderCalls {
   };
 }
 
+interface Appended {
+  readonly rate: number;
+  readonly micros: number;
+}
+
 /** The store by itself, and SQLite by itself. */
 interface StoreCalls {
   /** Rows a second into a bare table, in transactions of 100. */
   readonly raw: (input: { readonly ms: number }) => { readonly rate: number };
-  /** Events a second into a store of its own, first empty, then with `logEvents` more. */
+  /** Events a second, and CPU time for each, into a store that is empty and into one with `logEvents`, in turns. */
   readonly grow: (input: { readonly ms: number; readonly logEvents: number }) => {
-    readonly empty: number;
-    readonly full: number;
+    readonly empty: Appended;
+    readonly full: Appended;
   };
 }
 

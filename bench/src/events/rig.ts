@@ -129,7 +129,15 @@ export class EventsRig implements Rig {
     const logEvents = this.#options.settings["log-events"] ?? 0;
     this.#options.note(`a log of ${String(logEvents)} events`);
     const { empty, full } = await this.#store.ask("grow", { ms, logEvents });
-    return { value: empty / full, extra: { "empty events/s": empty, "full events/s": full } };
+    return {
+      value: empty.rate / full.rate,
+      extra: {
+        "empty events/s": empty.rate,
+        "full events/s": full.rate,
+        "empty CPU µs": empty.micros,
+        "full CPU µs": full.micros,
+      },
+    };
   }
 
   async #fair(ms: number): Promise<Sample> {

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore, type Store } from "@quaymesh/gateway";
-import type { Answers, Role } from "../calls.ts";
+import type { Answers, CallOutput, Role } from "../calls.ts";
 import { Database } from "../../../../packages/gateway/src/store/sqlite/database.ts";
 import { keepGuards } from "../../../../packages/gateway/src/store/sqlite/integrity.ts";
 import { FLOOD_KIND, monotonicMs } from "../payload.ts";
@@ -49,26 +49,58 @@ function rawRate(path: string, ms: number): number {
   }
 }
 
-async function grow(
-  directory: string,
-  ms: number,
-  logEvents: number,
-): Promise<{ readonly empty: number; readonly full: number }> {
+/** A log that is filled and one that is not, in turns: a disk that is busier for some seconds would else be taken for the longer log's fault. */
+async function grow(directory: string, ms: number, logEvents: number): Promise<CallOutput<"grow">> {
   await rm(directory, { recursive: true, force: true });
-  const { path, deviceId, outboxEpoch } = await makeStore(directory);
-  let next = 1;
-  const measured = async (): Promise<number> => {
-    await using store = await openSqliteStore({ path });
-    const run = await appendFor(store, { deviceId, outboxEpoch, first: next, ms });
-    next += run.events;
-    return run.events / run.seconds;
-  };
+  const [empty, full] = [await Grown.make(join(directory, "empty")), await Grown.make(join(directory, "full"))];
   // What is compiled on the way is not the empty log's fault.
-  await measured();
-  const empty = await measured();
-  fill(path, logEvents);
-  next += logEvents;
-  return { empty, full: await measured() };
+  for (const log of [empty, full]) await log.append(ms / 2);
+  full.fill(logEvents);
+  for (const log of [empty, full]) log.forget();
+  for (const log of [empty, full, full, empty, empty, full]) await log.append(ms / 2);
+  return { empty: empty.figures, full: full.figures };
+}
+
+/** A store that is opened, appended to for some time, and closed. */
+class Grown {
+  readonly #made: Awaited<ReturnType<typeof makeStore>>;
+  #next = 1;
+  #events = 0;
+  #seconds = 0;
+  #cpuMicros = 0;
+
+  private constructor(made: Awaited<ReturnType<typeof makeStore>>) {
+    this.#made = made;
+  }
+
+  static async make(directory: string): Promise<Grown> {
+    return new Grown(await makeStore(directory));
+  }
+
+  async append(ms: number): Promise<void> {
+    const { path, deviceId, outboxEpoch } = this.#made;
+    await using store = await openSqliteStore({ path });
+    const before = process.cpuUsage();
+    const { events, seconds } = await appendFor(store, { deviceId, outboxEpoch, first: this.#next, ms });
+    const { user, system } = process.cpuUsage(before);
+    this.#next += events;
+    this.#events += events;
+    this.#seconds += seconds;
+    this.#cpuMicros += user + system;
+  }
+
+  fill(count: number): void {
+    fill(this.#made.path, count);
+    this.#next += count;
+  }
+
+  forget(): void {
+    [this.#events, this.#seconds, this.#cpuMicros] = [0, 0, 0];
+  }
+
+  get figures(): CallOutput<"grow">["empty"] {
+    return { rate: this.#events / this.#seconds, micros: this.#cpuMicros / this.#events };
+  }
 }
 
 async function appendFor(

@@ -156,7 +156,9 @@ export class PublishPump {
       });
     }
     const events = records.map(({ kind, time, data }) => ({ kind, time, data }));
-    this.#options.outbox.sending(last.seq);
+    const { link } = this.#state;
+    // Sent for the gateway to compare, this may turn out not to be what it has. Should the stream end before it says so, the next one has to ask again.
+    if (link.kind !== "up" || last.seq > link.compareThrough) this.#options.outbox.sending(last.seq);
     await this.#write({ type: "batch", first: first.seq, events }, stream);
     const now = this.#options.clock.monotonic();
     this.#feedSent({ kind: "sent", first: first.seq, last: last.seq, now });

@@ -130,7 +130,7 @@ export class Outbox implements AsyncDisposable {
 
   /** Events up to here were sent since this outbox was opened, or are acknowledged: those the gateway has under these numbers are these. Of others nobody knows: an image of this directory may have been put back. */
   get sentThrough(): number {
-    return this.#sentThrough;
+    return Math.max(this.#sentThrough, this.#acked);
   }
 
   /** Events up to `seq` are about to be sent. */

@@ -62,12 +62,15 @@ export class ModelWindows {
 
   /** The gateway has found a proof wrong; whether or not its disk takes that. */
   failed(windowId: string, secret: "ticket" | "pin", isCommitted: boolean): void {
-    const failures = this.#windows.get(windowId)?.failures[secret];
-    if (failures === undefined) return;
+    const window = this.#windows.get(windowId);
+    if (window === undefined) return;
+    const failures = window.failures[secret];
     failures.noticed += 1;
     if (!isCommitted) return;
     failures.committed += 1;
-    if (failures.committed > this.#failuresPerCode) {
+    // A code of several places can be tried by as many at once. Those that are judged after the third are found wrong, whatever they prove: see `proved`.
+    const atOnce = window.uses - 1;
+    if (failures.committed > this.#failuresPerCode + atOnce) {
       throw new Violation("three-wrong-proofs-a-code", `a code took ${String(failures.committed)}`);
     }
   }

@@ -49,6 +49,8 @@ export class EffectRunner {
   readonly #life: string;
   /** Issuing under way, by request; whoever approved waits for it. */
   readonly #issuing = new Map<string, Promise<RequestView>>();
+  /** Why a request is not in the store. */
+  readonly #unwritten = new Map<string, unknown>();
   /** The store's writes go in the machine's order. */
   #writes: Promise<void> = Promise.resolve();
 
@@ -158,7 +160,12 @@ export class EffectRunner {
     this.#write(async () => {
       const holder = await holderOf(parts, spkiSha256);
       const view = askedView(request, { name, remoteAddress, requestedAt, preapproved, holder });
-      await parts.store.pairing.putRequest(requestRow(view, parts.clock.now()));
+      try {
+        await parts.store.pairing.putRequest(requestRow(view, parts.clock.now()));
+      } catch (cause) {
+        this.#unwritten.set(request.requestId, cause);
+        throw cause;
+      }
       rooms.put(view);
     });
   }
@@ -168,7 +175,11 @@ export class EffectRunner {
     const run = async (): Promise<RequestView> => {
       this.#assertServing();
       const view = rooms.request(requestId);
-      if (view === undefined) throw new GatewayError("REQUEST_NOT_FOUND", `there is no request ${requestId}`);
+      if (view === undefined) {
+        throw (
+          this.#unwritten.get(requestId) ?? new GatewayError("REQUEST_NOT_FOUND", `there is no request ${requestId}`)
+        );
+      }
       const facts = rooms.facts(windowId);
       rooms.put({ ...view, state: "approved" });
       const now = parts.clock.now();
@@ -196,6 +207,7 @@ export class EffectRunner {
         if (isClosed) feed({ kind: "close", windowId });
       } finally {
         this.#issuing.delete(requestId);
+        this.#unwritten.delete(requestId);
       }
     });
   }
@@ -245,6 +257,7 @@ export class EffectRunner {
   }
 
   #requestEnded({ requestId, outcome }: Effect<"request-ended">): void {
+    this.#unwritten.delete(requestId);
     const { rooms } = this.#context;
     const view = rooms.request(requestId);
     if (view === undefined) return;

@@ -132,10 +132,10 @@ export class EventsRig implements Rig {
     return {
       value: empty.rate / full.rate,
       extra: {
-        "empty events/s": empty.rate,
-        "full events/s": full.rate,
-        "empty CPU µs": empty.micros,
-        "full CPU µs": full.micros,
+        "empty/s": empty.rate,
+        "full/s": full.rate,
+        "empty µs": empty.micros,
+        "full µs": full.micros,
       },
     };
   }

@@ -234,6 +234,7 @@ export const CONTROLS = {
     scenario: "pairing",
     about: "a certificate is handed out before its device is on disk",
     broken: { gatewayOmitsSync: true },
-    rules: ["paired-is-durable", "committed-is-durable"],
+    // A device that is gone with its key leaves the key to the next.
+    rules: ["paired-is-durable", "committed-is-durable", "one-device-per-key"],
   },
 } as const satisfies Readonly<Record<string, Control>>;

@@ -9,7 +9,6 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@quaymesh/source", "node"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.ts"],
-    maxWorkers: 2,
     // Real processes share two cores; a slow machine must not turn into a false red.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -7,6 +7,7 @@ import mdns from "multicast-dns";
 import { describe, expect, test } from "vitest";
 import { announce } from "../src/discovery/announce.ts";
 import { browse, findPairing } from "../src/discovery/browse.ts";
+import { modestSocket } from "../src/discovery/modest-socket.ts";
 import { chooseGateway } from "../src/discovery/choose.ts";
 import { parseAnnouncement, recordsOf, SERVICE, type Announced, type Answer } from "../src/discovery/service.ts";
 import type { Context } from "../src/context.ts";
@@ -159,6 +160,32 @@ describe.skipIf(!hasMulticast)("on loopback", () => {
     await new Promise<void>((resolve) => {
       flood.destroy(resolve);
     });
+  });
+
+  test("a packet that claims hundreds of records is not read, and what comes after it is", async () => {
+    await using socket = modestSocket();
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    const sender = dgram.createSocket("udp4");
+    const header = (counts: readonly number[]) => {
+      const packet = Buffer.alloc(12);
+      for (const [index, count] of counts.entries()) packet.writeUInt16BE(count, 4 + 2 * index);
+      return packet;
+    };
+    const heard = once(socket, "message");
+    const { port } = socket.address();
+    for (const packet of [
+      Buffer.alloc(11),
+      header([0, 65_535, 0, 0]),
+      header([33, 32, 32, 32]),
+      header([32, 32, 32, 32]),
+    ]) {
+      await new Promise<void>((resolve) => {
+        sender.send(packet, port, "127.0.0.1", () => resolve());
+      });
+    }
+    expect((await heard)[0]).toEqual(header([32, 32, 32, 32]));
+    sender.close();
   });
 
   test("a question that is no question about gateways is not answered, and a signal ends the looking", async () => {

@@ -1,4 +1,5 @@
 import mdns from "multicast-dns";
+import { modestSocket } from "./modest-socket.ts";
 import { recordsOf, SERVICE, type Announced } from "./service.ts";
 
 /** Between two answers: a flood of questions makes no flood of answers. */
@@ -26,6 +27,7 @@ export function announce(current: () => Announced, options: AnnounceOptions = {}
   const { port = MDNS_PORT, onTrouble = () => undefined } = options;
   const socket = mdns({
     port,
+    socket: modestSocket(),
     bind: "0.0.0.0",
     ...(options.interface !== undefined && { interface: options.interface }),
   });

@@ -1,9 +1,9 @@
-import dgram from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import mdns from "multicast-dns";
 import type { SocketAddress } from "@quaymesh/protocol";
 import { formatAddress } from "../address.ts";
+import { modestSocket } from "./modest-socket.ts";
 import { parseAnnouncement, SERVICE, type FoundGateway } from "./service.ts";
 
 const MDNS_PORT = 5353;
@@ -70,7 +70,7 @@ async function openQuestion(
   port: number,
   heard: (records: Parameters<typeof parseAnnouncement>[0]) => void,
 ): Promise<AsyncDisposable> {
-  const socket = dgram.createSocket("udp4");
+  const socket = modestSocket();
   try {
     socket.bind(0, address);
     await once(socket, "listening");

@@ -115,8 +115,8 @@ export class Stage {
         const site = this.sites.find((each) => each === copied);
         const outbox = site?.node.parts?.outbox;
         if (site === undefined || outbox === undefined) return false;
-        const { acked, durable } = outbox;
-        this.recorded.imaged(site.node.options.deviceId, { acked, durable, epoch: outbox.epoch });
+        const { durable, epoch } = outbox;
+        this.recorded.imaged(site.node.options.deviceId, { durable, epoch });
         return true;
       },
       onPutBack: (site) => {

@@ -25,7 +25,6 @@ interface Asked {
 
 /** What an outbox knew when its disk was copied. */
 export interface Image {
-  readonly acked: number;
   readonly durable: number;
   readonly epoch: Uint8Array;
 }
@@ -112,7 +111,7 @@ export class Recorded {
   }
 
   /**
-   * Its disk was put back to the image: what was recorded since is there no more, and is in the log or not. What the image does not know to be acknowledged may come twice.
+   * Its disk was put back to the image: what was recorded since is there no more, and is in the log or not. What was there already may come once more, and the node has to say so.
    * @param committedOf what the gateway has of a numbering
    */
   putBack(device: string, committedOf: (epoch: Uint8Array) => number): void {
@@ -121,9 +120,9 @@ export class Recorded {
     this.#putBack.set(device, { told: false, mustTell: committedOf(image.epoch) > image.durable });
     for (const asked of this.#byDevice.get(device) ?? []) {
       const { fate } = asked;
-      const seq = fate.kind === "promised" ? fate.seq : Infinity;
-      if (seq > image.acked) asked.repeats += 1;
-      if (fate.kind !== "promised" || seq <= image.durable) continue;
+      // What is acknowledged is written down some time after, or never where the disk is full: an image need not know of it.
+      asked.repeats += 1;
+      if (fate.kind !== "promised" || fate.seq <= image.durable) continue;
       if (asked.offset === undefined) this.#missing -= 1;
       asked.fate = { kind: "open" };
     }

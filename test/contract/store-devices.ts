@@ -132,8 +132,10 @@ export function deviceContract(open: () => Promise<StoreUnderTest>): void {
       await devices.enroll(enrollInput(B));
       const revoked = await devices.revoke({ deviceId: A, receiptId: "one", reason: "sold", now: T0 });
       expect(revoked).toMatchObject({ repeated: false, receipt: { revocationEpoch: 1, reason: "sold" } });
-      const finished = await devices.finishRevocation({ receiptId: "one", sessionsClosed: 1, closedMs: 2.5 });
+      const measured = { sessionsClosed: 1, closedMs: 2.5, now: T0 + 3 };
+      const finished = await devices.finishRevocation({ receiptId: "one", ...measured });
       const store = await under.reopen();
+      expect((await store.devices.get(A))?.lastSeenAt).toBe(T0 + 3);
       const again = await store.devices.revoke({ deviceId: A, receiptId: "two", reason: "again", now: T0 + 9 });
       expect(again).toEqual({ receipt: finished, repeated: true, tasks: [] });
       expect(await store.devices.revocationEpoch()).toBe(1);

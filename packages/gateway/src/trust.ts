@@ -5,7 +5,7 @@ import type { Authority, TrustIndex } from "@quaymesh/identity";
  */
 export type GatewayTrust = Pick<
   TrustIndex,
-  "authorize" | "load" | "enrol" | "markUsed" | "revoke" | "freeze" | "unfreeze"
+  "authorize" | "statusOf" | "load" | "enrol" | "markUsed" | "revoke" | "freeze" | "unfreeze"
 >;
 
 /** Who issues renewed certificates; `Authority` does. */

@@ -28,9 +28,9 @@ export function createDeviceService(options: DeviceServiceOptions): DeviceServic
       return await Promise.all(rows.map((row) => viewOf(options, row)));
     },
     get: async (device) => await viewOf(options, await find(device)),
-    resolve: async (device) => (await find(device)).deviceId,
+    resolve: async (device) => await idOf(device, options),
     previewRevocation: async (device) => await previewOf(options, await find(device)),
-    revoke: async (device, { reason = "" } = {}) => await revokeDevice((await find(device)).deviceId, reason, options),
+    revoke: async (device, { reason = "" } = {}) => await revokeDevice(await idOf(device, options), reason, options),
     async previewSelected(selector) {
       const rows = await store.devices.select(selector);
       return await Promise.all(rows.map((row) => previewOf(options, row)));
@@ -73,10 +73,18 @@ function trusted({ serial, spkiSha256 }: EnrollInput["certificate"]) {
   return { serial, spkiSha256: new Uint8Array(Buffer.from(spkiSha256, "hex")) };
 }
 
-/** An id, a unique prefix of one, or a unique name; an exact match wins over a prefix. */
+/** As {@link findDevice}. Every paired device is in the trust index, so a whole id is no question to the store. */
+async function idOf(wanted: string, { store, trust }: DeviceServiceOptions): Promise<string> {
+  const deviceId = wanted.toUpperCase();
+  return trust.statusOf(deviceId) === "unknown" ? (await findDevice(store, wanted)).deviceId : deviceId;
+}
+
+/** An id, a unique prefix of one, or a unique name; an id wins over a name, or a device that is called as another's id would hide it, and either over a prefix. */
 async function findDevice(store: Store, wanted: string): Promise<DeviceRow> {
   const found = await store.devices.find(wanted);
-  const exact = found.filter(({ deviceId, name }) => deviceId === wanted.toUpperCase() || name === wanted);
+  const itself = found.find(({ deviceId }) => deviceId === wanted.toUpperCase());
+  if (itself !== undefined) return itself;
+  const exact = found.filter(({ name }) => name === wanted);
   // A revoked device keeps its name; the one that took its place is who is meant.
   const living = exact.filter(({ revoked }) => !revoked);
   const matches = living.length > 0 ? living : exact.length > 0 ? exact : found;

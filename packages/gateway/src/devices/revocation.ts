@@ -78,10 +78,11 @@ async function finish(
 ): Promise<ReceiptRow> {
   const { receiptId, deviceId, revocationEpoch, reason } = receipt;
   const data = encodeValue({ receiptId, revocationEpoch, reason });
+  const now = clock.now();
   try {
     const [finished] = await Promise.all([
-      store.devices.finishRevocation({ receiptId, sessionsClosed, closedMs }),
-      store.events.record({ deviceId, kind: REVOKED_EVENT, data, now: clock.now() }),
+      store.devices.finishRevocation({ receiptId, sessionsClosed, closedMs, now }),
+      store.events.record({ deviceId, kind: REVOKED_EVENT, data, now }),
     ]);
     return finished;
   } catch (error) {

@@ -245,8 +245,8 @@ export class LiveSession {
     dispatch.offline(this);
     logger.info({ device: this.deviceId, sessionEpoch: this.sessionEpoch, end }, "device is offline");
     if (end === "left") this.connection.close(CLOSE_CODES.ok, "bye");
-    // The session that superseded this one has already said what the device runs.
-    if (!wasCurrent) return;
+    // The session that superseded this one has already said what the device runs; of a revoked device its receipt says it.
+    if (!wasCurrent || end === "revoked") return;
     const now = clock.now();
     await store.sessions.close({ deviceId: this.deviceId, sessionEpoch: this.sessionEpoch, now });
     if (registry.current(this.deviceId) === undefined) await store.tasks.disconnect({ deviceId: this.deviceId, now });

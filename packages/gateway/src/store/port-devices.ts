@@ -50,11 +50,8 @@ export interface DeviceStore {
    * @throws {GatewayError} `DEVICE_NOT_FOUND`; `DEVICE_NOT_SELECTED` where `only` does not hold in that transaction
    */
   revoke(input: RevokeInput): Promise<RevokeResult>;
-  finishRevocation(input: {
-    readonly receiptId: string;
-    readonly sessionsClosed: number;
-    readonly closedMs: number;
-  }): Promise<ReceiptRow>;
+  /** Add to the receipt what was measured after the commit. The end of its sessions is when the device was last seen. */
+  finishRevocation(input: FinishRevocationInput): Promise<ReceiptRow>;
   /** Devices that are among these now and not revoked, by name. */
   select(selector: DeviceSelector): Promise<readonly DeviceRow[]>;
   /** What a revocation would touch now. */
@@ -99,6 +96,16 @@ export interface RevokeInput {
   readonly now: number;
   /** Only where the device is still among these. */
   readonly only?: DeviceSelector;
+}
+
+/** See {@link DeviceStore.finishRevocation}. */
+export interface FinishRevocationInput {
+  readonly receiptId: string;
+  readonly sessionsClosed: number;
+  /** From the call to the last of them closed, milliseconds. */
+  readonly closedMs: number;
+  /** Unix milliseconds. */
+  readonly now: number;
 }
 
 /** Devices by what they are: those with a label, or those whose newest certificate was issued before a moment, Unix milliseconds. */

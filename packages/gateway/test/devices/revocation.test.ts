@@ -46,6 +46,40 @@ test("a revocation closes the live session with a notice, and the receipt says w
   expect(await gateway.core.status()).toMatchObject({ revocationEpoch: 1, devices: 2, online: 1 });
 });
 
+test("a revocation by id asks the store for no more than what cuts the device off, and then for what was measured", async () => {
+  const calls: string[] = [];
+  const noted = <T extends object>(part: T): T =>
+    new Proxy(part, {
+      get(target, name, self) {
+        calls.push(String(name));
+        return Reflect.get(target, name, self);
+      },
+    });
+  const wrapStore = (store: Store): Store => ({
+    ...store,
+    devices: noted(store.devices),
+    sessions: noted(store.sessions),
+    tasks: noted(store.tasks),
+  });
+  await using gateway = await testGateway({ wrapStore });
+  const device = await gateway.enroll("a");
+  const node = await gateway.connect(device);
+  calls.length = 0;
+  const before = Date.now();
+  await gateway.core.devices.revoke(device);
+  expect(await node.closed).toMatchObject({ code: 0x52 });
+  expect(calls).toEqual(["revoke", "finishRevocation"]);
+  expect((await gateway.store.devices.get(device))?.lastSeenAt).toBeGreaterThanOrEqual(before);
+});
+
+test("an id names its device, whatever another is called", async () => {
+  await using gateway = await testGateway();
+  const device = await gateway.enroll("a");
+  await gateway.enroll(device);
+  expect(await gateway.core.devices.get(device)).toMatchObject({ deviceId: device, name: "a" });
+  expect(await gateway.core.devices.revoke(device)).toMatchObject({ deviceId: device });
+});
+
 test("a revoked device stays revoked over a restart", async () => {
   await using gateway = await testGateway();
   const device = await gateway.enroll("a");

@@ -22,6 +22,11 @@ export class FakeTrust implements GatewayTrust {
     return verdict;
   };
 
+  statusOf(deviceId: string): ReturnType<GatewayTrust["statusOf"]> {
+    if (this.#revoked.has(deviceId)) return "revoked";
+    return this.#serials.has(deviceId) ? "enrolled" : "unknown";
+  }
+
   load(snapshot: TrustSnapshot): void {
     for (const device of snapshot.devices) {
       if (device.kind === "revoked") this.#revoked.add(device.deviceId);

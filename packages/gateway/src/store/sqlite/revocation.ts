@@ -2,7 +2,7 @@
 import { isTerminal, type ReceiptRow, type TaskRow } from "../rows.ts";
 import { DEVICE_REVOKED, endRow, isWithNode } from "../../tasks/ledger.ts";
 import { GatewayError } from "../../errors.ts";
-import type { RevokeInput, RevokeResult } from "../port-devices.ts";
+import type { FinishRevocationInput, RevokeInput, RevokeResult } from "../port-devices.ts";
 import { text } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { receiptRow, requireDevice } from "./device-rows.ts";
@@ -76,18 +76,14 @@ function fenceTasks(
   return { fenced, changed };
 }
 
-/** Add what was measured after the commit to the receipt. */
-export function finishRevocation(
-  db: Database,
-  input: { readonly receiptId: string; readonly sessionsClosed: number; readonly closedMs: number },
-): ReceiptRow {
-  db.run(
-    "UPDATE receipts SET sessions_closed = ?, closed_ms = ? WHERE receipt_id = ?",
-    input.sessionsClosed,
-    input.closedMs,
-    input.receiptId,
-  );
-  return requireReceipt(db, input.receiptId);
+/** Add what was measured after the commit to the receipt; where sessions ended, that is when the device was last seen. */
+export function finishRevocation(db: Database, input: FinishRevocationInput): ReceiptRow {
+  const { receiptId, sessionsClosed, closedMs, now } = input;
+  const sql = "UPDATE receipts SET sessions_closed = ?, closed_ms = ? WHERE receipt_id = ?";
+  db.run(sql, sessionsClosed, closedMs, receiptId);
+  const receipt = requireReceipt(db, receiptId);
+  if (sessionsClosed > 0) db.run("UPDATE devices SET last_seen_at = ? WHERE device_id = ?", now, receipt.deviceId);
+  return receipt;
 }
 
 /** What a revocation would touch now. */

@@ -3,9 +3,10 @@ import { randomUUID } from "node:crypto";
 import { GatewayError } from "../errors.ts";
 import { Database } from "../store/sqlite/database.ts";
 import { storeError } from "../store/sqlite/errors.ts";
+import { checkHeader } from "../store/sqlite/file-header.ts";
 import { checkGuards, keepGuards } from "../store/sqlite/integrity.ts";
 import { getMeta, putMeta, RESTORED_AT, TOKEN_FLOOR } from "../store/sqlite/meta.ts";
-import { migrate } from "../store/sqlite/open.ts";
+import { checkOurs, migrate } from "../store/sqlite/open.ts";
 
 /** Further than any life can have gone meanwhile. */
 const JUMP = 1_048_576;
@@ -14,7 +15,9 @@ const JUMP = 1_048_576;
 export function withDatabase<T>(path: string, work: (db: Database) => T): T {
   let db: Database | undefined;
   try {
+    checkHeader(path);
     db = new Database(path);
+    checkOurs(db);
     checkGuards(db);
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
     db.exec("BEGIN IMMEDIATE");

@@ -8,9 +8,10 @@ import { checkMark } from "../store/sqlite/commit-mark.ts";
 import type { Database } from "../store/sqlite/database.ts";
 import { verifyEvents } from "../store/sqlite/events.ts";
 import { readGeneration } from "../store/sqlite/generation.ts";
+import { checkHeader } from "../store/sqlite/file-header.ts";
 import { checkGuards } from "../store/sqlite/integrity.ts";
 import { behind } from "../store/sqlite/lineage.ts";
-import { LATEST_VERSION, openForReading } from "../store/sqlite/open.ts";
+import { checkOurs, LATEST_VERSION, openForReading } from "../store/sqlite/open.ts";
 import type { GatewayDoctorContext } from "./context.ts";
 
 /** Reading through more takes minutes, beside a gateway that has work to do. */
@@ -34,7 +35,9 @@ export const storeCheck: Check<GatewayDoctorContext> = {
     if (found === undefined) return ok("there is none yet: the first start makes it");
     let db: Database | undefined;
     try {
+      checkHeader(layout.database);
       db = openForReading(await quietly(layout.database));
+      checkOurs(db);
       const read = found.size <= MAX_READ_BYTES;
       const fault = read ? damageOf(db) : undefined;
       if (fault !== undefined) return damaged(fault);

@@ -60,6 +60,23 @@ test("what SQLite finds wrong is said in one line", async () => {
   });
 });
 
+test.each([
+  ["may be written", 18, 0],
+  ["is of this schema's version", 63, 0],
+  ["is a gateway's", 68, 3],
+])("whether a database %s is asked of its header as a start asks it", async (_, byte, bit) => {
+  await using state = await stateDirectory();
+  const { database } = state.layout;
+  const bytes = await readFile(database);
+  bytes.writeUInt8(bytes.readUInt8(byte) ^ (1 << bit), byte);
+  await writeFile(database, bytes);
+  expect(await ask(storeCheck, contextOf({ state: state.path }))).toMatchObject({
+    verdict: "failed",
+    code: "STORE_CORRUPT",
+    fix: expect.stringContaining("restore the state directory from a backup"),
+  });
+});
+
 test("a gateway whose nodes have seen more than it has says who, how much more, and what to do", async () => {
   await using state = await stateDirectory();
   const at = { revocationEpoch: 4, offset: 70 };

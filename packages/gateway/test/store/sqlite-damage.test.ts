@@ -6,6 +6,7 @@ import { encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventRows } from "../../src/store/event-rows.ts";
+import { withDatabase } from "../../src/backup/settle.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { commitGroup } from "../../src/store/sqlite/group-commit.ts";
 import { openForWriting } from "../../src/store/sqlite/open.ts";
@@ -140,6 +141,16 @@ function flip(path: string, at: number, bit: number): void {
   writeFileSync(path, bytes);
 }
 
+function codeOf(open: () => void): string {
+  try {
+    open();
+    return "opens";
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return error.code;
+  }
+}
+
 /** As a program that knows nothing of guards does. */
 function tamper(path: string, sql: string): void {
   using db = new DatabaseSync(path);
@@ -165,6 +176,45 @@ test("a bit that flips in a closed database is refused where it matters, and cha
   // Else this would say nothing.
   expect(seen.get("event refused") ?? 0).toBeGreaterThan(1);
   expect(seen.get("refused") ?? 0).toBeGreaterThan(1);
+});
+
+test("a bit that flips in what the header says of the file is damage, not another version's file nor one that cannot be written", () => {
+  const path = join(directory, "header.db");
+  // Journal, format of the schema, its version (one more, one less, below zero), whose file it is.
+  const bits = [
+    [18, 0],
+    [18, 4],
+    [19, 1],
+    [47, 0],
+    [60, 0],
+    [60, 7],
+    [63, 0],
+    [63, 1],
+    [68, 3],
+  ] as const;
+  for (const [byte, bit] of bits) {
+    for (const end of [...FILES, "-shm"]) rmSync(path + end, { force: true });
+    const whole = Buffer.from(images.closed.get("") ?? []);
+    whole.writeUInt8(whole.readUInt8(byte) ^ (1 << bit), byte);
+    writeFileSync(path, whole);
+    const where = `byte ${byte}, bit ${bit}`;
+    expect(
+      codeOf(() => openForWriting(fileOf(path))[Symbol.dispose]()),
+      where,
+    ).toBe("STORE_CORRUPT");
+    // As whoever accepts a loss does.
+    expect(
+      codeOf(() => withDatabase(path, () => undefined)),
+      where,
+    ).toBe("STORE_CORRUPT");
+  }
+});
+
+test("a database from before its version was guarded opens", () => {
+  const path = join(directory, "unguarded.db");
+  writeFileSync(path, images.closed.get("") ?? "");
+  tamper(path, "DELETE FROM integrity WHERE name = 'version'");
+  openForWriting(fileOf(path))[Symbol.dispose]();
 });
 
 test("a bit that flips in the write-ahead log of a killed gateway is refused, or changes nothing that is read", () => {

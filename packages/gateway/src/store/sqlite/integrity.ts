@@ -29,6 +29,8 @@ const GUARDED_SINCE: ReadonlyMap<string, number> = new Map([["log_marks", 13]]);
 
 /** Whoever has flipped a bit here has changed what the rest of the file means. */
 const SCHEMA = "schema";
+/** The schema's number, which lies in the file's header: a flipped bit there looks like a newer version's, or has steps taken again. */
+const VERSION = "version";
 
 /** Sums are kept in 32 bits: SQLite's integers and ours both hold what is added to them. */
 const MASK = 4_294_967_295;
@@ -40,14 +42,25 @@ interface Guard {
 }
 
 /**
+ * Hold the schema's number against what was written, before anything goes by it. Versions to come leave these columns as they are: else this one could not tell them from damage.
+ * @throws {GatewayError} `STORE_CORRUPT`
+ */
+export function checkVersion(db: Database): void {
+  if (!isGuarded(db)) return;
+  const row = db.get("SELECT sum FROM integrity WHERE name = ?", VERSION);
+  // Not there before versions that guard it.
+  if (row !== undefined && number(row, "sum") !== db.number("PRAGMA user_version"))
+    throw damaged("the schema's version");
+}
+
+/**
  * Hold every guarded table against its guard, and its indexes against the table: what is looked up by one of them must be found. Before the schema moves on: the columns are those that the last
  * change was made under.
  * @throws {GatewayError} `STORE_CORRUPT` naming the table
  */
 export function checkGuards(db: Database): void {
-  const exists = db.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'integrity'") !== undefined;
   // Made by a version that did not guard: the first look is the beginning.
-  if (!exists) return;
+  if (!isGuarded(db)) return;
   const stored = new Map(
     db
       .all("SELECT name, rows, sum FROM integrity")
@@ -77,12 +90,17 @@ function damaged(name: string): GatewayError {
  * before, and this first in the transaction of the change: else the next start takes the change for damage.
  */
 export function keepGuards(db: Database): void {
-  for (const [name, { rows, sum }] of guardsOf(db)) {
+  const version: Guard = { rows: 1, sum: db.number("PRAGMA user_version") };
+  for (const [name, { rows, sum }] of [...guardsOf(db), [VERSION, version] as const]) {
     const sql =
       "INSERT INTO integrity VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET rows = ?2, sum = ?3 WHERE rows <> ?2 OR sum <> ?3";
     db.run(sql, name, rows, sum);
   }
   for (const table of GUARDED) db.exec(triggersOf(table, columnsOf(db, table)));
+}
+
+function isGuarded(db: Database): boolean {
+  return db.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'integrity'") !== undefined;
 }
 
 /** Every guard as the rows are. Reading them all is also what makes SQLite look at the pages they are on. */

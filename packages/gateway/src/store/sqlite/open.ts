@@ -1,12 +1,12 @@
 /** Opening the database file: whose it is, whether it is sound, which schema it has. */
 import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { checkLength } from "./file-length.ts";
+import { checkHeader } from "./file-header.ts";
 import { GatewayError } from "../../errors.ts";
 import { checkMark, CommitMark } from "./commit-mark.ts";
 import { Database } from "./database.ts";
 import { storeError } from "./errors.ts";
-import { checkGuards, keepGuards } from "./integrity.ts";
+import { checkGuards, checkVersion, keepGuards } from "./integrity.ts";
 import { beginIncarnation } from "./lineage.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 
@@ -41,7 +41,7 @@ export function openForWriting(file: OpenFile): OpenDatabase {
     const fresh = !existsSync(file.path);
     if (fresh && file.seenGeneration > 0) throw rolledBack(0, file.seenGeneration);
     makePrivate(file.path);
-    if (!fresh) checkLength(file.path);
+    if (!fresh) checkHeader(file.path);
     db = new Database(file.path);
     if (!fresh) checkOurs(db);
     if (!fresh) checkSound(db, file);
@@ -118,16 +118,18 @@ function makePrivate(path: string): void {
 
 /** Before anything is written, and in a time that does not grow with the log: what is in the log is held against its sums when it is read. */
 function checkSound(db: Database, file: OpenFile): void {
-  const current = db.number("PRAGMA user_version");
-  if (current > LATEST_VERSION) throw newer(current);
-  if (current === 0) return;
+  if (db.number("PRAGMA user_version") === 0) return;
   checkGuards(db);
   const generation = storedGeneration(db);
   if (generation < file.seenGeneration) throw rolledBack(generation, file.seenGeneration);
   checkMark(db, file.path, generation);
 }
 
-function checkOurs(db: Database): void {
+/**
+ * Whose database it is, and of which version.
+ * @throws {GatewayError} `STORE_CORRUPT`, `STORE_NEWER`
+ */
+export function checkOurs(db: Database): void {
   const id = db.number("PRAGMA application_id");
   const tables = db.number("SELECT count(*) FROM sqlite_schema");
   // A crash between creating the file and the first migration leaves an empty database: that one may be filled.
@@ -137,6 +139,9 @@ function checkOurs(db: Database): void {
   if (id !== APPLICATION_ID && tables > 0) {
     throw new GatewayError("STORE_CORRUPT", "the file is a database of something else");
   }
+  checkVersion(db);
+  const current = db.number("PRAGMA user_version");
+  if (current > LATEST_VERSION) throw newer(current);
 }
 
 function limitSize(db: Database, maxBytes: number): void {

@@ -119,7 +119,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
     const closed = new AbortController();
     const { signal } = closed;
     const turns = meshTurns<LiveSession>({ clock, signal });
-    const lineage = await Lineage.open({ store, registry, clock, logger });
+    const lineage = await Lineage.open({ store, registry, turns, clock, logger });
     const context = {
       rotations,
       turns,

@@ -2,8 +2,10 @@ import type { Checkpoint } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import type { MeshTurns } from "../mesh/turns.ts";
 import type { Store } from "../store/port.ts";
 import type { Behind } from "../store/port-lineage.ts";
+import type { LiveSession } from "./live-session.ts";
 import type { SessionRegistry } from "./registry.ts";
 
 /** Nodes hear of a revocation this much later: of many at once they hear once. */
@@ -14,7 +16,8 @@ const SLOWLY_MS = 600_000;
 /** What {@link Lineage} works with. */
 export interface LineageOptions {
   readonly store: Store;
-  readonly registry: SessionRegistry;
+  readonly registry: Pick<SessionRegistry, "all">;
+  readonly turns: Pick<MeshTurns<LiveSession>, "checkpoint">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -23,7 +26,10 @@ export interface LineageOptions {
 export class Lineage {
   readonly #options: LineageOptions;
   #behind: Behind | undefined;
-  #told: Pick<Checkpoint, "offset" | "revocationEpoch"> | undefined;
+  /** The newest that nodes are told. */
+  #told: Checkpoint | undefined;
+  /** When they are told again. */
+  #dueAt = Infinity;
   #cancel: () => void = () => {};
   #closed = false;
 
@@ -73,10 +79,15 @@ export class Lineage {
     this.#cancel();
   }
 
+  // What is due sooner stays: one revocation after the other would put it off for as long as they come.
   #schedule(afterMs: number): void {
-    if (this.#closed) return;
+    const { clock } = this.#options;
+    const dueAt = clock.monotonicMs() + afterMs;
+    if (this.#closed || dueAt >= this.#dueAt) return;
     this.#cancel();
-    this.#cancel = this.#options.clock.after(afterMs, () => {
+    this.#dueAt = dueAt;
+    this.#cancel = clock.after(afterMs, () => {
+      this.#dueAt = Infinity;
       this.#schedule(SLOWLY_MS);
       void this.#tell();
     });
@@ -84,14 +95,14 @@ export class Lineage {
 
   /** Never rejects: a store that cannot be read now is asked again. */
   async #tell(): Promise<void> {
-    const { store, registry, logger } = this.#options;
+    const { store, registry, turns, logger } = this.#options;
     try {
       const checkpoint = await store.lineage.checkpoint();
       if (checkpoint === undefined || this.#closed) return;
       const { offset, revocationEpoch } = checkpoint;
       if (this.#told?.offset === offset && this.#told.revocationEpoch === revocationEpoch) return;
-      this.#told = { offset, revocationEpoch };
-      for (const session of registry.all()) session.feed({ kind: "checkpoint", checkpoint });
+      this.#told = checkpoint;
+      for (const session of registry.all()) turns.checkpoint.take(session, () => tell(session, this.#told));
     } catch (error) {
       logger.debug({ error }, "nodes could not be told how far the store has come");
     }
@@ -103,4 +114,11 @@ export class Lineage {
       "this state is older than one that a node has seen: nobody is served until a newer backup is restored, or `quaymesh gateway restore accept-loss`",
     );
   }
+}
+
+/** @returns whether there was anybody to tell */
+function tell(session: LiveSession, checkpoint: Checkpoint | undefined): boolean {
+  if (session.open === undefined || checkpoint === undefined) return false;
+  session.feed({ kind: "checkpoint", checkpoint });
+  return true;
 }

@@ -4,7 +4,7 @@ import type { InheritedSocket } from "@quaymesh/protocol";
 import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import { HttpVersions } from "./http-versions.ts";
-import type { RequestListener } from "./operator-api.ts";
+import type { RequestListener } from "./request-listener.ts";
 
 /** Bytes of a UNIX socket's path: `sun_path` holds 108 with the final zero. @see unix(7) */
 export const MAX_SOCKET_PATH_BYTES = 107;

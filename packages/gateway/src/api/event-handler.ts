@@ -1,7 +1,13 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DescField, MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { ConsumeRequest, EventFilter, EventService, SubscribeRequest, SubscriptionSchema } from "@quaymesh/api";
+import {
+  EventService,
+  type ConsumeRequest,
+  type EventFilter,
+  type SubscribeRequest,
+  type SubscriptionSchema,
+} from "@quaymesh/api";
 import { eventBytes } from "@quaymesh/protocol";
 import type { DeviceService as Devices } from "../devices/service.ts";
 import type {
@@ -14,6 +20,7 @@ import type {
 } from "../events/service.ts";
 import { eventRows } from "../store/event-rows.ts";
 import type { LogFilter, QuarantinedRow } from "../store/port-events.ts";
+import { appendingKey, type Appending } from "./appended-bytes.ts";
 import { eventMessage, filterMessage, timestamp } from "./encode.ts";
 import { safeInteger } from "./numbers.ts";
 import { callerKey } from "./permissions.ts";
@@ -25,9 +32,12 @@ const MAX_QUARANTINED = 1000;
 /** `quaymesh.v1.EventService` on the core's event log. */
 export function eventHandler(events: Events, devices: Devices): ServiceImpl<typeof EventService> {
   return {
-    async *subscribe(request, { signal }) {
+    async *subscribe(request, { signal, values }) {
       const options = await subscribeOptions(request, devices);
-      for await (const batch of events.batches({ ...options, signal })) yield batchMessage(batch, request);
+      const form = { encoded: request.encoded, appending: values.get(appendingKey) };
+      for await (const batch of events.batches({ ...options, signal })) {
+        yield batchMessage(batch, form, EventService.method.subscribe.output.field.encodedEvents);
+      }
     },
     async listQuarantined({ device, limit, beforeId }) {
       const rows = await events.quarantined({
@@ -40,7 +50,8 @@ export function eventHandler(events: Events, devices: Devices): ServiceImpl<type
     async *consume(request, { signal, values }) {
       const createdBy = values.get(callerKey)?.name ?? "";
       const options = await consumeOptions(request, devices, createdBy);
-      for await (const batch of events.consume({ ...options, signal })) yield consumedMessage(batch, request);
+      const form = { encoded: request.encoded, appending: values.get(appendingKey) };
+      for await (const batch of events.consume({ ...options, signal })) yield consumedMessage(batch, form);
     },
     async acknowledge({ name, epoch, offset }) {
       const wanted = { name, epoch: safeInteger(epoch, "epoch"), offset: safeInteger(offset, "offset") };
@@ -114,19 +125,26 @@ function quarantinedMessage(row: QuarantinedRow) {
 }
 
 /** How a subscriber wants its events. */
-type EventForm = Pick<SubscribeRequest, "encoded">;
+interface EventForm {
+  readonly encoded: boolean;
+  readonly appending: Appending | undefined;
+}
 
-function batchMessage(batch: LogBatch, { encoded }: EventForm) {
+/** @param field of encoded events */
+function batchMessage(batch: LogBatch, { encoded, appending }: EventForm, field: DescField) {
   const position = { logId: batch.logId, caughtUp: BigInt(batch.caughtUp) };
-  if (encoded) return { ...position, encodedEvents: eventBytes(batch.events) };
-  return { ...position, events: eventRows(batch).map(eventMessage) };
+  if (!encoded) return { ...position, events: eventRows(batch).map(eventMessage) };
+  const bytes = eventBytes(batch.events);
+  if (appending === undefined || bytes.length === 0) return { ...position, encodedEvents: bytes };
+  appending.append({ field, bytes, release: batch.release });
+  return position;
 }
 
 function consumedMessage({ opened, ...batch }: ConsumedBatch, form: EventForm) {
-  if (opened === undefined) return batchMessage(batch, form);
+  const message = batchMessage(batch, form, EventService.method.consume.output.field.encodedEvents);
+  if (opened === undefined) return message;
   const { epoch, acked, created, lost } = opened;
-  const facts = { epoch: BigInt(epoch), acked: BigInt(acked), created, lost: BigInt(lost) };
-  return { ...batchMessage(batch, form), opened: facts };
+  return { ...message, opened: { epoch: BigInt(epoch), acked: BigInt(acked), created, lost: BigInt(lost) } };
 }
 
 function subscriptionMessage(view: SubscriptionView): MessageInitShape<typeof SubscriptionSchema> {

@@ -2,7 +2,7 @@
 import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import type { RequestListener } from "./operator-api.ts";
+import type { RequestListener } from "./request-listener.ts";
 
 /** `PRI `. RFC 9113 section 3.4: every HTTP/2 connection begins so, and no HTTP/1 method is called that. */
 const HTTP2_PREFACE = Buffer.of(0x50, 0x52, 0x49, 0x20);

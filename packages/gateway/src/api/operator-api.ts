@@ -1,6 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { createContextValues, type ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { ConnectRouter } from "@connectrpc/connect";
 import {
   DeviceService,
   EventService,
@@ -25,7 +24,8 @@ import { gatewayHandler, type DaemonControl } from "./gateway-handler.ts";
 import { meshHandler } from "./mesh-handler.ts";
 import { pairingHandler } from "./pairing-handler.ts";
 import { policyHandler } from "./policy-handler.ts";
-import { callerKey, enforcePermission, permissionOf, type Caller } from "./permissions.ts";
+import { enforcePermission, permissionOf, type Caller } from "./permissions.ts";
+import { requestListener, type RequestListener } from "./request-listener.ts";
 import { taskHandler } from "./task-handler.ts";
 
 /** What the operator API stands on. */
@@ -50,9 +50,6 @@ export interface OperatorApiOptions {
   readonly shutdownSignal: AbortSignal;
 }
 
-/** Serves a request of Node's HTTP/1.1 or HTTP/2 server. */
-export type RequestListener = ReturnType<typeof connectNodeAdapter>;
-
 /** Every service of the operator API. */
 export const OPERATOR_SERVICES: readonly DescService[] = [
   GatewayService,
@@ -73,13 +70,15 @@ const MAX_MESSAGE_BYTES = Math.ceil((MAX_TASK_INPUT_BYTES * 4) / 3) + 1_048_576;
  */
 export function operatorApi(parts: OperatorApiParts, options: OperatorApiOptions): RequestListener {
   for (const service of OPERATOR_SERVICES) service.methods.forEach(permissionOf);
-  return connectNodeAdapter({
+  const { logger, caller, maxCalls, shutdownSignal } = options;
+  return requestListener({
     routes: (router) => routes(router, parts),
     // Outermost first: what the permission check throws is translated too.
-    interceptors: [translateErrors(options.logger), limitCalls(options.maxCalls), enforcePermission],
-    contextValues: () => createContextValues().set(callerKey, options.caller),
+    interceptors: [translateErrors(logger), limitCalls(maxCalls), enforcePermission],
+    caller,
+    logger,
     readMaxBytes: MAX_MESSAGE_BYTES,
-    shutdownSignal: options.shutdownSignal,
+    shutdownSignal,
   });
 }
 

@@ -5,6 +5,7 @@ import type { ReadAccess } from "../policy/read-access.ts";
 import type { LogFilter } from "../store/port-events.ts";
 import type { Store } from "../store/port.ts";
 import type { LogHub } from "./log-hub.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import type { SharedReads } from "./shared-reads.ts";
 import type { LogBatch } from "./service.ts";
 import { workWeight, type TurnShare } from "./turn-share.ts";
@@ -32,17 +33,22 @@ export interface PageOptions {
   readonly signal: AbortSignal;
 }
 
-/** Pages after an offset, without end. The next is read when the last one was taken. @throws {GatewayError} `RESUME_COMPACTED`; `signal.reason` */
+/** As much as there is: what is read goes out whole. */
+const ROOM = { maxEvents: Infinity, maxBytes: Infinity, creditEvents: Infinity };
+
+/** Pages after an offset, without end. The next one is read while the last one is sent. @throws {GatewayError} `RESUME_COMPACTED`; `signal.reason` */
 export async function* readPages(
   { store, log, pages, access, share }: PageParts,
   { after: start, filter, signal }: PageOptions,
 ): AsyncGenerator<LogBatch, void, undefined> {
   const { logId } = store.meta;
+  // Whoever was given a page says when it is done with.
+  const ahead = new ReadAhead({ read: (wanted) => pages.read(wanted), release: () => undefined });
   let after = start;
   let announced = -1;
   for (;;) {
     signal.throwIfAborted();
-    const page = await pages.read({ after, filter, generation: access.generation });
+    const page = await ahead.read({ after, filter, generation: access.generation }, ROOM);
     signal.throwIfAborted();
     if (after > 0 && after + 1 < page.earliest) throw compacted(page.earliest);
     after = Math.max(page.scannedTo, page.earliest - 1);
@@ -52,7 +58,7 @@ export async function* readPages(
     signal.throwIfAborted();
     if (eventCount(events) > 0 || (caughtUp && announced !== after)) {
       announced = after;
-      yield { logId, events, caughtUp: after };
+      yield { logId, events, caughtUp: after, release: () => pages.release(page) };
     }
     if (caughtUp) await log.grownBeyond(after, signal);
   }

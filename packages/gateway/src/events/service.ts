@@ -22,6 +22,8 @@ export interface LogBatch {
   readonly logId: string;
   readonly events: EncodedEvents;
   readonly caughtUp: number;
+  /** The events' bytes are not used any more, so that their memory is free at once. To be called or not. */
+  readonly release?: () => void;
 }
 
 /** Takes a durable subscription. `after`, `since`, `tail`, `filter` and `quota` are for one that is new; with another filter than its own it is refused. */

@@ -1,6 +1,6 @@
 /** `GET /metrics`, `/healthz` and `/readyz`, on whatever server they are asked for. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RequestListener } from "../api/operator-api.ts";
+import type { RequestListener } from "../api/request-listener.ts";
 import type { Readiness } from "../core-views.ts";
 import type { Logger } from "../logger.ts";
 import type { GatewayMetrics } from "./metrics.ts";

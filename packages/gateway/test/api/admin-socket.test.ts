@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { spawn } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { AdminSocket, MAX_SOCKET_PATH_BYTES } from "../../src/api/admin-socket.ts";
-import type { RequestListener } from "../../src/api/operator-api.ts";
+import type { RequestListener } from "../../src/api/request-listener.ts";
 import { serveFakes } from "./fake-services.ts";
 
 const nothing: RequestListener = (request) => {

@@ -28,6 +28,8 @@ const baseUrl = "http://localhost";
 const TRANSPORTS: Readonly<Record<string, (path: string) => { transport: Transport; close: () => void }>> = {
   "Connect over HTTP/1.1 with JSON": (path) => http1(path, { useBinaryFormat: false }),
   "Connect over HTTP/1.1 with protobuf": (path) => http1(path, { useBinaryFormat: true }),
+  "Connect over HTTP/1.1 with protobuf that nobody packs": (path) =>
+    http1(path, { useBinaryFormat: true, acceptCompression: [] }),
   "gRPC-Web over HTTP/1.1": (path) => ({
     transport: createGrpcWebTransport({ baseUrl, httpVersion: "1.1", nodeOptions: { socketPath: path } }),
     close: () => {},
@@ -37,7 +39,7 @@ const TRANSPORTS: Readonly<Record<string, (path: string) => { transport: Transpo
   "gRPC over HTTP/2": (path) => http2(path, (sessionManager) => createGrpcTransport({ baseUrl, sessionManager })),
 };
 
-function http1(path: string, options: { useBinaryFormat: boolean }) {
+function http1(path: string, options: { useBinaryFormat: boolean; acceptCompression?: [] }) {
   const transport = createConnectTransport({
     baseUrl,
     httpVersion: "1.1",

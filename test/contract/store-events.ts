@@ -2,6 +2,7 @@ import { encodeValue } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { eventRows } from "../../packages/gateway/src/store/event-rows.ts";
+import type { AppendedPage } from "../../packages/gateway/src/store/port-events.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { deviceIdOf, enrollInput, epochOf, eventsOf, sessionInput, T0 } from "./store-fixtures.ts";
 
@@ -118,6 +119,30 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
       expect(await under.store.events.record(record)).toBe(2);
       expect(await under.store.events.record(record)).toBe(3);
       expect(await under.store.events.append(batch(2, 1))).toMatchObject({ ackedSeq: 2, lastOffset: 4 });
+    });
+
+    test("watchers who want it are given what was inserted, as a reader would get it", async () => {
+      await using under = await open();
+      await ready(under);
+      const { store } = under;
+      const pages: (AppendedPage | undefined)[] = [];
+      store.watch((change) => pages.push(change.page));
+      await store.events.append({ ...batch(1, 40), pageWanted: true });
+      // Half of it is there already.
+      await store.events.append({ ...batch(21, 40), pageWanted: true });
+      await store.events.append({ ...batch(1, 40), pageWanted: true });
+      await store.events.append(batch(1, 3, B));
+      const variety = Array.from({ length: 100 }, (_, index) => eventsOf(4 + index, 1, `kind.${index}`)).flat();
+      await store.events.append({ ...batch(4, 0, B), events: variety, pageWanted: true });
+      const read = eventRows(await store.events.read(ALL));
+      const [first, second, ...none] = pages;
+      expect([first, second]).toMatchObject([
+        { deviceId: A, kinds: [read[0]?.kind] },
+        { deviceId: A, kinds: [read[0]?.kind] },
+      ]);
+      expect([first, second].map((page) => page && eventRows(page))).toEqual([read.slice(0, 40), read.slice(40, 60)]);
+      // Nothing inserted, not wanted, and so many kinds that a filter would have to look at each event.
+      expect(none).toEqual([undefined, undefined, undefined]);
     });
 
     test("pages follow each other without a gap, by count and by bytes, with a filter or none", async () => {

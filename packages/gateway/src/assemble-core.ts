@@ -6,6 +6,7 @@ import { IngestGate } from "./events/ingest-gate.ts";
 import { LogPace } from "./events/log-pace.ts";
 import { TurnShare } from "./events/turn-share.ts";
 import { SubscriptionHolds } from "./events/holds.ts";
+import { RecentPages } from "./events/recent-pages.ts";
 import { SharedReads } from "./events/shared-reads.ts";
 import { LogHub } from "./events/log-hub.ts";
 import { LogKeeper } from "./events/log-keeper.ts";
@@ -91,7 +92,8 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   trust.load(await store.devices.trustSnapshot());
   const log = new LogHub((await store.events.bounds()).latest);
   const holds = new SubscriptionHolds();
-  const pages = new SharedReads(store.events);
+  const recent = new RecentPages(log);
+  const pages = new SharedReads(store.events, recent);
   const share = new TurnShare();
   const access = await ReadAccess.load(store);
   const hub = new TaskHub();
@@ -99,6 +101,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
   const unwatch = store.watch((change) => {
     // Before whoever it wakes reads.
     access.changed(change);
+    if (change.page !== undefined) recent.add(change.page);
     if (change.latest !== undefined) log.appended(change.latest);
     for (const task of change.tasks) {
       dispatcher.changed(task);
@@ -130,7 +133,7 @@ export async function assembleCore(options: GatewayCoreOptions): Promise<CorePar
       issuer: options.issuer,
       registry,
       log,
-      ingest: new IngestGate({ store, clock, logger }, options.ingest),
+      ingest: new IngestGate({ store, recent, clock, logger }, options.ingest),
       share,
       pace: new LogPace(clock),
       holds,

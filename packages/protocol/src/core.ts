@@ -14,6 +14,7 @@ export {
   encodeEvents,
   eventBytes,
   eventCount,
+  eventsAfter,
   eventsBehind,
   eventsFrame,
   firstEvents,

@@ -153,6 +153,7 @@ export {
   encodeEvents,
   eventBytes,
   eventCount,
+  eventsAfter,
   eventsBehind,
   eventsFrame,
   firstEvents,

@@ -5,6 +5,7 @@ import type { Logger } from "../logger.ts";
 import type { Store } from "../store/port.ts";
 import type { AppendInput, AppendResult } from "../store/port-events.ts";
 import { FairQueue } from "./fair-queue.ts";
+import type { RecentPages } from "./recent-pages.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { workWeight } from "./turn-share.ts";
 import { unpackBatch } from "./unpack.ts";
@@ -77,19 +78,24 @@ interface Meter {
   loggedAt: number;
 }
 
+/** What an {@link IngestGate} works with. */
+export interface IngestGateParts {
+  readonly store: Store;
+  readonly recent: Pick<RecentPages, "isWanted">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** One for a gateway: a device's limits hold over all its streams and sessions. */
 export class IngestGate {
-  readonly #options: { readonly store: Store; readonly clock: Clock; readonly logger: Logger };
+  readonly #options: IngestGateParts;
   readonly #limits: IngestLimits;
   readonly #meters = new Map<string, Meter>();
   readonly #queue = new FairQueue({ maxWeight: MAX_STORE_BYTES, quantum: QUANTUM_BYTES });
   #rate = 0;
   #quota = 0;
 
-  constructor(
-    options: { readonly store: Store; readonly clock: Clock; readonly logger: Logger },
-    limits: Partial<IngestLimits> = {},
-  ) {
+  constructor(options: IngestGateParts, limits: Partial<IngestLimits> = {}) {
     this.#options = options;
     this.#limits = { ...INGEST_LIMITS, ...limits };
   }
@@ -115,8 +121,8 @@ export class IngestGate {
   }
 
   /** Store a batch, or say why not. @throws {GatewayError} as the store */
-  async append(input: Omit<AppendInput, "maxHeldBytes">): Promise<Admission> {
-    const { store, clock } = this.#options;
+  async append(input: Omit<AppendInput, "maxHeldBytes" | "pageWanted">): Promise<Admission> {
+    const { store, recent, clock } = this.#options;
     const { deviceId, events } = input;
     const bytes = events.reduce((sum, { data }) => sum + data.length, 0);
     const meter = this.#meter(deviceId);
@@ -128,7 +134,7 @@ export class IngestGate {
     meter.bytes.take(bytes, now);
     const { maxDeviceBytes } = this.#limits;
     const result = await this.#queue.run(deviceId, workWeight(events.length, bytes), () =>
-      store.events.append({ ...input, maxHeldBytes: maxDeviceBytes }),
+      store.events.append({ ...input, maxHeldBytes: maxDeviceBytes, pageWanted: recent.isWanted }),
     );
     return result.kind === "over-quota" ? this.#turnAway(deviceId, "quota", QUOTA_PAUSE_MS) : result;
   }

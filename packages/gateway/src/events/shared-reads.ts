@@ -1,5 +1,6 @@
 /** Pages of the log, read once for all who want the same: at the live end that is nearly everyone, and all at the same moment. */
 import { eventCount, firstEvents, lastOffset, MAX_BATCH_EVENTS, MAX_READ_BYTES } from "@quaymesh/protocol";
+import type { RecentPages } from "./recent-pages.ts";
 import type { EventPage, EventStore, LogFilter } from "../store/port-events.ts";
 
 /** Most events of a page: several batches, as each page is a round trip to the store's thread. */
@@ -26,16 +27,21 @@ interface UnderWay {
 /** Shares reads that are under way. Nothing is kept: the next page is read when somebody wants it. */
 export class SharedReads {
   readonly #events: Pick<EventStore, "read">;
+  readonly #recent: Pick<RecentPages, "read" | "release"> | undefined;
   readonly #underWay = new Map<string, UnderWay>();
   /** How many have a page. */
   readonly #readers = new WeakMap<EventPage, number>();
 
-  constructor(events: Pick<EventStore, "read">) {
+  /** @param recent what was just committed: looked at first */
+  constructor(events: Pick<EventStore, "read">, recent?: Pick<RecentPages, "read" | "release">) {
     this.#events = events;
+    this.#recent = recent;
   }
 
   /** A page of at most {@link MAX_PAGE_EVENTS} and {@link MAX_READ_BYTES}. @throws {GatewayError} as `EventStore.read` */
   read(wanted: PageWanted): Promise<EventPage> {
+    const recent = this.#recent?.read(wanted);
+    if (recent !== undefined) return Promise.resolve(recent);
     const { after, filter, grants } = wanted;
     const limit = pageEvents(wanted.most ?? MAX_PAGE_EVENTS);
     const key = JSON.stringify([wanted.generation, after, filter, grants, limit]);
@@ -58,6 +64,7 @@ export class SharedReads {
    * several times a second during a replay. Whoever says nothing leaves it to that.
    */
   release(page: EventPage): void {
+    if (this.#recent?.release(page) === true) return;
     const readers = this.#readers.get(page);
     if (readers === undefined) return;
     if (readers > 1) this.#readers.set(page, readers - 1);

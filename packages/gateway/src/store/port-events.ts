@@ -196,6 +196,8 @@ export interface AppendInput {
   readonly events: readonly AppendEvent[];
   /** A device that holds this much of the log already adds nothing to it. Default: no bound. */
   readonly maxHeldBytes?: number;
+  /** Have watchers given what was inserted as a page. Default: not. */
+  readonly pageWanted?: boolean;
   readonly now: number;
 }
 
@@ -213,9 +215,19 @@ export type AppendResult =
       readonly conflicts: readonly number[];
       /** Tasks whose row, log or output changed, as they are now. */
       readonly tasks: readonly TaskRow[];
+      /** What was inserted, where that was wanted and a page can be made of it. */
+      readonly page?: AppendedPage;
     }
   | { readonly kind: "expected"; readonly seq: number }
   | { readonly kind: "over-quota"; readonly heldBytes: number };
+
+/** Events of one append as they are in the log: one behind the other, without gaps. */
+export interface AppendedPage {
+  readonly deviceId: string;
+  /** Each that occurs. */
+  readonly kinds: readonly string[];
+  readonly events: EncodedEvents;
+}
 
 /** See {@link EventStore.record}. */
 export interface RecordInput {

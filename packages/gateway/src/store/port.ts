@@ -6,7 +6,7 @@
  */
 import type { DeviceStore } from "./port-devices.ts";
 import type { LineageStore } from "./port-lineage.ts";
-import type { EventStore, SessionStore } from "./port-events.ts";
+import type { AppendedPage, EventStore, SessionStore } from "./port-events.ts";
 import type { PairingStore } from "./port-pairing.ts";
 import type { PolicyRow, PolicyStore } from "./port-policies.ts";
 import type { SubscriptionStore } from "./port-subscriptions.ts";
@@ -39,6 +39,8 @@ export interface Store extends AsyncDisposable {
 export interface StoreChange {
   readonly latest: number | undefined;
   readonly tasks: readonly TaskRow[];
+  /** The events that were appended, where `AppendInput.pageWanted`. Its memory is the listener's, of whom there is one then. */
+  readonly page?: AppendedPage;
   /** Devices have come, gone, or other labels. */
   readonly devices?: boolean;
   /** The policy is this one now. */

@@ -80,7 +80,7 @@ test("what waits of one device is bounded, on however many streams it comes, and
     return { kind: "expected", seq: input.first };
   };
   const store = { ...gateway.store, events: { ...events, append } };
-  const gate = new IngestGate({ store, clock: new FakeClock(), logger: silentLogger });
+  const gate = new IngestGate({ store, recent: { isWanted: false }, clock: new FakeClock(), logger: silentLogger });
   const batch = (deviceId: string) => {
     const data = new Uint8Array(60_000);
     const events = Array.from({ length: 6 }, () => ({ kind: "big", time: 1, data }));

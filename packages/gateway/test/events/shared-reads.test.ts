@@ -100,7 +100,7 @@ test("a page's memory is free once all who were given it have let it go", async 
   pages.release(page);
 });
 
-test("many at the live end cost the store one read, whoever they are; one that does not read holds nobody up", async () => {
+test("many at the live end cost the store a read now and then, whoever they are; one that does not read holds nobody up", async () => {
   const many = 40;
   let reads = 0;
   const wrapStore = (store: Store): Store => ({
@@ -137,5 +137,6 @@ test("many at the live end cost the store one read, whoever they are; one that d
   for (const subscription of subscriptions) expect(await subscription.events(rounds)).toHaveLength(rounds);
   // The slow one has its one event, and costs nothing more.
   expect(await slow.events(1)).toHaveLength(1);
-  expect(reads - before).toBeLessThan(rounds * 8);
+  // What was just committed is given as it is; without that, each round would be a read at least.
+  expect(reads - before).toBeLessThan(rounds);
 });

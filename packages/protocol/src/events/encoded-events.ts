@@ -67,6 +67,13 @@ export function eventsBehind(events: EncodedEvents, first: EncodedEvents): Encod
   return { ...events, from: first.to };
 }
 
+/** Those of them behind an offset. */
+export function eventsAfter(events: EncodedEvents, offset: number): EncodedEvents {
+  let { from } = events;
+  while (from < events.to && (events.marks[from * STRIDE] ?? 0) <= offset) from += 1;
+  return { ...events, from };
+}
+
 /** An `events` message of them as a frame, in two parts: what comes first, and the events themselves, which are a view. @throws {ProtocolError} `VALUE_UNENCODABLE` where they are too many bytes for one */
 export function eventsFrame(events: EncodedEvents): readonly [head: Uint8Array, rest: Uint8Array] {
   const rest = eventBytes(events);

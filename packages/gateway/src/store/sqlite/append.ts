@@ -1,6 +1,7 @@
 /** The units that write the event log. One unit inserts, moves the watermark and applies what the events say of tasks. */
+import { encodeEvents, type LoggedEvent } from "@quaymesh/protocol/core";
 import { GatewayError } from "../../errors.ts";
-import type { AppendEvent, AppendInput, AppendResult, RecordInput } from "../port-events.ts";
+import type { AppendedPage, AppendEvent, AppendInput, AppendResult, RecordInput } from "../port-events.ts";
 import type { TaskRow } from "../rows.ts";
 import { number } from "./columns.ts";
 import type { Database } from "./database.ts";
@@ -13,6 +14,9 @@ import { applyReport } from "./task-reports.ts";
 import { findOutbox, registerOutbox, type Outbox } from "./sessions.ts";
 import { requireTask } from "./task-rows.ts";
 
+/** Kinds in one page of what was just appended. */
+const MAX_PAGE_KINDS = 16;
+
 /** The outbox of what the gateway itself records about a device. */
 const GATEWAY_EPOCH = new Uint8Array(16);
 
@@ -22,7 +26,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   const outbox = findOutbox(db, input.deviceId, input.outboxEpoch);
   if (outbox === undefined) throw new GatewayError("STORE_FAILED", "the outbox epoch was not registered by a session");
   if (input.first > outbox.ackedSeq + 1) return { kind: "expected", seq: outbox.ackedSeq + 1 };
-  const { events, maxHeldBytes } = input;
+  const { deviceId, outboxEpoch, events, maxHeldBytes } = input;
   if (maxHeldBytes !== undefined && input.first + events.length - 1 > outbox.ackedSeq) {
     const heldBytes = db.number("SELECT sum(held_bytes) FROM outboxes WHERE device_id = ?", input.deviceId);
     if (heldBytes >= maxHeldBytes) return { kind: "over-quota", heldBytes };
@@ -33,7 +37,7 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
   const touched = new Set<string>();
   const tail = new LogTail(db, { ...outbox, sum: outboxSum(input.deviceId, input.outboxEpoch) });
   let { ackedSeq } = outbox;
-  let inserted = 0;
+  const logged: LoggedEvent[] = [];
   for (const [index, event] of events.entries()) {
     const seq = input.first + index;
     if (seq <= ackedSeq) {
@@ -44,16 +48,34 @@ export function appendEvents(db: Database, input: AppendInput): AppendResult {
       continue;
     }
     const { kind, time, data } = event;
-    tail.append({ seq, kind, time, received: input.now, data });
+    const received = input.now;
+    tail.append({ seq, kind, time, received, data });
     ackedSeq = seq;
-    inserted += 1;
+    logged.push({ offset: tail.offset, device: deviceId, outboxEpoch, seq, kind, time, received, data });
     if (event.report !== undefined && applyReport(db, event.report, { ...input, time: event.time })) {
       touched.add(event.report.data.taskId);
     }
   }
-  if (inserted > 0) tail.save(ackedSeq);
+  if (logged.length > 0) tail.save(ackedSeq);
   const tasks: TaskRow[] = [...touched].map((taskId) => requireTask(db, taskId));
-  return { kind: "stored", ackedSeq, lastOffset: tail.offset, inserted, conflicts, tasks };
+  const page = input.pageWanted === true ? pageOf(logged) : undefined;
+  const stored = {
+    kind: "stored",
+    ackedSeq,
+    lastOffset: tail.offset,
+    inserted: logged.length,
+    conflicts,
+    tasks,
+  } as const;
+  return page === undefined ? stored : { ...stored, page };
+}
+
+/** Not of so many kinds that whoever reads it would have to look at each event after all. */
+function pageOf(logged: readonly LoggedEvent[]): AppendedPage | undefined {
+  const kinds = [...new Set(logged.map(({ kind }) => kind))];
+  const [first] = logged;
+  if (first === undefined || kinds.length > MAX_PAGE_KINDS) return undefined;
+  return { deviceId: first.device, kinds, events: encodeEvents(logged) };
 }
 
 /** An event of the gateway's own: in the same log, under an outbox of its own. @returns its offset */

@@ -1,5 +1,6 @@
 /** The units that read the event log. */
 import { encodeEvents, type LoggedEvent } from "@quaymesh/protocol/core";
+import { kindFilter } from "../kind-filter.ts";
 import type { EventPage, LogBounds, LogFilter, ReadEvents, Verified } from "../port-events.ts";
 import { number, text } from "./columns.ts";
 import type { Database } from "./database.ts";
@@ -147,15 +148,12 @@ function readerOf(db: Database, { filter, grants }: ReadEvents): (event: LoggedE
   return (event) => wanted(event) && allowed.some((passes) => passes(event));
 }
 
-function filterOf(db: Database, { kinds = [], devices = [], labels = [] }: LogFilter): (event: LoggedEvent) => boolean {
+function filterOf(db: Database, { kinds, devices = [], labels = [] }: LogFilter): (event: LoggedEvent) => boolean {
   const named = new Set(devices);
   const labelled = labels.length === 0 ? undefined : devicesWith(db, labels);
-  const exact = new Set(kinds);
-  const prefixes = kinds.filter((kind) => kind.endsWith("*")).map((kind) => kind.slice(0, -1));
+  const isNamed = kindFilter(kinds);
   return ({ device, kind }) =>
-    (named.size === 0 || named.has(device)) &&
-    labelled?.has(device) !== false &&
-    (exact.size === 0 || exact.has(kind) || prefixes.some((prefix) => kind.startsWith(prefix)));
+    (named.size === 0 || named.has(device)) && labelled?.has(device) !== false && isNamed(kind);
 }
 
 /** As the devices are labelled now, in the transaction of this read. */

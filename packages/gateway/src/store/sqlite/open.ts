@@ -49,6 +49,7 @@ export function openForWriting(file: OpenFile): OpenDatabase {
     db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
     if (file.maxBytes > 0) limitSize(db, file.maxBytes);
+    keepJournalsInMemory(db);
     const facts = prepare(db, file.seenGeneration);
     const opened = db;
     const mark = CommitMark.open(db, file.path, facts.generation);
@@ -147,6 +148,15 @@ export function checkOurs(db: Database): void {
 function limitSize(db: Database, maxBytes: number): void {
   const pageBytes = db.number("PRAGMA page_size");
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / pageBytes))}`);
+}
+
+/**
+ * Each unit has a savepoint, which keeps what pages were before; beyond 64 KiB of them in one commit SQLite would write them to a file of their own, at nearly half of what an append costs. Not where the
+ * schema has steps to go: what those sort may be as large as the log, and the next start will do. Before the guards, which are temporary: changing this drops them.
+ */
+function keepJournalsInMemory(db: Database): void {
+  const current = db.number("PRAGMA user_version");
+  if (current === 0 || current === LATEST_VERSION) db.exec("PRAGMA temp_store = MEMORY");
 }
 
 interface Claim {

@@ -26,7 +26,9 @@ function changeOf(unit: UnitName, value: unknown): StoreChange | undefined {
   switch (unit) {
     case "events.append": {
       const appended = value as UnitOutput<"events.append">;
-      return appended.kind === "stored" ? change(appended.tasks, appended.lastOffset) : undefined;
+      if (appended.kind !== "stored") return undefined;
+      const { tasks, lastOffset: latest, page } = appended;
+      return { latest, tasks, ...(page !== undefined && { page }) };
     }
     case "events.record":
       return change([], value as UnitOutput<"events.record">);

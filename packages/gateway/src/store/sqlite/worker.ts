@@ -1,11 +1,12 @@
 /** The thread that holds a database connection: no disk access ever blocks the event loop of the gateway. */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import type { EncodedEvents } from "@quaymesh/protocol/core";
 import type { Database } from "./database.ts";
 import { toPlain } from "./errors.ts";
 import { commitGroup, runRead } from "./group-commit.ts";
 import { copyDatabase, openForReading, openForWriting, type OpenDatabase } from "./open.ts";
 import { unpackJob } from "./packed-append.ts";
-import type { UnitOutput } from "./units.ts";
+import type { UnitName, UnitOutput } from "./units.ts";
 import type { FromWorker, Job, Reply, ToWorker, WorkerRole } from "./wire.ts";
 
 /** Units in one transaction: bounds how long the first of a group waits for the last. */
@@ -42,7 +43,7 @@ function serveWrites(port: MessagePort, { db, mark }: OpenDatabase, close: () =>
     while (queue.length > 0) {
       const group = queue.slice(0, MAX_GROUP);
       queue = queue.slice(MAX_GROUP);
-      send(port, { kind: "replies", replies: commitGroup(db, group, mark) });
+      sendReplies(port, group, commitGroup(db, group, mark));
     }
   };
   port.on("message", (message: ToWorker) => {
@@ -76,17 +77,25 @@ function serveReads(port: MessagePort, path: string): void {
         send(port, { kind: "replies", replies: [{ id: job.id, ok: false, error: toPlain(error) }] });
         continue;
       }
-      sendRead(port, job, runRead(db, job));
+      sendReplies(port, [job], [runRead(db, job)]);
     }
   });
 }
 
 /** Pages of events are many and large: their buffers move. */
-function sendRead(port: MessagePort, { unit }: Job, reply: Reply): void {
-  const message: FromWorker = { kind: "replies", replies: [reply] };
-  if (unit !== "events.read" || !reply.ok) return send(port, message);
-  const { bytes, marks } = (reply.value as UnitOutput<"events.read">).events;
-  port.postMessage(message, [bytes.buffer, marks.buffer]);
+function sendReplies(port: MessagePort, jobs: readonly Job[], replies: readonly Reply[]): void {
+  const pages = replies.map((reply, index) => pageOf(jobs[index]?.unit, reply));
+  const moved = pages.flatMap((page) => (page === undefined ? [] : [page.bytes.buffer, page.marks.buffer]));
+  const message: FromWorker = { kind: "replies", replies };
+  port.postMessage(message, moved);
+}
+
+function pageOf(unit: UnitName | undefined, reply: Reply): EncodedEvents | undefined {
+  if (!reply.ok) return undefined;
+  if (unit === "events.read") return (reply.value as UnitOutput<"events.read">).events;
+  if (unit !== "events.append") return undefined;
+  const appended = reply.value as UnitOutput<"events.append">;
+  return appended.kind === "stored" ? appended.page?.events : undefined;
 }
 
 function send(port: MessagePort, message: FromWorker): void {

@@ -20,7 +20,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from "../src/keys/x509.ts";
-import { LeafCache } from "../src/trust/leaf-cache.ts";
+import { ReadCache } from "../src/trust/read-cache.ts";
 import { malleate } from "./malleate.ts";
 import {
   createMesh,
@@ -224,7 +224,7 @@ describe("the trust index", () => {
   });
 
   test("remembers what a certificate says, never that it was trusted, and not without bound", () => {
-    const cache = new LeafCache();
+    const cache = new ReadCache(readDeviceLeaf, 16);
     const der = first.chain[0] ?? new Uint8Array();
     expect(cache.read(der)).toEqual(readDeviceLeaf(der));
     expect(cache.read(Uint8Array.from(der))).toBe(cache.read(der));
@@ -232,7 +232,7 @@ describe("the trust index", () => {
     expect(cache.size).toBe(2);
     expect(typeof cache.read(gatewayChain[0] ?? der)).toBe("string");
     expect(cache.size).toBe(2);
-    const small = new LeafCache(2);
+    const small = new ReadCache(readDeviceLeaf, 2);
     for (const { chain } of [first, second, elsewhere, first]) small.read(chain[0] ?? der);
     expect(small.size).toBe(2);
     const index = createIndex();

@@ -3,6 +3,7 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { isDer } from "../keys/der.ts";
 import { sha256 } from "../keys/key-pair.ts";
 import { BasicConstraintsExtension, X509Certificate as ParsedCertificate } from "../keys/x509.ts";
+import { ReadCache } from "./read-cache.ts";
 
 const MAX_CERTIFICATES = 4;
 const MAX_CERTIFICATE_BYTES = 4096;
@@ -25,29 +26,26 @@ export interface PathCertificate {
   readonly unknownCritical: boolean;
 }
 
+/** Chains of a few meshes. A certificate takes some kilobytes, with what OpenSSL keeps of it. */
+const REMEMBERED = new ReadCache(readCertificate, 64);
+
 /** Read a chain, leaf first, root last; a sentence instead when it cannot be one. */
 export function readChain(chainDer: readonly Uint8Array[]): PathCertificate[] | string {
   if (chainDer.length < 2 || chainDer.length > MAX_CERTIFICATES) {
     return `a chain has 2 to ${MAX_CERTIFICATES} certificates, not ${chainDer.length}`;
   }
-  if (chainDer.some((der) => der.length > MAX_CERTIFICATE_BYTES)) return "a certificate is too long";
-  if (!chainDer.every(isDer)) return "a certificate is not in DER";
-  try {
-    return chainDer.map(readCertificate);
-  } catch {
-    return "a certificate is not readable";
+  const chain: PathCertificate[] = [];
+  for (const der of chainDer) {
+    const certificate = REMEMBERED.read(der);
+    if (typeof certificate === "string") return certificate;
+    chain.push(certificate);
   }
+  return chain;
 }
 
 /** Read a root on its own; a sentence instead when it cannot be one. */
 export function readRoot(der: Uint8Array): PathCertificate | string {
-  if (der.length > MAX_CERTIFICATE_BYTES) return "a certificate is too long";
-  if (!isDer(der)) return "a certificate is not in DER";
-  try {
-    return readCertificate(der);
-  } catch {
-    return "a certificate is not readable";
-  }
+  return REMEMBERED.read(der);
 }
 
 /** What is wrong with a root, if anything: its key, its own signature, that it is a CA which allows one below. */
@@ -91,7 +89,18 @@ export function dateFault(
   return undefined;
 }
 
-function readCertificate(der: Uint8Array): PathCertificate {
+function readCertificate(der: Uint8Array): PathCertificate | string {
+  if (der.length > MAX_CERTIFICATE_BYTES) return "a certificate is too long";
+  if (!isDer(der)) return "a certificate is not in DER";
+  try {
+    return parse(der);
+  } catch {
+    return "a certificate is not readable";
+  }
+}
+
+/** @throws what the readers throw of bytes that are no certificate */
+function parse(der: Uint8Array): PathCertificate {
   const x509 = new X509Certificate(der);
   const { publicKey } = x509;
   const parsed = new ParsedCertificate(Uint8Array.from(der));

@@ -1,9 +1,9 @@
 import type { PeerIdentity, RefusalReason } from "@quaymesh/protocol";
 import { timingSafeEqualBytes } from "../bytes.ts";
 import { IdentityError } from "../errors.ts";
-import { LeafCache } from "./leaf-cache.ts";
 import { dateFault } from "./path.ts";
-import type { DeviceLeaf } from "./read-leaf.ts";
+import { ReadCache } from "./read-cache.ts";
+import { type DeviceLeaf, readDeviceLeaf } from "./read-leaf.ts";
 import type { EnrolledCertificate, Freshness, TrustSnapshot } from "./records.ts";
 
 /** The index's answer. It fits the transport's `Verdict`, and says more. */
@@ -24,6 +24,9 @@ export type TrustVerdict =
       /** Whom the certificate names, where it could be read. */
       readonly deviceId?: string;
     };
+
+/** Leaves that are remembered, about 500 bytes each. */
+const MAX_LEAVES = 16_384;
 
 /** Options of {@link TrustIndex}. */
 export interface TrustIndexOptions {
@@ -46,7 +49,7 @@ export class TrustIndex {
   /** Never shrinks: removing a record must not un-revoke. */
   readonly #revoked = new Set<string>();
   readonly #frozen = new Set<string>();
-  readonly #leaves = new LeafCache();
+  readonly #leaves = new ReadCache(readDeviceLeaf, MAX_LEAVES);
   #revocationEpoch = 0;
   #adoptBefore = Number.NEGATIVE_INFINITY;
   #confirmedAt: number | undefined;

@@ -1,4 +1,4 @@
-import type { Authority } from "@quaymesh/identity";
+import type { EndpointCertificate } from "@quaymesh/identity";
 import type { BoundAddress, Connection, SocketAddress } from "@quaymesh/protocol";
 import type { ChildReport } from "../../../packages/gateway/src/pairing/child-protocol.ts";
 import type { PeerListener } from "../../../packages/gateway/src/pairing/child-run.ts";
@@ -20,7 +20,8 @@ export interface SimEndpointOptions {
   /** The gateway's. */
   readonly process: Process;
   readonly network: SimNetwork;
-  readonly authority: Authority;
+  /** The certificate of its next start. */
+  readonly issueLeaf: (now: number) => Promise<EndpointCertificate>;
   readonly peers: PeerListener;
   /** A frame leaves the gateway for a peer. */
   readonly onSend: (peer: string, frame: Uint8Array) => void;
@@ -114,15 +115,13 @@ export class SimEndpoint implements EndpointPort {
   }
 
   async #start(): Promise<void> {
-    const { authority, process } = this.#options;
-    const leaf = await process.later(5, () => authority.issuePairingLeaf({ now: process.gatewayClock.now() }));
+    const { issueLeaf, process } = this.#options;
+    const leaf = await process.later(5, () => issueLeaf(process.gatewayClock.now()));
     this.#spkiSha256 = leaf.spkiSha256;
     this.#run = await Run.start(this.#options, leaf.credentials);
     if (!this.#wanted) this.release();
   }
 }
-
-type Leaf = Awaited<ReturnType<Authority["issuePairingLeaf"]>>["credentials"];
 
 /** One life of the process. */
 class Run {
@@ -139,7 +138,7 @@ class Run {
     options.process.onDeath(() => this.#process.kill());
   }
 
-  static async start(options: SimEndpointOptions, credentials: Leaf): Promise<Run> {
+  static async start(options: SimEndpointOptions, credentials: EndpointCertificate["credentials"]): Promise<Run> {
     const run = new Run(options);
     const listener = await options.network.transport(run.#process).listen({
       address: PAIRING_ADDRESS,

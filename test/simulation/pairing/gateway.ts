@@ -1,4 +1,10 @@
-import { stepGateway, type Authority, type CodeSecret, type GatewayPairing } from "@quaymesh/identity";
+import {
+  stepGateway,
+  type Authority,
+  type CodeSecret,
+  type EndpointCertificate,
+  type GatewayPairing,
+} from "@quaymesh/identity";
 import { GatewayError } from "@quaymesh/gateway";
 import { parsePairToGateway } from "@quaymesh/protocol";
 import { silentLogger, type Logger } from "../../../packages/gateway/src/logger.ts";
@@ -34,6 +40,8 @@ export interface PairingSite {
   readonly online: CoreOnline;
   readonly network: SimNetwork;
   readonly authority: Authority;
+  /** The certificate of the endpoint's next start. */
+  readonly issueLeaf: (now: number) => Promise<EndpointCertificate>;
   readonly model: ModelPairing;
   readonly door: "window" | "always";
   readonly broken: BrokenPairing;
@@ -69,7 +77,7 @@ export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; 
       endpoint = new SimEndpoint({
         process,
         network: site.network,
-        authority,
+        issueLeaf: site.issueLeaf,
         peers: watched(peers, model),
         onSend: (peer, frame) => guard(() => model.sent(peer, frame)),
       });

@@ -2,7 +2,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Authority, createCsr, createKeyFile, KeyPair, KeyStore, selfSignedCredentials } from "@quaymesh/identity";
+import {
+  Authority,
+  createCsr,
+  createKeyFile,
+  KeyPair,
+  KeyStore,
+  selfSignedCredentials,
+  type EndpointCertificate,
+} from "@quaymesh/identity";
 import type { Credentials } from "@quaymesh/protocol";
 import { watchRealWork } from "../real-work.ts";
 import { EPOCH_MS } from "../world.ts";
@@ -21,7 +29,11 @@ export interface Materials {
   readonly stranger: Authority;
   /** The same for the same name. */
   readonly holder: (name: string) => Promise<Holder>;
+  /** The certificate of the endpoint that a simulation starts as its `nth` under this authority, each with a key of its own. `now`: Unix milliseconds, to the hour. */
+  readonly endpointLeaf: (authority: Authority, nth: number, now: number) => Promise<EndpointCertificate>;
 }
+
+const HOUR_MS = 3_600_000;
 
 let made: Promise<Materials> | undefined;
 
@@ -34,12 +46,24 @@ export function materials(): Promise<Materials> {
 
 async function make(): Promise<Materials> {
   const holders = new Map<string, Promise<Holder>>();
-  const holder = (name: string): Promise<Holder> => {
-    const known = holders.get(name) ?? makeHolder();
-    holders.set(name, known);
-    return known;
+  const leaves = new Map<string, Promise<EndpointCertificate>>();
+  return {
+    authority: await openAuthority("harbor"),
+    stranger: await openAuthority("strange"),
+    holder: (name) => once(holders, name, makeHolder),
+    endpointLeaf: (authority, nth, now) => {
+      const hour = Math.floor(now / HOUR_MS);
+      return once(leaves, `${authority.meshId} ${String(nth)} ${String(hour)}`, () =>
+        authority.issuePairingLeaf({ now: hour * HOUR_MS }),
+      );
+    },
   };
-  return { authority: await openAuthority("harbor"), stranger: await openAuthority("strange"), holder };
+}
+
+function once<T>(made: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> {
+  const known = made.get(name) ?? make();
+  made.set(name, known);
+  return known;
 }
 
 async function makeHolder(): Promise<Holder> {

@@ -14,6 +14,7 @@ import {
   type Authority,
   type ChainVerdict,
   type CodeSecret,
+  type EndpointCertificate,
   type GatewayPairing,
   type GatewayPairingInput,
   type NodeCode,
@@ -46,12 +47,15 @@ export interface StrangerParts {
 
 const MAX_FRAME_BYTES = 16_384;
 
-/** What came of a chain that somebody was shown before: a burst of guesses looks at it once. */
-const JUDGED = new WeakMap<readonly Uint8Array[], ChainVerdict>();
+/** What came of the chains that somebody was shown before: a burst of guesses looks at each once. */
+const JUDGED = new WeakMap<Process, WeakMap<readonly Uint8Array[], ChainVerdict>>();
 
-function judge(chain: readonly Uint8Array[], { nodeClock }: Process): ChainVerdict {
-  const verdict = JUDGED.get(chain) ?? judgeChain(chain, { rootSpkiSha256: "first-use", now: nodeClock.now() });
-  JUDGED.set(chain, verdict);
+function judge(chain: readonly Uint8Array[], process: Process): ChainVerdict {
+  const judged = JUDGED.get(process) ?? new WeakMap<readonly Uint8Array[], ChainVerdict>();
+  JUDGED.set(process, judged);
+  const now = process.nodeClock.now();
+  const verdict = judged.get(chain) ?? judgeChain(chain, { rootSpkiSha256: "first-use", now });
+  judged.set(chain, verdict);
   return verdict;
 }
 
@@ -149,6 +153,7 @@ async function dialGateway({ network, process, holder }: StrangerParts): Promise
 /** What {@link sitBetween} takes. */
 export interface MiddleOptions extends StrangerParts {
   readonly authority: Authority;
+  readonly leaf: EndpointCertificate;
   readonly port: number;
   /** Pass everything on, or play the gateway with this code. */
   readonly plays: NodeCode | undefined;
@@ -158,8 +163,7 @@ export interface MiddleOptions extends StrangerParts {
 
 /** Answer in the gateway's place, with a certificate of one's own. */
 export async function sitBetween(options: MiddleOptions): Promise<void> {
-  const { network, process, authority, port } = options;
-  const leaf = await authority.issuePairingLeaf({ now: process.gatewayClock.now() });
+  const { network, process, leaf, port } = options;
   const listener = await network.transport(process).listen({
     address: { host: process.machine.name, port },
     protocol: "quaymesh-pair/1",

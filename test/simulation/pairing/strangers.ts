@@ -47,7 +47,8 @@ export class Strangers {
 
   /** Answer in the gateway's place, to that machine. */
   sitBetween({ node, forMs, style }: Extract<Work, { kind: "middle" }>, victim: Machine): void {
-    const port = FIRST_MIDDLE_PORT + this.#middles++;
+    const nth = this.#middles++;
+    const port = FIRST_MIDDLE_PORT + nth;
     const process = this.#at(`${style === "relay" ? "relay" : "middle"}-${String(port)}`);
     const shown = this.#shown.get(node) ?? [];
     const guessed = guessAt(shown, shown[0]?.kind === "ticket" ? "ticket" : "pin");
@@ -58,13 +59,14 @@ export class Strangers {
       network.divert(victim.name, undefined);
       process.kill();
     });
-    const { stranger } = this.#materials();
+    const { stranger, endpointLeaf } = this.#materials();
     void this.#act(process, async (parts) => {
       // Who plays the gateway to the node plays a node to the gateway.
       if (style !== "relay") void tryCode(parts, code).catch(() => undefined);
       await sitBetween({
         ...parts,
         authority: stranger,
+        leaf: await endpointLeaf(stranger, nth, process.gatewayClock.now()),
         port,
         plays: style === "relay" ? undefined : code,
         babbles: style === "babbles",

@@ -51,6 +51,8 @@ class PairingRun implements Running {
   #made: Materials | undefined;
   #desk: DeskOnline | undefined;
   #count = 0;
+  /** Starts of the pairing endpoint. */
+  #endpoints = 0;
 
   constructor(plan: Plan, broken: Broken) {
     this.#broken = broken.pairing ?? {};
@@ -111,10 +113,12 @@ class PairingRun implements Running {
 
   async #open(online: CoreOnline): Promise<SimPairing> {
     const { stage } = this;
+    const { authority, endpointLeaf } = this.#materials;
     const { desk, endpoint } = await openDesk({
       online,
       network: stage.network,
-      authority: this.#materials.authority,
+      authority,
+      issueLeaf: (now) => endpointLeaf(authority, this.#endpoints++, now),
       model: this.#model,
       door: stage.plan.door ?? "window",
       broken: this.#broken,

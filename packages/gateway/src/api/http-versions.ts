@@ -2,6 +2,7 @@
 import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { CallTurns } from "./call-turns.ts";
 import type { RequestListener } from "./request-listener.ts";
 
 /** `PRI `. RFC 9113 section 3.4: every HTTP/2 connection begins so, and no HTTP/1 method is called that. */
@@ -19,6 +20,9 @@ export class HttpVersions {
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #calls = new CallTurns();
+  /** Of connections that have said which version they speak: what has come of HTTP/2 until then is read in one go, hundreds of calls. */
+  readonly #arrivals = new CallTurns();
   /** Calls under way per connection. Node keeps such a list only for servers that listen themselves. */
   readonly #http1Calls = new Map<Socket, number>();
   /** Connections that have not said which version they speak. */
@@ -28,9 +32,17 @@ export class HttpVersions {
   constructor(listener: RequestListener) {
     this.#http1 = createHttp1Server((request, response) => {
       this.#countHttp1(request.socket, response);
-      listener(request, response);
+      this.#calls.take(request.socket, () => {
+        if (!request.destroyed) listener(request, response);
+      });
     });
-    this.#http2 = createHttp2Server({ settings: HTTP2_SETTINGS }, listener);
+    this.#http2 = createHttp2Server({ settings: HTTP2_SETTINGS }, (request, response) => {
+      const { stream } = request;
+      this.#calls.take(stream.session ?? stream, () => {
+        // Whoever has left while it waited costs no more.
+        if (!stream.destroyed) listener(request, response);
+      });
+    });
     this.#http2.on("session", (session) => {
       session.setLocalWindowSize(HTTP2_WINDOW_BYTES);
       this.#sessions.add(session);
@@ -59,7 +71,7 @@ export class HttpVersions {
       socket.setTimeout(0);
       socket.removeAllListeners("timeout");
       socket.unshift(seen);
-      this.#take(socket, isHttp2);
+      this.#arrivals.take(socket, () => this.#take(socket, isHttp2));
     };
     socket.on("readable", onReadable);
   }
@@ -74,6 +86,7 @@ export class HttpVersions {
 
   #take(socket: Socket, isHttp2: boolean): void {
     this.#undecided.delete(socket);
+    if (socket.destroyed) return;
     if (isHttp2) {
       this.#http2.emit("connection", socket);
       return;

@@ -1,9 +1,9 @@
-import { decodeEvents, encodeEvents, eventBytes } from "@quaymesh/protocol";
+import { decodeEvents, encodeEvents, eventBytes, MAX_BATCH_EVENTS, SUBSCRIBER_WINDOW } from "@quaymesh/protocol";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReadAhead } from "../../src/events/read-ahead.ts";
-import type { PageWanted } from "../../src/events/shared-reads.ts";
-import type { EventPage } from "../../src/store/port-events.ts";
+import { SharedReads, type PageWanted } from "../../src/events/shared-reads.ts";
+import type { EventPage, ReadEvents } from "../../src/store/port-events.ts";
 
 /** A log whose pages hold `pageEvents` at most. An event's seq tells the generation it was read under. */
 function logOf(latest: number, pageEvents: number) {
@@ -82,6 +82,19 @@ test("no more is read than there is credit for, about", async () => {
   const ahead = new ReadAhead(log);
   await ahead.read({ after: 0, filter: {}, generation: 1 }, room(4, 25));
   expect(log.reads.map(({ most }) => most)).toEqual([25, 15]);
+});
+
+test("a node that has used half of its window, when it gives more, has the next page read while it is sent this one", async () => {
+  const afters: number[] = [];
+  const read = async ({ after, filter, limit }: ReadEvents): Promise<EventPage> => {
+    afters.push(after);
+    return await logOf(10_000, limit).read({ after, filter, generation: 1 });
+  };
+  const ahead = new ReadAhead(new SharedReads({ read }));
+  const half = SUBSCRIBER_WINDOW.windowEvents / 2;
+  const page = await ahead.read({ after: 0, filter: {}, generation: 1 }, room(MAX_BATCH_EVENTS, half));
+  expect(page.scannedTo).toBe(MAX_BATCH_EVENTS);
+  expect(afters).toHaveLength(2);
 });
 
 test("a page is let go when the next one is begun, and not before", async () => {

@@ -28,8 +28,8 @@ export interface SubscriberOptions {
   readonly windowBytes: number;
 }
 
-/** 1024 events or 1 MiB unconsumed. */
-export const SUBSCRIBER_WINDOW = { windowEvents: 1024, windowBytes: 1_048_576 } as const;
+/** 4096 events or 1 MiB unconsumed: with half of them used, a gateway still has room for a page under way and one that it reads meanwhile. */
+export const SUBSCRIBER_WINDOW = { windowEvents: 4096, windowBytes: 1_048_576 } as const;
 
 /** Where the stream stands. */
 export type SubscriberLink =

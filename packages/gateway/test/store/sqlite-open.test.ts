@@ -3,6 +3,7 @@ import { copyFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
+import { readGeneration, writeGeneration } from "../../src/store/sqlite/generation.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { temporaryDirectory, temporaryStore } from "./temporary-store.ts";
@@ -70,6 +71,25 @@ test("a database of a newer version is refused as such", async () => {
   db.exec("PRAGMA user_version = 999; UPDATE integrity SET sum = 999 WHERE name = 'version'");
   db.close();
   await expect(openSqliteStore({ path })).rejects.toMatchObject({ code: "STORE_NEWER" });
+});
+
+test("a generation with a flipped bit is damage, and says what to do; one of before there were sums is read", async () => {
+  await using under = await temporaryStore();
+  const path = join(under.directory, "generation");
+  await writeGeneration(path, 12);
+  expect(await readGeneration(path)).toBe(12);
+  const whole = await readFile(path);
+  for (let at = 0; at < whole.length * 8; at++) {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt8(bytes.readUInt8(at >> 3) ^ (1 << (at & 7)), at >> 3);
+    await writeFile(path, bytes);
+    await expect(readGeneration(path), `bit ${at}`).rejects.toMatchObject({
+      code: "STORE_CORRUPT",
+      message: expect.stringContaining("remove that file"),
+    });
+  }
+  await writeFile(path, "12\n");
+  expect(await readGeneration(path)).toBe(12);
 });
 
 test("an old copy put back, and a database gone while its state is not, are refused", async () => {

@@ -1,7 +1,9 @@
 /** What a restore, a backup or a look at one works in, and what is left of it where it was killed: a database in the clear, keys beside what opens them, half a backup. */
 import { lstat, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../daemon/errno.ts";
+
+const DAY_MS = 86_400_000;
 
 /** Where such directories are made, and what their names begin with. */
 export interface WorkPlace {
@@ -32,6 +34,23 @@ export async function removeAbandoned(parent: string, prefix: string): Promise<v
     if (found === undefined || found.uid !== process.getuid?.()) continue;
     if (!found.isDirectory() && !found.isFile()) continue;
     await rm(path, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Remove half backups of `file` under the names of versions that did not say whose one is: from a day on nobody can be writing it any more. Only this user's own.
+ * @param now Unix milliseconds
+ * @throws where its directory cannot be read
+ */
+export async function removeHalfBackups(file: string, now: number): Promise<void> {
+  const parent = dirname(file);
+  const prefix = `.${basename(file)}.`;
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}\.tmp$/u.test(name.slice(prefix.length))) continue;
+    const path = join(parent, name);
+    const found = await lstat(path).catch(() => undefined);
+    const isLeft = found?.isFile() === true && found.uid === process.getuid?.() && found.mtimeMs < now - DAY_MS;
+    if (isLeft) await rm(path, { force: true });
   }
 }
 

@@ -3,10 +3,11 @@ import { randomBytes } from "node:crypto";
 import { link, open, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { syncDirectory, type SealingKey } from "@quaymesh/identity";
+import { systemClock } from "../clock.ts";
 import { errnoOf } from "../daemon/errno.ts";
 import { GatewayError } from "../errors.ts";
 import type { Manifest } from "./archive.ts";
-import { removeAbandoned, workInState, workName } from "./leftovers.ts";
+import { removeAbandoned, removeHalfBackups, workInState, workName } from "./leftovers.ts";
 import { verifyBackup } from "./unpack.ts";
 
 /** Options of {@link writeBackup}. */
@@ -41,6 +42,7 @@ export async function writeBackup(
   const prefix = `.${basename(path)}.tmp-`;
   const temporary = join(dirname(path), workName(prefix) + randomBytes(6).toString("hex"));
   await removeAbandoned(dirname(path), prefix).catch(() => {});
+  await removeHalfBackups(path, systemClock.now()).catch(() => {});
   try {
     const bytes = await writeAll(temporary, stream);
     const manifest = await verifyBackup(temporary, () => Promise.resolve(key), workInState(state));

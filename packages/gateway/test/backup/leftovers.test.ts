@@ -1,5 +1,5 @@
 /** What a backup that was killed leaves: its contents lie in the clear nowhere but beside the state itself, and the next takes them away. */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sealingKey } from "@quaymesh/identity";
@@ -9,6 +9,7 @@ import { openAuthority } from "../../src/daemon/open-authority.ts";
 import { removeLeftovers } from "../../src/daemon/prepare-state.ts";
 import { T0 } from "../../../../test/contract/store-fixtures.ts";
 
+const DAY = 86_400_000;
 const KEY = sealingKey(new Uint8Array(32).fill(5));
 
 async function directoryOf(): Promise<AsyncDisposable & { readonly path: string }> {
@@ -49,4 +50,26 @@ test("a backup is read back in the state directory alone, and takes away what ki
   await mkdir(opened(dead));
   await removeLeftovers(state.layout);
   expect((await readdir(directory)).filter((name) => name.startsWith("."))).toEqual([]);
+});
+
+test("half backups that do not say whose they are go once they are a day old, and nothing else of like names", async () => {
+  await using place = await directoryOf();
+  const file = join(place.path, "b");
+  const now = Date.now();
+  const halves = {
+    old: ".b.0123456789ab.tmp",
+    young: ".b.0123456789ac.tmp",
+    other: ".c.0123456789ab.tmp",
+    kept: ".b.notes.tmp",
+  };
+  for (const name of Object.values(halves)) {
+    await writeFile(join(place.path, name), "half a backup");
+    const age = name === halves.young ? DAY / 2 : 2 * DAY;
+    await utimes(join(place.path, name), new Date(now - age), new Date(now - age));
+  }
+  const stream: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new Error("no backup")) }),
+  };
+  await expect(writeBackup(file, stream, { key: KEY, replace: false, state: place.path })).rejects.toThrow("no backup");
+  expect((await readdir(place.path)).sort()).toEqual([halves.kept, halves.young, halves.other].sort());
 });

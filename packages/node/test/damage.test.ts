@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { JOIN_TOKEN_BYTES } from "@quaymesh/protocol";
 import { createMemoryNetwork } from "@quaymesh/protocol/memory";
 import { describe, expect, it } from "vitest";
+import { identityCheck } from "../src/doctor/identity-check.ts";
 import { Node, readNodeStatus, type NodeLogLine } from "../src/index.ts";
 import { findIdentity } from "../src/state/identity-file.ts";
 import { JoinFile } from "../src/state/join-file.ts";
 import { layoutOf } from "../src/state/layout.ts";
 import { StatusWriter } from "../src/state/status.ts";
 import { decodeSummed } from "../src/state/summed.ts";
+import { doctorContext } from "./support/doctor.ts";
 import { createAuthority, pairState, temporaryDirectory } from "./support/paired-state.ts";
 
 async function paired() {
@@ -61,6 +63,20 @@ describe("the join token", () => {
     await expect(JoinFile.open(path)).rejects.toMatchObject({ code: "JOIN_TOKEN_DAMAGED" });
     await writeFile(path, `${Buffer.from(token).toString("hex")}\n`);
     expect((await JoinFile.open(path)).stored).toEqual(token);
+  });
+});
+
+it("the join token is looked at by the doctor, too: without it the node does not start", async () => {
+  await using it = await paired();
+  const { layout } = it;
+  await (await JoinFile.open(layout.join)).store(new Uint8Array(JOIN_TOKEN_BYTES).fill(7));
+  const context = doctorContext({ state: layout.directory });
+  expect(await identityCheck.run(context)).toMatchObject({ verdict: "ok" });
+  await flip(layout.join, 3);
+  expect(await identityCheck.run(context)).toMatchObject({
+    verdict: "failed",
+    code: "JOIN_TOKEN_DAMAGED",
+    fix: expect.stringContaining("quaymesh device unfreeze"),
   });
 });
 

@@ -66,8 +66,10 @@ function warnOfAnotherVoice(
   const { moved = 0 } = knows;
   const foreignMove = context.news.isForeignMove(moved);
   if (!foreignMove && !foreignCheckpoint) return;
+  const facts = context.pace.line(deviceId, "another-voice");
+  if (facts === undefined) return;
   context.logger.warn(
-    { device: deviceId, moved, foreignMove, foreignCheckpoint },
+    { ...facts, moved, foreignMove, foreignCheckpoint },
     "a node has stored what this gateway never said: its state is older than that, or somebody else has its issuing key (docs/mesh-root.md)",
   );
 }

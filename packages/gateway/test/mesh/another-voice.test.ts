@@ -27,4 +27,8 @@ test.each([
   // An answer shows that what follows the welcome is done.
   await node.heartbeat(1);
   expect(told()).toMatchObject([{ level: "warn", fields: { device: node.deviceId, ...expected } }]);
+  // Once a minute: whoever says so with each of a hundred sessions a second does not fill the gateway's log.
+  await node.close();
+  await (await gateway.connect(device, shown)).heartbeat(1);
+  expect(told()).toHaveLength(1);
 });

@@ -276,6 +276,29 @@ describe("an outbox on a failing disk", () => {
   });
 });
 
+it("an outbox knows how much it holds: what its segments take, as they come and go", async () => {
+  const files = new CrashingFiles();
+  const onDisk = async (): Promise<number> => {
+    const sizes = files
+      .paths()
+      .filter((path) => path.endsWith(".log"))
+      .map(async (path) => {
+        const file = await files.open(path, "existing");
+        return file.size();
+      });
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  };
+  await filled(files, 30);
+  await using outbox = await open(files);
+  expect(outbox.bytes).toBe(await onDisk());
+  for (let index = 31; index <= 60; index++) await outbox.append(event(`e${index}`));
+  const before = outbox.bytes;
+  expect(before).toBe(await onDisk());
+  outbox.acknowledge(50);
+  while (outbox.bytes === before) await outbox.changed.wait();
+  expect(outbox.bytes).toBe(await onDisk());
+});
+
 describe("a power cut", () => {
   it("after segments were removed leaves an outbox that knows why they are gone", async () => {
     const files = new CrashingFiles();

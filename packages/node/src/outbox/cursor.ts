@@ -7,6 +7,14 @@ import { SEGMENT_HEADER_BYTES, type Segment } from "./segment.ts";
 /** Above the largest record, so that one read always holds a whole one. */
 const CHUNK_BYTES = 262_144;
 
+const NOTHING = new Uint8Array(0);
+
+/** An event, and the bytes of its record. */
+interface Found {
+  readonly event: OutboxEvent;
+  readonly size: number;
+}
+
 /** What a cursor sees of its outbox. */
 export interface OutboxView {
   readonly files: OutboxFiles;
@@ -21,15 +29,14 @@ export interface OutboxView {
 /** Reads the durable records of an outbox in order. One call at a time. */
 export class OutboxCursor implements AsyncDisposable {
   readonly #view: OutboxView;
-  /** Made when something has to be read from disk. */
-  #chunk: Uint8Array | undefined;
+  /** Of the segment, as it was read from disk. */
+  #chunk = NOTHING;
   #after: number;
   #segment: Segment | undefined;
   #file: OutboxFile | undefined;
-  /** Where in the segment the next record starts, and where and how long the chunk is. */
+  /** Where in the segment the next record starts, and where the chunk does. */
   #at = 0;
   #chunkAt = 0;
-  #chunkBytes = 0;
 
   constructor(view: OutboxView, after: number) {
     this.#view = view;
@@ -58,7 +65,8 @@ export class OutboxCursor implements AsyncDisposable {
       if (this.#after < this.#view.acked) await this.seek(this.#view.acked);
       const seq = this.#after + 1;
       if (seq > this.#view.durable) break;
-      const { event, size } = await this.#read(seq);
+      // A wait for each of thousands would cost more than all else that is done for them.
+      const { event, size } = this.#inMemory(seq) ?? (await this.#read(seq));
       bytes += size;
       // The one that would go over the limit comes next time, but one always fits.
       if (bytes > limit.bytes && records.length > 0) break;
@@ -69,7 +77,16 @@ export class OutboxCursor implements AsyncDisposable {
     return records;
   }
 
-  async #read(seq: number): Promise<{ readonly event: OutboxEvent; readonly size: number }> {
+  /** Where it is here already, in the segment where the last one was. */
+  #inMemory(seq: number): Found | undefined {
+    const segment = this.#segment;
+    if (segment === undefined || seq < segment.first || seq > segment.last) return undefined;
+    const recent = this.#view.recent(seq);
+    if (recent !== undefined) return { event: recent.event, size: recent.bytes };
+    return this.#inChunk(seq);
+  }
+
+  async #read(seq: number): Promise<Found> {
     const segment = this.#view.segmentOf(seq);
     const recent = this.#view.recent(seq);
     if (recent !== undefined) {
@@ -78,8 +95,7 @@ export class OutboxCursor implements AsyncDisposable {
       return { event: recent.event, size: recent.bytes };
     }
     if (segment !== this.#segment) await this.#search(segment, seq);
-    const { chunk, start, end } = await this.#locate(segment, seq);
-    return { event: decodeEvent(chunk, start, end), size: end - start };
+    return await this.#load(segment, seq);
   }
 
   async #enter(segment: Segment, at: number): Promise<void> {
@@ -92,39 +108,44 @@ export class OutboxCursor implements AsyncDisposable {
   async #search(segment: Segment, seq: number): Promise<void> {
     await this.#enter(segment, SEGMENT_HEADER_BYTES);
     for (let skipped = segment.first; skipped < seq; skipped++) {
-      const { start, end } = await this.#locate(segment, skipped);
-      this.#at += end - start;
+      const { size } = this.#inChunk(skipped) ?? (await this.#load(segment, skipped));
+      this.#at += size;
     }
   }
 
-  async #locate(
-    segment: Segment,
-    seq: number,
-  ): Promise<{ readonly chunk: Uint8Array; readonly start: number; readonly end: number }> {
-    for (const fresh of [false, true]) {
-      const chunk = fresh ? await this.#fill(segment) : this.#chunk;
-      const start = this.#at - this.#chunkAt;
-      if (chunk === undefined || start + RECORD_HEADER_BYTES > this.#chunkBytes) continue;
-      const record = recordAt(chunk.subarray(0, this.#chunkBytes), start);
-      if (record.kind === "record" && record.seq === seq) return { chunk, start, end: record.end };
-    }
-    throw corrupt(segment.path, `event ${seq} is damaged`, { seq, offset: this.#at });
+  /** From disk. @throws {NodeError} `OUTBOX_CORRUPT` */
+  async #load(segment: Segment, seq: number): Promise<Found> {
+    const found = this.#inChunk(seq);
+    if (found !== undefined) return found;
+    await this.#fill(segment);
+    const loaded = this.#inChunk(seq);
+    if (loaded === undefined) throw corrupt(segment.path, `event ${seq} is damaged`, { seq, offset: this.#at });
+    return loaded;
   }
 
-  async #fill(segment: Segment): Promise<Uint8Array> {
+  /** What was read last, where the record is in it as a whole. */
+  #inChunk(seq: number): Found | undefined {
+    const start = this.#at - this.#chunkAt;
+    if (start + RECORD_HEADER_BYTES > this.#chunk.length) return undefined;
+    const record = recordAt(this.#chunk, start);
+    if (record.kind !== "record" || record.seq !== seq) return undefined;
+    return { event: decodeEvent(this.#chunk, start, record.end), size: record.end - start };
+  }
+
+  async #fill(segment: Segment): Promise<void> {
     this.#file ??= await this.#view.files.open(segment.path, "existing");
-    this.#chunk ??= new Uint8Array(CHUNK_BYTES);
-    const wanted = Math.min(CHUNK_BYTES, segment.end - this.#at);
+    // Events are views of it, and outlive it.
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, segment.end - this.#at));
+    const filled = await this.#file.read(chunk, this.#at);
     this.#chunkAt = this.#at;
-    this.#chunkBytes = await this.#file.read(this.#chunk.subarray(0, wanted), this.#at);
-    return this.#chunk;
+    this.#chunk = chunk.subarray(0, filled);
   }
 
   async #leave(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     this.#segment = undefined;
-    this.#chunkBytes = 0;
+    this.#chunk = NOTHING;
     await file?.close();
   }
 

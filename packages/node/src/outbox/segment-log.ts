@@ -27,6 +27,8 @@ export class SegmentLog {
   #file: OutboxFile | undefined;
   #slab = new Uint8Array(65_536);
   #durable: number;
+  /** Bytes of all segments but the last: asked for with each event. */
+  #bytesBefore = 0;
   readonly #recent: RecentEvents;
 
   private constructor(options: SegmentLogOptions, segments: Segment[], file: OutboxFile | undefined) {
@@ -35,6 +37,7 @@ export class SegmentLog {
     this.#file = file;
     this.#durable = segments.at(-1)?.last ?? 0;
     this.#recent = new RecentEvents(options.recentBytes);
+    this.#countBytes();
   }
 
   /** Go on where {@link recover} found the end. */
@@ -56,7 +59,7 @@ export class SegmentLog {
 
   /** Bytes of all files. */
   get bytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.end, 0);
+    return this.#bytesBefore + (this.#segments.at(-1)?.end ?? 0);
   }
 
   /** The segment that holds `seq`, which must be there. */
@@ -114,6 +117,7 @@ export class SegmentLog {
       await this.#options.files.remove(segment.path).catch(ignoreMissing);
       // In order from the front: a gap at the front is what a taken-away file looks like.
       this.#segments.splice(this.#segments.indexOf(segment), 1);
+      this.#countBytes();
     }
     return done.length > 0;
   }
@@ -127,6 +131,10 @@ export class SegmentLog {
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
+  }
+
+  #countBytes(): void {
+    this.#bytesBefore = this.#segments.slice(0, -1).reduce((sum, { end }) => sum + end, 0);
   }
 
   #removable(acked: number): Segment[] {
@@ -168,6 +176,7 @@ export class SegmentLog {
     const previous = this.#segments.at(-1);
     // One that failed before its first record has the new one's name and gives way to it.
     if (previous !== undefined && previous.last < previous.first) this.#segments.pop();
+    this.#countBytes();
     await this.close();
     const { segment, file } = await createSegment(files, directory, { epoch, first: this.#durable + 1 });
     try {
@@ -182,6 +191,7 @@ export class SegmentLog {
     }
     this.#file = file;
     this.#segments.push(segment);
+    this.#countBytes();
     return { segment, file };
   }
 

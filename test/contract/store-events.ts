@@ -39,6 +39,23 @@ export function eventContract(open: () => Promise<StoreUnderTest>): void {
       expect(await store.events.watermark({ deviceId: A, outboxEpoch: epochOf(1) })).toBe(5);
     });
 
+    test("bodies of any bytes and lengths come back as they were", async () => {
+      const body = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.integer({ min: 0, max: 65_536 }));
+      await fc.assert(
+        fc.asyncProperty(fc.array(body, { minLength: 1, maxLength: 200 }), async (bodies) => {
+          await using under = await open();
+          await ready(under);
+          const given = bodies.map((each) => (typeof each === "number" ? new Uint8Array(each).fill(each) : each));
+          const events = given.map((data) => ({ kind: "test.tick", time: T0, data }));
+          await under.store.events.append({ ...batch(1, 0), events });
+          const read = eventRows(await under.store.events.read(ALL)).map(({ data }) => data);
+          expect(read).toHaveLength(given.length);
+          expect(read.every((data, index) => Buffer.from(data).equals(given[index] ?? new Uint8Array()))).toBe(true);
+        }),
+        { numRuns: 5 },
+      );
+    });
+
     test("a gap is answered with the sequence expected, and nothing of it is stored", async () => {
       await using under = await open();
       await ready(under);

@@ -65,6 +65,8 @@ class Walk {
   #state: GatewayPairing = createGatewayPairing({ meshId: MESH_ID, root: ROOT, limits: LIMITS });
   #now = NOW;
   #count = 0;
+  /** Every other one is of a device that was revoked. */
+  #failures = 0;
 
   constructor(random: Random, outcomes: Map<Pair, Set<string>>) {
     this.#random = random;
@@ -162,8 +164,9 @@ class Walk {
       case "approve":
         return { kind, requestId, deviceId: requestId, now };
       case "deny":
-      case "issue-failed":
         return { kind, requestId, now };
+      case "issue-failed":
+        return { kind, requestId, revoked: this.#failures++ % 2 === 0, now };
       case "issued":
         return { kind, requestId, issued: issuedFor(requestId), now };
       case "renew": {

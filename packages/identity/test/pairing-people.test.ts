@@ -149,7 +149,7 @@ describe("a device that was cut off", () => {
     gateway.step({ kind: "approve", requestId, deviceId: DEVICE_ID });
     const back = new NodeRoom(code, { attemptId: "back" });
     knock(gateway, back);
-    gateway.step({ kind: "issue-failed", requestId });
+    gateway.step({ kind: "issue-failed", requestId, revoked: false });
     const other = new NodeRoom(code, { keyName: "other" });
     knock(gateway, other);
     const inspected = (attemptId: string, spkiSha256: Uint8Array): void => {
@@ -177,7 +177,7 @@ describe("a device that was cut off", () => {
     const { gateway, node, requestId } = proved(code);
     gateway.held.add("issue");
     gateway.step({ kind: "approve", requestId, deviceId: DEVICE_ID });
-    gateway.step({ kind: "issue-failed", requestId });
+    gateway.step({ kind: "issue-failed", requestId, revoked: false });
     expect(gateway.failed.get(node.attemptId)?.code).toBe("PAIR_UNAVAILABLE");
     expect(knock(gateway, new NodeRoom(code, { attemptId: "again" }))).toBeUndefined();
     expect(gateway.ofKind("ask")).toHaveLength(2);

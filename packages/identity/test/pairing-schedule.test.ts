@@ -49,7 +49,8 @@ class Schedule {
     if (step.kind === "gone" || step.kind === "done" || step.kind === "persist-failed")
       gateway.step({ kind: step.kind, attemptId });
     if (step.kind === "approve") gateway.step({ kind: "approve", requestId, deviceId: requestId });
-    if (step.kind === "deny" || step.kind === "issue-failed") gateway.step({ kind: step.kind, requestId });
+    if (step.kind === "deny") gateway.step({ kind: step.kind, requestId });
+    if (step.kind === "issue-failed") gateway.step({ kind: step.kind, requestId, revoked: false });
     if (step.kind === "open") this.#open((step.which ?? 0) % 2);
     if (step.kind === "close") gateway.step({ kind: "close", windowId: `${(step.which ?? 0) % this.windows}` });
     if (step.kind === "wait") {

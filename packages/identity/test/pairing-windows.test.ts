@@ -162,7 +162,7 @@ describe("a pre-approved window", () => {
     const gateway = preapproved(1);
     gateway.held.add("issue");
     knock(gateway, named("a"));
-    gateway.step({ kind: "issue-failed", requestId: "request of attempt of a" });
+    gateway.step({ kind: "issue-failed", requestId: "request of attempt of a", revoked: false });
     expect(gateway.failed.get("attempt of a")?.code).toBe("PAIR_UNAVAILABLE");
     expect(knock(gateway, named("b"))).toBeUndefined();
     expect(gateway.ofKind("issue")).toHaveLength(2);
@@ -307,7 +307,7 @@ test("whatever order devices prove, come back, fail and finish in, a window neve
         }
         if (request?.status.kind === "approved" && what === "issue-failed") {
           failed.add(request.requestId);
-          gateway.step({ kind: "issue-failed", requestId: request.requestId });
+          gateway.step({ kind: "issue-failed", requestId: request.requestId, revoked: false });
         }
         if (attempt !== undefined && (what === "done" || what === "gone"))
           gateway.step({ kind: what, attemptId: attempt.attemptId });

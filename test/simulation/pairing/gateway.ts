@@ -33,7 +33,7 @@ export const ATTEMPT_LIMITS = {
 } as const;
 
 /** What the store says where somebody was let in, and was revoked or outrun before it was written down. */
-const REFUSALS = new Set(["DEVICE_REVOKED", "WINDOW_USED_UP"]);
+const REFUSALS = new Set(["WINDOW_USED_UP"]);
 
 /** What a gateway's pairing is put together from. */
 export interface PairingSite {

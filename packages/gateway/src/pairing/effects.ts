@@ -200,8 +200,10 @@ export class EffectRunner {
       try {
         await issuing;
       } catch (cause) {
-        parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
-        feed({ kind: "issue-failed", requestId });
+        const revoked = isRevoked(cause);
+        if (revoked) parts.logger.warn({ err: cause, requestId }, "a device was revoked before it was let in");
+        else parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
+        feed({ kind: "issue-failed", requestId, revoked });
         // Closed by the revocation of a device that came through it: it is not to stand open for nobody.
         const isClosed = (await parts.store.pairing.window(windowId))?.state === "closed";
         if (isClosed) feed({ kind: "close", windowId });
@@ -262,8 +264,9 @@ export class EffectRunner {
     const view = rooms.request(requestId);
     if (view === undefined) return;
     const { windowId } = view;
-    if (outcome === "failed") {
-      rooms.giveUp(view, "PAIR_UNAVAILABLE");
+    const isNothing = outcome === "failed" || outcome === "revoked";
+    if (isNothing) {
+      rooms.giveUp(view, outcome);
     } else {
       // A device that has its certificate is paired, however long it takes to come.
       const paired = outcome === "expired" && view.state === "issued";
@@ -271,7 +274,7 @@ export class EffectRunner {
       rooms.endRequest(windowId, requestId);
       if (paired) return;
     }
-    this.#moveRequest(requestId, outcome === "failed" ? "expired" : outcome);
+    this.#moveRequest(requestId, isNothing ? "expired" : outcome);
   }
 
   #moveRequest(requestId: string, to: RequestState): void {

@@ -68,10 +68,11 @@ export class Rooms {
     room.log.push({ state: view.state, request: view, remoteAddress: view.remoteAddress, reason });
   }
 
-  /** A request came to nothing, and its place is free again. */
-  giveUp({ windowId, requestId }: RequestView, reason: string): void {
+  /** A request was approved and came to nothing: its place is free again. */
+  giveUp({ windowId, requestId, holder }: RequestView, why: "failed" | "revoked"): void {
     this.#rooms.get(windowId)?.requests.delete(requestId);
-    this.publish(windowId, "attempt-failed", reason);
+    if (why === "failed") this.publish(windowId, "attempt-failed", "PAIR_UNAVAILABLE");
+    else this.publish(windowId, "attempt-failed", "DEVICE_REVOKED", holder && { ...holder, state: "revoked" });
     this.endRequest(windowId, requestId);
   }
 

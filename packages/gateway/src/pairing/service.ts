@@ -110,7 +110,7 @@ export interface PairingService {
   windows(): Promise<readonly WindowView[]>;
   /** Newest first. */
   requests(): Promise<readonly RequestView[]>;
-  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING`; `DEVICE_KEY_KNOWN` where the window is for another device than the one that has this key */
+  /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING`; `DEVICE_KEY_KNOWN` where the window is for another device than the one that has this key; `DEVICE_REVOKED` where that one was revoked meanwhile; `STORE_*` */
   approve(requestId: string): Promise<RequestView>;
   /** @throws {GatewayError} `REQUEST_NOT_FOUND`, `REQUEST_NOT_PENDING` */
   deny(requestId: string): Promise<RequestView>;

@@ -61,14 +61,16 @@ export function onIssued(turn: Turn, { requestId, issued }: Input<"issued">): vo
   turn.effects.push({ kind: "send", attemptId: request.attemptId, message: issued });
 }
 
-/** It could not be issued. The device may try again with the same code. */
-export function onIssueFailed(turn: Turn, { requestId }: Input<"issue-failed">): void {
+/** It could not be issued. The device may try again with the same code, unless it was revoked. */
+export function onIssueFailed(turn: Turn, { requestId, revoked }: Input<"issue-failed">): void {
   const request = turn.requests.get(requestId);
   if (request?.status.kind !== "approved") return;
-  turn.endRequest(request, "failed", {
-    code: "PAIR_UNAVAILABLE",
-    message: "the gateway could not issue a certificate",
-  });
+  if (revoked) {
+    turn.endRequest(request, "revoked", { code: "DEVICE_REVOKED", message: "this device was revoked meanwhile" });
+  } else {
+    const message = "the gateway could not issue a certificate";
+    turn.endRequest(request, "failed", { code: "PAIR_UNAVAILABLE", message });
+  }
   const window = turn.windows.get(request.windowId);
   if (window === undefined) return;
   turn.windows.set(window.windowId, { ...window, places: window.places + 1 });

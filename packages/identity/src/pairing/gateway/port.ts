@@ -66,7 +66,8 @@ export type GatewayPairingInput = { readonly now: number } & (
   | { readonly kind: "deny"; readonly requestId: string }
   /** The `issue` effect is committed. */
   | { readonly kind: "issued"; readonly requestId: string; readonly issued: PairIssued }
-  | { readonly kind: "issue-failed"; readonly requestId: string }
+  /** `revoked`: the device is, meanwhile, by an operator. */
+  | { readonly kind: "issue-failed"; readonly requestId: string; readonly revoked: boolean }
   /** A device asks for a late renewal. */
   | { readonly kind: "renew"; readonly attemptId: string; readonly csr: Uint8Array; readonly peer: PairingPeer }
   | { readonly kind: "renewal-inspected"; readonly attemptId: string; readonly finding: RenewalFinding }
@@ -86,8 +87,8 @@ export type GatewayPairingInput = { readonly now: number } & (
 /** Why a code or a window is over. `paired`: every place was taken. A denied device's place is not given to another. */
 export type CodeEnd = "paired" | "denied" | "burnt" | "expired" | "closed";
 
-/** How a request ended. */
-export type RequestEnd = "active" | "denied" | "expired" | "failed";
+/** How a request ended. `failed`, `revoked`: it was approved, and came to nothing. */
+export type RequestEnd = "active" | "denied" | "expired" | "failed" | "revoked";
 
 /** What the shell is asked to do, in this order. */
 export type GatewayPairingEffect =

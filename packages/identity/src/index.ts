@@ -81,6 +81,7 @@ export type { GatewayPairingStep } from "./pairing/gateway/step.ts";
 export { createGatewayPairing } from "./pairing/gateway/state.ts";
 export type {
   Approver,
+  Awaited,
   CodeSecret,
   GatewayPairing,
   PairingPeer,

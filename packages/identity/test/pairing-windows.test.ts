@@ -125,6 +125,48 @@ describe("a pre-approved window", () => {
     expect(gateway.ofKind("issue")).toHaveLength(2);
   });
 
+  describe("that was taken up after a restart", () => {
+    const device = { deviceId: OTHER_DEVICE_ID, spkiSha256: named("a").key };
+
+    /** No place is left, and the device of the last was not seen with its certificate. */
+    function restarted(): GatewayRoom {
+      const gateway = new GatewayRoom({ limits: { sourceBurst: 100 } });
+      gateway.open(ticket, { uses: 0, preapproved: true, awaited: [device] });
+      return gateway;
+    }
+
+    test("keeps that device's place for it alone", () => {
+      const gateway = restarted();
+      expect(knock(gateway, named("b"))).toBe("PAIR_CODE_INVALID");
+      enrolment(gateway, { kind: "device", deviceId: OTHER_DEVICE_ID, frozen: false });
+      expect(knock(gateway, named("a"))).toBeUndefined();
+      expect(gateway.ofKind("issue")).toMatchObject([{ deviceId: OTHER_DEVICE_ID }]);
+      expect(gateway.state.windows.get("window")).toMatchObject({ places: 0, awaited: [] });
+      gateway.step({ kind: "done", attemptId: "attempt of a" });
+      expect(gateway.ofKind("window-ended")).toMatchObject([{ reason: "paired" }]);
+    });
+
+    test("keeps it when nothing could be issued, and takes none of the others'", () => {
+      const gateway = restarted();
+      gateway.held.add("issue");
+      knock(gateway, named("a"));
+      gateway.step({ kind: "issue-failed", requestId: "request of attempt of a", revoked: false });
+      expect(gateway.state.windows.get("window")).toMatchObject({ places: 0, awaited: [device], requests: [] });
+      expect(knock(gateway, named("b"))).toBe("PAIR_CODE_INVALID");
+      expect(knock(gateway, new NodeRoom(ticket, { keyName: "a", attemptId: "again" }))).toBeUndefined();
+    });
+
+    test("is over once the device is seen, or its own time is", () => {
+      const seen = restarted();
+      seen.step({ kind: "activated", deviceId: OTHER_DEVICE_ID });
+      expect(seen.ofKind("window-ended")).toMatchObject([{ reason: "paired" }]);
+      const late = restarted();
+      late.now = gatewayPairingDeadline(late.state) ?? Number.NaN;
+      late.step({ kind: "tick" });
+      expect(late.ofKind("window-ended")).toMatchObject([{ reason: "expired" }]);
+    });
+  });
+
   test("never lets a revoked device in", () => {
     const gateway = preapproved(2);
     enrolment(gateway, { kind: "revoked" });

@@ -5,7 +5,6 @@ import {
   type EndpointCertificate,
   type GatewayPairing,
 } from "@quaymesh/identity";
-import { GatewayError } from "@quaymesh/gateway";
 import { parsePairToGateway } from "@quaymesh/protocol";
 import { silentLogger, type Logger } from "../../../packages/gateway/src/logger.ts";
 import type { PeerListener } from "../../../packages/gateway/src/pairing/child-run.ts";
@@ -31,9 +30,6 @@ export const ATTEMPT_LIMITS = {
   pending: 3,
   approvalMs: 20_000,
 } as const;
-
-/** What the store says where somebody was let in, and was revoked or outrun before it was written down. */
-const REFUSALS = new Set(["WINDOW_USED_UP"]);
 
 /** What a gateway's pairing is put together from. */
 export interface PairingSite {
@@ -61,11 +57,7 @@ export async function openDesk(site: PairingSite): Promise<{ desk: PairingDesk; 
   const { core, process, store } = online;
   const logger: Logger = {
     ...silentLogger,
-    error: (fields, message) => {
-      const cause = fields["err"] ?? fields;
-      const isRefusal = cause instanceof GatewayError && REFUSALS.has(cause.code);
-      if (!isRefusal) onError(message, cause);
-    },
+    error: (fields, message) => onError(message, fields["err"] ?? fields),
   };
   let endpoint: SimEndpoint | undefined;
   const desk = await PairingDesk.open({

@@ -288,7 +288,10 @@ export class PairingDesk implements PairingService, AsyncDisposable {
     const { sessions, store, clock, logger } = this.#parts;
     sessions
       .whenOnline(deviceId, { signal: this.#closing.signal })
-      .then(() => store.pairing.moveRequest({ requestId, from: ["issued"], to: "active", now: clock.now() }))
+      .then(() => {
+        this.#step({ kind: "activated", deviceId });
+        return store.pairing.moveRequest({ requestId, from: ["issued"], to: "active", now: clock.now() });
+      })
       .catch((cause: unknown) => {
         if (!this.#closing.signal.aborted) logger.warn({ err: cause, requestId }, "a paired device was not followed");
       });

@@ -6,6 +6,7 @@ import {
   Secret,
   unseal,
   type Authority,
+  type Awaited,
   type CodeSecret,
   type WindowSetup,
 } from "@quaymesh/identity";
@@ -30,22 +31,22 @@ export function sealCode(authority: Sealer, windowId: string, codes: readonly Co
 
 /**
  * An open window's row as the machine takes it; `undefined` for one that ended with its process, has run out, or was sealed by another issuing key.
- * @param awaited how many devices have a certificate by it and were not seen with it: they may have heard no answer, and come again. Who may have one of these places is the store's to say.
+ * @param awaited who has a certificate by it and was not seen with it: they may have heard no answer, and come again.
  */
 export function lastingWindow(
   authority: Sealer,
   row: WindowRow,
-  { now, awaited }: { readonly now: number; readonly awaited: number },
+  { now, awaited }: { readonly now: number; readonly awaited: readonly Awaited[] },
 ): LastingWindow | undefined {
-  const { windowId, expiresAt, sealedCode, failures } = row;
-  const uses = row.usesLeft + awaited;
-  if (sealedCode === undefined || uses < 1 || now >= expiresAt) return undefined;
+  const { windowId, expiresAt, sealedCode, failures, usesLeft: uses } = row;
+  const isTaken = uses < 1 && awaited.length === 0;
+  if (sealedCode === undefined || isTaken || now >= expiresAt) return undefined;
   const facts = windowFacts(row);
   if (!facts.preapproved) return undefined;
   try {
     const codes = [ticketSecret(new Secret(unseal(sealedCode, windowId, keyOf(authority))))];
     const { preapproved, deviceId } = facts;
-    return { facts, setup: { windowId, codes, expiresAt, uses, preapproved, deviceId, failures } };
+    return { facts, setup: { windowId, codes, expiresAt, uses, preapproved, deviceId, failures, awaited } };
   } catch (cause) {
     if (cause instanceof IdentityError) return undefined;
     throw cause;

@@ -1,5 +1,5 @@
-import { createGatewayPairing, type GatewayPairing } from "@quaymesh/identity";
-import type { WindowRow } from "../store/rows.ts";
+import { createGatewayPairing, type Awaited, type GatewayPairing } from "@quaymesh/identity";
+import type { PairingRequestRow, WindowRow } from "../store/rows.ts";
 import type { DeskParts } from "./desk-parts.ts";
 import { lastingWindow, type LastingWindow } from "./lasting-windows.ts";
 
@@ -25,8 +25,8 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
   const lasting: LastingWindow[] = [];
   const issued = await store.pairing.requests(["issued"]);
   for (const row of await store.pairing.windows(["open"])) {
-    const awaited = issued.filter(({ windowId }) => windowId === row.windowId).length;
-    const window = lastingWindow(authority, row, { now, awaited });
+    const through = issued.filter(({ windowId }) => windowId === row.windowId);
+    const window = lastingWindow(authority, row, { now, awaited: await awaitedOf(parts, through) });
     if (window !== undefined) {
       lasting.push(window);
       continue;
@@ -57,6 +57,16 @@ export async function restorePairing(parts: DeskParts): Promise<RestoredPairing>
     deviceId === undefined ? [] : [{ requestId, deviceId }],
   );
   return { state, lasting, awaited };
+}
+
+/** The devices of requests that were granted, by the keys they have now. */
+async function awaitedOf({ store }: DeskParts, requests: readonly PairingRequestRow[]): Promise<readonly Awaited[]> {
+  const ids = new Set(requests.flatMap(({ deviceId }) => deviceId ?? []));
+  const rows = await Promise.all([...ids].map((deviceId) => store.devices.get(deviceId)));
+  return rows.flatMap((row) => {
+    if (row === undefined || row.revoked) return [];
+    return [{ deviceId: row.deviceId, spkiSha256: new Uint8Array(Buffer.from(row.spkiSha256, "hex")) }];
+  });
 }
 
 function endOf({ usesLeft, expiresAt }: WindowRow, now: number): string {

@@ -168,16 +168,19 @@ describe("a pre-approved window", () => {
     },
   );
 
-  test("of which the last use waits for its device lets in nobody else after a restart", async () => {
+  test("of which the last use waits for its device is nobody else's after a restart, and over once that one is seen", async () => {
     await using room = await openRoom({ limits: { attempts: { sourceBurst: 100 } } });
     const window = await room.open({ preapproved: true });
     const first = await come(room, window, undefined, true);
-    await issuedTo(room);
+    const deviceId = await issuedTo(room);
     await room.restart();
     await first[Symbol.asyncDispose]();
     await using stranger = await come(room, window);
-    await expect(stranger.until("paired")).rejects.toThrow("PAIR_UNAVAILABLE");
+    await expect(stranger.until("paired")).rejects.toThrow("PAIR_CODE_INVALID");
     expect(await room.store.devices.list()).toHaveLength(1);
+    room.online(deviceId);
+    await expect.poll(() => room.store.pairing.window(window.windowId)).toMatchObject({ state: "used" });
+    expect(room.desk.isOpen).toBe(false);
   });
 
   test("lets nobody in while the gateway is older than what its nodes have seen", async () => {

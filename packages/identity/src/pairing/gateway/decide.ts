@@ -5,7 +5,7 @@ import type { Turn } from "./turn.ts";
 type Input<K extends GatewayPairingInput["kind"]> = Extract<GatewayPairingInput, { kind: K }>;
 
 /** An operator opens a window. */
-export function onOpen(turn: Turn, { codes, uses, failures = 0, ...opened }: Input<"open">): void {
+export function onOpen(turn: Turn, { codes, uses, failures = 0, awaited = [], ...opened }: Input<"open">): void {
   const { windowId, expiresAt, preapproved, deviceId } = opened;
   const reject = (reason: "exists" | "pin-window-open" | "expired"): void => {
     turn.effects.push({ kind: "rejected", input: "open", id: windowId, reason });
@@ -17,7 +17,8 @@ export function onOpen(turn: Turn, { codes, uses, failures = 0, ...opened }: Inp
   const otherPin = [...turn.windows.values()].some((window) => window.codes.some(({ secret }) => isPin(secret)));
   if (otherPin && codes.some(isPin)) return reject("pin-window-open");
   const own = codes.map((secret): Code => ({ secret, failures, claims: [] }));
-  turn.windows.set(windowId, { windowId, expiresAt, preapproved, deviceId, codes: own, places: uses, requests: [] });
+  const isNew = { codes: own, places: uses, requests: [], awaited };
+  turn.windows.set(windowId, { windowId, expiresAt, preapproved, deviceId, ...isNew });
 }
 
 /** An operator lets a device in. Only what is pending can be approved, and only once. */
@@ -73,7 +74,9 @@ export function onIssueFailed(turn: Turn, { requestId, revoked }: Input<"issue-f
   }
   const window = turn.windows.get(request.windowId);
   if (window === undefined) return;
-  turn.windows.set(window.windowId, { ...window, places: window.places + 1 });
+  const { places, awaited } = window;
+  const back = request.awaited === undefined ? { places: places + 1 } : { awaited: [...awaited, request.awaited] };
+  turn.windows.set(window.windowId, { ...window, ...back });
   turn.endIfOver(window.windowId, "expired");
 }
 
@@ -87,7 +90,8 @@ export function onDone(turn: Turn, attemptId: string): void {
   turn.attempts.delete(attemptId);
   turn.requests.set(request.requestId, { ...request, attemptId: undefined });
   const window = turn.windows.get(request.windowId);
-  const last = window?.places === 0 && window.requests.every((id) => id === request.requestId);
+  const last =
+    window?.places === 0 && window.awaited.length === 0 && window.requests.every((id) => id === request.requestId);
   if (last) turn.endWindow(request.windowId, "paired");
 }
 
@@ -97,6 +101,12 @@ export function onActivated(turn: Turn, deviceId: string): void {
     if (request.status.kind !== "issued" || request.status.issued.deviceId !== deviceId) continue;
     turn.endRequest(request, "active");
     turn.endIfOver(request.windowId, "paired");
+  }
+  for (const window of turn.windows.values()) {
+    const awaited = window.awaited.filter((each) => each.deviceId !== deviceId);
+    if (awaited.length === window.awaited.length) continue;
+    turn.windows.set(window.windowId, { ...window, awaited });
+    turn.endIfOver(window.windowId, "paired");
   }
 }
 

@@ -4,7 +4,7 @@ import { OWN_CODE_RETRY_MS } from "../limits.ts";
 import { pairingKeys, pairingShare } from "../transcript.ts";
 import { budgetWaitMs, chargeSource, type SecretKind } from "./budget.ts";
 import type { GatewayPairingInput } from "./port.ts";
-import type { Attempt, Code, CodeSecret, PairingRequest, PairingWindow } from "./state.ts";
+import type { Attempt, Awaited, Code, CodeSecret, PairingRequest, PairingWindow } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 type HelloInput = Extract<GatewayPairingInput, { kind: "hello" }>;
@@ -66,6 +66,11 @@ export function requestOf(turn: Turn, window: PairingWindow, spkiSha256: Uint8Ar
   return requests.find((request) => timingSafeEqualBytes(request.spkiSha256, spkiSha256));
 }
 
+/** Whom a window awaits by this key: it had its place before a restart. */
+export function awaitedOf({ awaited }: PairingWindow, spkiSha256: Uint8Array): Awaited | undefined {
+  return awaited.find((each) => timingSafeEqualBytes(each.spkiSha256, spkiSha256));
+}
+
 /** Whether an attempt holds one of the half-open places. */
 function isHalfOpen(attempt: Attempt): boolean {
   return attempt.kind !== "waiting";
@@ -99,7 +104,9 @@ function usableCode(turn: Turn, { hello, peer }: HelloInput): UsableCode | undef
   }
   if (found === undefined) return undefined;
   const { window, code } = found;
-  if (requestOf(turn, window, peer.nodeSpkiSha256) !== undefined) return { ...found, back: true };
+  const { nodeSpkiSha256 } = peer;
+  const back = requestOf(turn, window, nodeSpkiSha256) ?? awaitedOf(window, nodeSpkiSha256);
+  if (back !== undefined) return { ...found, back: true };
   const free = turn.now < window.expiresAt && code.claims.length < window.places;
   return free ? { ...found, back: false } : undefined;
 }

@@ -6,7 +6,7 @@ import { gatewayMac, nodeMac } from "../transcript.ts";
 import { pairingWords } from "../words.ts";
 import { chargeFailure, refundFailure, refundSource } from "./budget.ts";
 import { approve } from "./decide.ts";
-import { codeOf, countPending, requestOf, secretKindOf } from "./hello.ts";
+import { awaitedOf, codeOf, countPending, requestOf, secretKindOf } from "./hello.ts";
 import type { CsrFinding } from "./port.ts";
 import type { Attempt, PairingRequest, PairingWindow } from "./state.ts";
 import type { Turn } from "./turn.ts";
@@ -128,16 +128,20 @@ function attach(turn: Turn, attempt: Inspecting, enrolment: Enrolment): void {
   if (preapproved !== undefined) approve(turn, request, preapproved, "window");
 }
 
-/** Whether an attempt that proved the code may have one of the places that are left: the code is still claimed by it. The window may have closed or changed hands meanwhile. */
-function hasPlace(window: PairingWindow, { attemptId, hello }: Inspecting): boolean {
+/** Whether an attempt that proved the code may have one of the places that are left: the code is still claimed by it, or it had one before. The window may have closed or changed hands meanwhile. */
+function hasPlace(window: PairingWindow, { attemptId, hello, peer }: Inspecting): boolean {
+  if (awaitedOf(window, peer.nodeSpkiSha256) !== undefined) return true;
   return window.places > 0 && codeOf(window, hello)?.claims.includes(attemptId) === true;
 }
 
 /** Compare and set, in the step that found a place free: devices that prove a code at once get no more places than there are. */
 function takePlace(turn: Turn, attempt: Inspecting, window: PairingWindow, enrolment: Enrolment): PairingRequest {
-  const request = newRequest(turn, attempt, window.windowId, deviceOf(enrolment));
+  const { windowId, places, awaited } = window;
+  const back = awaitedOf(window, attempt.peer.nodeSpkiSha256);
+  const request = { ...newRequest(turn, attempt, windowId, deviceOf(enrolment)), awaited: back };
   const requests = [...window.requests, request.requestId];
-  turn.windows.set(window.windowId, { ...window, places: window.places - 1, requests });
+  const left = back === undefined ? { places: places - 1 } : { awaited: awaited.filter((each) => each !== back) };
+  turn.windows.set(windowId, { ...window, ...left, requests });
   return request;
 }
 
@@ -153,7 +157,12 @@ function deviceOf(enrolment: Enrolment): string | undefined {
   return enrolment.kind === "device" ? enrolment.deviceId : undefined;
 }
 
-function newRequest(turn: Turn, attempt: Inspecting, windowId: string, enrolledAs: string | undefined): PairingRequest {
+function newRequest(
+  turn: Turn,
+  attempt: Inspecting,
+  windowId: string,
+  enrolledAs: string | undefined,
+): Omit<PairingRequest, "awaited"> {
   const { peer, hello, prove, keys, requestId, attemptId } = attempt;
   return {
     requestId,

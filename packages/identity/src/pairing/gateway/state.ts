@@ -19,6 +19,12 @@ export type CodeSecret =
       readonly spkiSha256: Uint8Array;
     };
 
+/** A device that got a certificate through a window before a restart, and was not seen with it: it may come for it again. */
+export interface Awaited {
+  readonly deviceId: string;
+  readonly spkiSha256: Uint8Array;
+}
+
 /** What a window is opened with. Times are Unix milliseconds. */
 export interface WindowSetup {
   readonly windowId: string;
@@ -33,6 +39,8 @@ export interface WindowSetup {
   readonly deviceId?: string | undefined;
   /** Wrong proofs so far, of each code: a window that outlives its gateway gives no new guesses. */
   readonly failures?: number;
+  /** Those that have a place besides `uses`, each its own. */
+  readonly awaited?: readonly Awaited[];
 }
 
 /** A code of a window. */
@@ -44,13 +52,15 @@ export interface Code {
 }
 
 /** A pairing window. */
-export interface PairingWindow extends Omit<WindowSetup, "codes" | "failures" | "uses"> {
+export interface PairingWindow extends Omit<WindowSetup, "codes" | "failures" | "uses" | "awaited"> {
   /** Those that are not burnt. */
   readonly codes: readonly Code[];
   /** Places nobody has yet. One is taken by a proof, in the step that finds it right, and comes back only where nothing could be issued. */
   readonly places: number;
   /** The requests in the others, until their devices have had their first session; only their devices may come back with the code. */
   readonly requests: readonly string[];
+  /** Those from before a restart that have not come, each with a place that is nobody else's. */
+  readonly awaited: readonly Awaited[];
 }
 
 /** A node on a pairing stream, as the shell sees it. */
@@ -127,6 +137,8 @@ export interface PairingRequest {
   /** The device this key is enrolled for already: it is that device that pairs again. */
   readonly enrolledAs: string | undefined;
   readonly status: RequestStatus;
+  /** It had its place before a restart already. */
+  readonly awaited: Awaited | undefined;
   /** The stream that waits, if one does. */
   readonly attemptId: string | undefined;
   readonly expiresAt: number;

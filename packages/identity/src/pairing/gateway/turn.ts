@@ -76,11 +76,11 @@ export class Turn {
     this.endIfOver(window.windowId, "expired");
   }
 
-  /** End a window that has no place left and no request, with `reason`; or one whose time is over, once nobody is in it: what began in time may end. */
+  /** End a window that has no place left, no request and nobody to come back, with `reason`; or one whose time is over, once nobody is in it: what began in time may end. */
   endIfOver(windowId: string, reason: CodeEnd): void {
     const window = this.windows.get(windowId);
     if (window === undefined || window.requests.length > 0) return;
-    if (window.places === 0) this.endWindow(windowId, reason);
+    if (window.places === 0 && window.awaited.length === 0) this.endWindow(windowId, reason);
     else if (this.now >= window.expiresAt && !isClaimed(window)) this.endWindow(windowId, "expired");
   }
 

@@ -10,6 +10,8 @@ import type { World } from "./world.ts";
 
 /** How long a gateway that was told to stop may take. */
 const STOP_TIMEOUT_MS = 30_000;
+/** What it has begun to commit it waits for, one after the other: on a disk that takes a minute for each, that long. */
+const COMMITS_AT_STOP = 4;
 
 /** A program on a machine, as faults see it. */
 export type Inhabitant = Pick<SimNode, "isDown" | "start" | "crash" | "stop">;
@@ -41,9 +43,11 @@ export interface Scene {
 
 /** Plan `faults`. */
 export function arrange(faults: readonly Fault[], scene: Scene): void {
+  const slowest = Math.max(0, ...faults.map((fault) => (fault.kind === "store-slow" ? fault.commitMs : 0)));
+  const stopMs = STOP_TIMEOUT_MS + COMMITS_AT_STOP * slowest;
   for (const fault of faults) {
     if (fault.kind === "restore") scene.world.after(fault.imageAt, () => takeImage(scene, fault.node));
-    scene.world.after(fault.at, () => scene.world.inSteps(fault.steps, () => strike(fault, scene)));
+    scene.world.after(fault.at, () => scene.world.inSteps(fault.steps, () => strike(fault, scene, stopMs)));
   }
 }
 
@@ -59,11 +63,11 @@ export function calm({ sites, gateway }: Scene): void {
   }
 }
 
-function strike(fault: Fault, scene: Scene): void {
+function strike(fault: Fault, scene: Scene, stopMs: number): void {
   switch (fault.kind) {
     case "gateway-crash":
     case "gateway-drain":
-      return stopGateway(fault, scene);
+      return stopGateway(fault, scene, stopMs);
     case "store-full":
       scene.gateway.weather.full = true;
       return later(fault, scene, () => (scene.gateway.weather.full = false));
@@ -121,7 +125,11 @@ function strikeSite(fault: Extract<Fault, { readonly node: number }>, scene: Sce
   }
 }
 
-function stopGateway(fault: Extract<Fault, { kind: "gateway-crash" | "gateway-drain" }>, scene: Scene): void {
+function stopGateway(
+  fault: Extract<Fault, { kind: "gateway-crash" | "gateway-drain" }>,
+  scene: Scene,
+  stopMs: number,
+): void {
   const { gateway } = scene;
   const { process } = gateway;
   if (process?.alive !== true) return;
@@ -139,7 +147,7 @@ function stopGateway(fault: Extract<Fault, { kind: "gateway-crash" | "gateway-dr
     ended();
   });
   // As a service manager does, which then kills it.
-  scene.world.after(STOP_TIMEOUT_MS, () => {
+  scene.world.after(stopMs, () => {
     if (!process.alive) return;
     scene.onError("the gateway did not stop in time", gateway.core);
     ended();

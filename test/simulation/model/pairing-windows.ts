@@ -8,7 +8,7 @@ export type CodeKind = "ticket" | "pin" | "node";
 interface Window {
   readonly uses: number;
   readonly preapproved: boolean;
-  /** Requests that have used it. */
+  /** Keys of the devices that have used it: one that never got to know asks again, and takes no other use. */
   readonly used: Set<string>;
   /** What opens it, once an operator has said so. */
   codes: readonly CodeKind[];
@@ -92,10 +92,10 @@ export class ModelWindows {
   }
 
   /** A device was enrolled by it. */
-  used(windowId: string, requestId: string, host: string): void {
+  used(windowId: string, key: string, host: string): void {
     const window = this.#windows.get(windowId);
     if (window === undefined) return;
-    window.used.add(requestId);
+    window.used.add(key);
     if (window.used.size > window.uses) {
       const rule = window.preapproved ? "uses-are-bounded" : "one-use-per-code";
       throw new Violation(rule, `${host} is number ${String(window.used.size)} of ${String(window.uses)}`);

@@ -202,7 +202,7 @@ export class ModelPairing {
     if (!isUnasked && !host.startsWith("node")) {
       throw new Violation("only-whom-the-words-fit", `${host} was enrolled`);
     }
-    this.windows.used(asked.windowId, requestId, host);
+    this.windows.used(asked.windowId, certificate.spkiSha256, host);
     this.#certified(certificate);
   }
 

@@ -18,7 +18,18 @@ const FORESEEN = new Set([
 /** What only somebody in between makes happen. */
 const INTERFERENCE = new Set(["GATEWAY_PIN_MISMATCH", "PAKE_CONFIRM_FAILED"]);
 
-/** Whether a node may be told this. @param interfered somebody sat in between */
-export function isForeseen(code: string, interfered: boolean): boolean {
-  return FORESEEN.has(code) || (interfered && INTERFERENCE.has(code));
+/** What only a calendar that moves on makes happen: a certificate that was on its way is over when it comes. */
+const LEAPS = new Set(["CLOCK_SKEW"]);
+
+/** What a node may be told for more reasons than faults. */
+export interface Hindered {
+  /** Somebody sat in between. */
+  readonly interfered: boolean;
+  /** The calendar has moved on. */
+  readonly leapt: boolean;
+}
+
+/** Whether a node may be told this. */
+export function isForeseen(code: string, { interfered, leapt }: Hindered): boolean {
+  return FORESEEN.has(code) || (interfered && INTERFERENCE.has(code)) || (leapt && LEAPS.has(code));
 }

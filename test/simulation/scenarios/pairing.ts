@@ -148,7 +148,7 @@ class PairingRun implements Running {
       onWords: ({ peer, words }) => this.stage.guard(() => this.#model.nodeShows(peer, words)),
       onStored: (identity) => this.#stored(index, machine.name, identity),
       onFailed: (code, cause) => {
-        if (!isForeseen(code, this.#interfered.has(index)))
+        if (!isForeseen(code, { interfered: this.#interfered.has(index), leapt: this.#slept.size > 0 }))
           this.stage.onError(`node ${String(index)} could not be paired`, cause);
       },
     });

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { OutboxFile, OutboxFiles } from "../src/outbox/files.ts";
 import { Outbox } from "../src/outbox/outbox.ts";
@@ -80,6 +81,8 @@ describe("an outbox", () => {
       resolved += 1;
     });
     await files.syncing;
+    // Whoever was told already would have said so by then.
+    await setImmediate();
     expect(resolved).toBe(0);
     expect(outbox.durable).toBe(0);
     gate.resolve();

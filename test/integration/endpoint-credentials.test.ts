@@ -1,38 +1,16 @@
 /** An endpoint's certificate is replaced while it runs: new handshakes see the new one, and nobody is cut. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import {
-  Authority,
-  createCsr,
-  createKeyFile,
-  KeyPair,
-  KeyStore,
-  certificatesToPem,
-  meshServerName,
-} from "@quaymesh/identity";
+import { certificatesToPem, meshServerName, type Authority } from "@quaymesh/identity";
 import type { Connection, Credentials, Listener } from "@quaymesh/protocol";
 import { createQuicTransport } from "@quaymesh/transport-quic";
 import { expect, test } from "vitest";
+import { certifyDevice, temporaryAuthority } from "../authority.ts";
 
 const transport = createQuicTransport();
 
 async function withAuthority(run: (authority: Authority, device: Credentials) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "quaymesh-leaf-"));
-  try {
-    const store = await KeyStore.open(join(directory, "keys"), { key: await createKeyFile(join(directory, "key")) });
-    const authority = await Authority.create({ store, meshName: "harbor", now: Date.now() });
-    const key = await KeyPair.generate();
-    const { chain } = await authority.issueDeviceLeaf({
-      csr: await createCsr(key),
-      deviceId: "01JD0K3X9Y8QZ7V6T5S4R3P2N1",
-      expectedSpkiSha256: key.spkiSha256,
-      now: Date.now(),
-    });
-    await run(authority, { keyPem: key.privatePem().reveal(), chainPem: certificatesToPem(chain) });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const authority = await temporaryAuthority("harbor", Date.now());
+  const { key, issued } = await certifyDevice(authority, "01JD0K3X9Y8QZ7V6T5S4R3P2N1", Date.now());
+  await run(authority, { keyPem: key.privatePem().reveal(), chainPem: certificatesToPem(issued.chain) });
 }
 
 function echo(listener: Listener): void {

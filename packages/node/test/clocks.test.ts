@@ -1,9 +1,10 @@
-import { certificatesToPem, createCsr, KeyPair } from "@quaymesh/identity";
+import { certificatesToPem } from "@quaymesh/identity";
 import type { CloseInfo } from "@quaymesh/protocol";
 import { describe, expect, it } from "vitest";
 import { skewLine } from "../src/link/clock-skew.ts";
 import { withClocks } from "../src/link/clocks.ts";
 import { failureOfClose } from "../src/link/failure.ts";
+import { certifyDevice } from "../../../test/authority.ts";
 import { createAuthority, DEVICE_ID } from "./support/paired-state.ts";
 import { openScene, untilState } from "./support/scene.ts";
 
@@ -13,13 +14,7 @@ const EXPIRED = 0x12d;
 
 async function certificate() {
   const authority = await createAuthority();
-  const key = await KeyPair.generate();
-  const issued = await authority.issueDeviceLeaf({
-    csr: await createCsr(key),
-    deviceId: DEVICE_ID,
-    expectedSpkiSha256: key.spkiSha256,
-    now: Date.now(),
-  });
+  const { issued } = await certifyDevice(authority, DEVICE_ID, Date.now());
   return { chainPem: certificatesToPem(issued.chain), notBefore: issued.notBefore, notAfter: issued.notAfter };
 }
 

@@ -8,18 +8,7 @@ export { VERDICTS } from "./transport/verdicts.ts";
 export { worstFinding } from "./diagnosis/checks.ts";
 export type { Finding, FindingVerdict } from "./diagnosis/checks.ts";
 export { ProtocolError, RemoteError, TransportError } from "./errors.ts";
-export {
-  dataBytes,
-  decodeEvents,
-  encodeEvents,
-  eventBytes,
-  eventCount,
-  eventsAfter,
-  eventsBehind,
-  eventsFrame,
-  firstEvents,
-  lastOffset,
-} from "./events/encoded-events.ts";
+export { decodeEvents, encodeEvents, eventBytes } from "./events/encoded-events.ts";
 export type { EncodedEvents } from "./events/encoded-events.ts";
 export type { LoggedEvent } from "./messages/events.ts";
 export { formatCursor, parseCursor } from "./events/cursor.ts";

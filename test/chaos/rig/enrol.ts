@@ -1,15 +1,8 @@
 /** A gateway's state on disk, and devices in it as pairing would have enrolled them. */
 import { openSqliteStore, stateLayout, type Store } from "@quaymesh/gateway";
-import {
-  Authority,
-  certificatesToPem,
-  createCsr,
-  createKeyFile,
-  KeyPair,
-  KeyStore,
-  makePrivateDirectory,
-} from "@quaymesh/identity";
+import { Authority, certificatesToPem, createKeyFile, KeyStore, makePrivateDirectory } from "@quaymesh/identity";
 import { certificateRow } from "../../../packages/gateway/src/devices/certificate-row.ts";
+import { certifyDevice } from "../../authority.ts";
 
 /** A mesh that devices are enrolled in. Disposing closes the gateway's database, and leaves all of it on the disk. */
 export interface FoundedMesh extends AsyncDisposable {
@@ -43,12 +36,9 @@ export async function enrolDevice(
   device: { readonly deviceId: string; readonly name: string; readonly labels: readonly string[] },
 ): Promise<EnrolledDevice> {
   const now = Date.now();
-  const { deviceId } = device;
-  const key = await KeyPair.generate();
-  const csr = await createCsr(key);
-  const leaf = await authority.issueDeviceLeaf({ csr, deviceId, expectedSpkiSha256: key.spkiSha256, now });
-  await store.devices.enroll({ ...device, purpose: "", platform: "", certificate: certificateRow(leaf, now), now });
-  const { renewAfter, notAfter, chain } = leaf;
+  const { key, issued } = await certifyDevice(authority, device.deviceId, now);
+  await store.devices.enroll({ ...device, purpose: "", platform: "", certificate: certificateRow(issued, now), now });
+  const { renewAfter, notAfter, chain } = issued;
   return { keyPem: key.privatePem().reveal(), chainPem: certificatesToPem(chain), renewAfter, notAfter };
 }
 

@@ -1,18 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  Authority,
-  certificatesToPem,
-  createCsr,
-  createKeyFile,
-  KeyPair,
-  KeyStore,
-  writeFileAtomic,
-} from "@quaymesh/identity";
+import { certificatesToPem, writeFileAtomic, type Authority, type KeyPair } from "@quaymesh/identity";
 import type { SocketAddress } from "@quaymesh/protocol";
 import { storeIdentity } from "../../src/state/identity-file.ts";
 import { layoutOf } from "../../src/state/layout.ts";
+import { certifyDevice, temporaryAuthority } from "../../../../test/authority.ts";
 
 export const DEVICE_ID = "01JD0K3X9Y8QZ7V6T5S4R3P2N1";
 export const MESH_ADDRESS: SocketAddress = { host: "192.0.2.10", port: 7420 };
@@ -23,12 +16,9 @@ export async function temporaryDirectory(): Promise<{ readonly path: string } & 
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** A certificate authority, in a directory that is gone again: its keys stay in memory. */
+/** See {@link temporaryAuthority}. */
 export async function createAuthority(meshName = "harbor", now = Date.now()): Promise<Authority> {
-  await using directory = await temporaryDirectory();
-  const key = await createKeyFile(join(directory.path, "sealing.key"));
-  const store = await KeyStore.open(join(directory.path, "keys"), { key });
-  return await Authority.create({ store, meshName, now });
+  return await temporaryAuthority(meshName, now);
 }
 
 /** Put into `directory` what pairing with `authority` would have left there. */
@@ -43,14 +33,8 @@ export async function pairState(
   } = {},
 ): Promise<KeyPair> {
   const layout = layoutOf(directory);
-  const key = await KeyPair.generate();
+  const { key, issued } = await certifyDevice(authority, DEVICE_ID, options.now ?? Date.now());
   await writeFileAtomic(layout.key, key.privatePem().reveal());
-  const issued = await authority.issueDeviceLeaf({
-    csr: await createCsr(key),
-    deviceId: DEVICE_ID,
-    expectedSpkiSha256: key.spkiSha256,
-    now: options.now ?? Date.now(),
-  });
   await storeIdentity(layout, {
     deviceId: DEVICE_ID,
     meshId: authority.meshId,

@@ -1,22 +1,20 @@
+import { connect, type GatewayClient } from "@quaymesh/gateway/client";
 import type { Transport } from "@quaymesh/protocol";
 import { createMemoryNetwork } from "@quaymesh/protocol/memory";
 import { createQuicTransport } from "@quaymesh/transport-quic";
-import { enrolDevices } from "../sessions/enrol.ts";
+import { Crew } from "../sessions/crew.ts";
 import { readDevices } from "../sessions/devices.ts";
+import { enrolDevices, type Enrolled } from "../sessions/enrol.ts";
 import { quantile } from "../stats.ts";
 import type { Budget, Rig, RigOptions, Sample } from "../suite.ts";
+import { makeCredentials } from "../transport/credentials.ts";
 import { hold, IdentityGateway, peerOfPem } from "./gateway.ts";
 import { pairOnce } from "./pair.ts";
+import { holdEach, revokeEach, type HoldDevice, type Revoked } from "./revocations.ts";
 import { identityWorkOf } from "./rows.ts";
 
-/** Sessions opened at once. */
+/** Handshakes under way at once while the others' sessions are opened. */
 const AT_ONCE = 32;
-
-interface Revoked {
-  readonly closedMs: readonly number[];
-  readonly receiptMs: readonly number[];
-  readonly refusedMs: readonly number[];
-}
 
 /** Revokes devices beside others that stay; `refused` reads off the same run as `revoke`. */
 export class IdentityRig implements Rig {
@@ -33,7 +31,7 @@ export class IdentityRig implements Rig {
       case "revoke":
         return revokeSample(await this.#quic());
       case "revoke-core":
-        return revokeSample(await this.#revoke(createMemoryNetwork({ peerOf: peerOfPem })));
+        return revokeSample(await this.#inOneProcess());
       case "refused": {
         const { refusedMs } = await this.#quic();
         return { value: quantile(refusedMs, 0.5), extra: { "p99 ms": quantile(refusedMs, 0.99) } };
@@ -50,38 +48,69 @@ export class IdentityRig implements Rig {
   }
 
   #quic(): Promise<Revoked> {
-    return (this.#overQuic ??= this.#revoke(createQuicTransport()));
+    return (this.#overQuic ??= this.#apart());
   }
 
-  async #revoke(transport: Transport): Promise<Revoked> {
-    const { settings, note, signal } = this.#options;
-    const [sessions = 0, times = 0] = [settings["sessions"], settings["times"]];
+  /** The gateway in a process of its own, as always, and the devices that stay in another; here are the operator and the devices that are revoked, on one clock. */
+  async #apart(): Promise<Revoked> {
+    const { note, profileDir, signal } = this.#options;
+    const { sessions } = this.#counts();
     await using resources = new AsyncDisposableStack();
-    note(`enrolling ${String(sessions + times)} devices`);
-    const enrolled = resources.use(await enrolDevices(sessions + times, signal));
-    const gateway = resources.use(await IdentityGateway.open(transport, enrolled.state));
+    const enrolled = resources.use(await this.#enrol());
+    const credentials = await makeCredentials();
+    const crew = await Crew.start({ system: "gateway", credentials, enrolled, shares: [sessions], profileDir, signal });
+    resources.use(crew);
+    note(`opening ${String(sessions)} sessions`);
+    await crew.hold([0], [sessions], AT_ONCE);
+    const client = resources.use(await connect({ state: enrolled.state }));
+    const { meshAddresses } = await client.status();
+    return await this.#revoke(client, { transport: createQuicTransport(), port: portOf(meshAddresses), enrolled });
+  }
+
+  /** All of it in this process, over the memory network. */
+  async #inOneProcess(): Promise<Revoked> {
+    const { note, signal } = this.#options;
+    const { sessions } = this.#counts();
+    const transport = createMemoryNetwork({ peerOf: peerOfPem });
+    await using resources = new AsyncDisposableStack();
+    const enrolled = resources.use(await this.#enrol());
+    const { client, port } = resources.use(await IdentityGateway.open(transport, enrolled.state));
     const mesh = await readDevices(enrolled.devicesFile);
-    note(`opening ${String(sessions + times)} sessions`);
-    const held = [];
-    for (let at = 0; at < mesh.devices.length; at += AT_ONCE) {
-      signal.throwIfAborted();
-      const some = mesh.devices.slice(at, at + AT_ONCE).map((device) => hold(transport, gateway.port, mesh, device));
-      held.push(...(await Promise.all(some)));
-    }
-    for (const session of held) resources.use(session);
-    const taken = { closedMs: [] as number[], receiptMs: [] as number[], refusedMs: [] as number[] };
-    for (const session of held.slice(sessions)) {
-      signal.throwIfAborted();
-      const began = performance.now();
-      const closed = session.closed.then(() => performance.now() - began);
-      await gateway.client.devices.revoke(session.device.deviceId);
-      taken.receiptMs.push(performance.now() - began);
-      taken.closedMs.push(await closed);
-      taken.refusedMs.push(await refusal(() => hold(transport, gateway.port, mesh, session.device)));
-    }
-    const { online } = await gateway.client.status();
+    note(`opening ${String(sessions)} sessions`);
+    const others = mesh.devices.slice(0, sessions);
+    await holdEach(others, (device) => hold(transport, port, mesh, device), { held: resources, signal });
+    return await this.#revoke(client, { transport, port, enrolled });
+  }
+
+  /** Hold sessions of the last devices, and revoke them. */
+  async #revoke(
+    client: GatewayClient,
+    where: { readonly transport: Transport; readonly port: number; readonly enrolled: Enrolled },
+  ): Promise<Revoked> {
+    const { signal } = this.#options;
+    const { sessions, times } = this.#counts();
+    const mesh = await readDevices(where.enrolled.devicesFile);
+    const holdDevice: HoldDevice = (device) => hold(where.transport, where.port, mesh, device);
+    await using held = new AsyncDisposableStack();
+    const revoked = await holdEach(mesh.devices.slice(-times), holdDevice, { held, signal });
+    const before = (await client.status()).online;
+    if (before !== sessions + times) throw new Error(`${String(before)} sessions are up`);
+    const taken = await revokeEach(revoked, { client, hold: holdDevice, signal });
+    const { online } = await client.status();
     if (online !== sessions) throw new Error(`${String(online)} sessions are left, not ${String(sessions)}`);
     return taken;
+  }
+
+  #counts(): { readonly sessions: number; readonly times: number } {
+    const { sessions = 0, times = 0 } = this.#options.settings;
+    return { sessions, times };
+  }
+
+  async #enrol(): Promise<Enrolled> {
+    const { note, signal } = this.#options;
+    const { sessions, times } = this.#counts();
+    note(`enrolling ${String(sessions + times)} devices`);
+    return await enrolDevices(sessions + times, signal);
   }
 
   async #pair(): Promise<Sample> {
@@ -97,22 +126,13 @@ export class IdentityRig implements Rig {
   }
 }
 
+function portOf(addresses: readonly string[]): number {
+  return Number(addresses[0]?.split(":").at(-1));
+}
+
 function revokeSample({ closedMs, receiptMs }: Revoked): Sample {
   return {
     value: quantile(closedMs, 0.99),
     extra: { "p50 ms": quantile(closedMs, 0.5), "receipt p99 ms": quantile(receiptMs, 0.99) },
   };
-}
-
-/** How long it takes until a dial fails. @throws {Error} when it does not */
-async function refusal(dial: () => Promise<AsyncDisposable>): Promise<number> {
-  const began = performance.now();
-  let session: AsyncDisposable;
-  try {
-    session = await dial();
-  } catch {
-    return performance.now() - began;
-  }
-  await session[Symbol.asyncDispose]();
-  throw new Error("a revoked device came in");
 }

@@ -1,20 +1,22 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { GatewayError } from "../errors.ts";
 
-/** Calls under way at once, streams among them. Each keeps some ten kilobytes, and a stream of events a share of every event that comes. */
+/** Streams under way at once, and calls of one answer beside them. Each keeps some ten kilobytes, and a stream of events a share of every event that comes. */
 const MAX_CALLS = 1024;
 
-/** Refuses calls beyond what may be under way, those of a program that opens streams and forgets them. @param max calls at once */
+/** Refuses calls beyond what may be under way, those of a program that opens streams and forgets them. @param max streams at once, and as many calls of one answer */
 export function limitCalls(max: number = MAX_CALLS): Interceptor {
-  let underWay = 0;
+  // Apart: streams that nobody reads must not keep an operator from revoking a device.
+  const underWay = { streams: 0, calls: 0 };
   return (next) => async (request) => {
-    if (underWay >= max) {
-      throw new GatewayError("CALL_LIMIT", `${max} calls are under way already`, { metadata: { max: String(max) } });
+    const kind = request.stream ? "streams" : "calls";
+    if (underWay[kind] >= max) {
+      throw new GatewayError("CALL_LIMIT", `${max} ${kind} are under way already`, { metadata: { max: String(max) } });
     }
-    underWay += 1;
+    underWay[kind] += 1;
     let ended = false;
     const end = (): void => {
-      if (!ended) underWay -= 1;
+      if (!ended) underWay[kind] -= 1;
       ended = true;
     };
     try {

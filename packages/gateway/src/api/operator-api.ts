@@ -44,7 +44,7 @@ export interface OperatorApiOptions {
   readonly logger: Logger;
   /** Who calls through this listener. */
   readonly caller: Caller;
-  /** Calls under way at once. Default 1024. */
+  /** Streams under way at once, and as many other calls beside them. Default 1024. */
   readonly maxCalls?: number;
   /** Ends every call, streaming ones too, with its reason. */
   readonly shutdownSignal: AbortSignal;

@@ -29,6 +29,7 @@ export function deviceContract(open: () => Promise<StoreUnderTest>): void {
       const second = await under.store.devices.enroll(enrollInput(A));
       expect(second).toEqual({ ...first, kind: "repeated" });
       expect(await under.store.devices.list()).toHaveLength(1);
+      expect(await under.store.devices.count()).toBe(1);
     });
 
     test("a new certificate of a known device retires those before it", async () => {

@@ -148,6 +148,7 @@ export function openSimStore(options: SimStoreOptions): Store {
     },
     devices: {
       list: () => r("devices.list", undefined),
+      count: () => r("devices.count", undefined),
       get: (id) => r("devices.get", id),
       find: (text) => r("devices.find", text),
       select: (selector) => r("devices.select", selector),

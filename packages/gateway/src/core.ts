@@ -82,7 +82,7 @@ export class GatewayCore implements AsyncDisposable {
   async status(): Promise<GatewayStatus> {
     const { store, registry, meshId, listener } = this.#parts;
     const [devices, revocationEpoch, bounds] = await Promise.all([
-      store.devices.list(),
+      store.devices.count(),
       store.devices.revocationEpoch(),
       store.events.bounds(),
     ]);
@@ -93,7 +93,7 @@ export class GatewayCore implements AsyncDisposable {
       address: this.address,
       startedAt: this.#startedAt,
       revocationEpoch,
-      devices: devices.length,
+      devices,
       online,
       lastOffset: bounds.latest,
       connections: listener.stats().connections,
@@ -106,7 +106,7 @@ export class GatewayCore implements AsyncDisposable {
   async stats(): Promise<GatewayStats> {
     const { store, registry, listener, dispatcher, keeper, scrub, ingest } = this.#parts;
     const [devices, revocationEpoch, usage] = await Promise.all([
-      store.devices.list(),
+      store.devices.count(),
       store.devices.revocationEpoch(),
       store.events.usage(),
     ]);
@@ -117,7 +117,7 @@ export class GatewayCore implements AsyncDisposable {
       transport: listener.stats(),
       sessions: registry.stats(),
       revocationEpoch,
-      devices: devices.length,
+      devices,
       offsets,
       tasks: dispatcher.counts,
       store: store.stats(),

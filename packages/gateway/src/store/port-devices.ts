@@ -5,6 +5,8 @@ import type { CertificateRow, DeviceRow, ReceiptRow, TaskRow } from "./rows.ts";
 export interface DeviceStore {
   /** Every device, by name. */
   list(): Promise<readonly DeviceRow[]>;
+  /** How many there are, revoked ones too. */
+  count(): Promise<number>;
   get(deviceId: string): Promise<DeviceRow | undefined>;
   /** Devices whose id is or begins with `text`, or whose name is `text`; at most 10. */
   find(text: string): Promise<readonly DeviceRow[]>;

@@ -23,6 +23,11 @@ export function listDevices(db: Database): readonly DeviceRow[] {
   return db.all(`${SELECT_DEVICE} ORDER BY d.name, d.device_id`).map(deviceRow);
 }
 
+/** How many devices there are. */
+export function countDevices(db: Database): number {
+  return db.number("SELECT count(*) FROM devices");
+}
+
 /** Devices by id, prefix of an id, or name; at most 10. */
 export function findDevices(db: Database, wanted: string): readonly DeviceRow[] {
   if (wanted === "") return [];

@@ -105,6 +105,7 @@ function metaStore(writer: WorkerClient, reader: WorkerClient): MetaStore {
 function deviceStore(writer: WorkerClient, reader: WorkerClient): DeviceStore {
   return {
     list: () => reader.call("devices.list", undefined),
+    count: () => reader.call("devices.count", undefined),
     get: (deviceId) => reader.call("devices.get", deviceId),
     find: (wanted) => reader.call("devices.find", wanted),
     select: (selector) => reader.call("devices.select", selector),

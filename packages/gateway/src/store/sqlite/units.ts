@@ -65,6 +65,7 @@ export const READS = {
   "lineage.behind": (db: Database, _input: undefined) => lineage.behind(db),
   "meta.get": meta.getMeta,
   "devices.list": devices.listDevices,
+  "devices.count": (db: Database, _input: undefined) => devices.countDevices(db),
   "devices.get": findDevice,
   "devices.select": devices.selectDevices,
   "devices.find": devices.findDevices,

@@ -72,7 +72,7 @@ const DEFAULT_LIMITS: GatewayLimits = {
   heartbeatMs: 30_000,
   leaseMs: 30_000,
   maxUnfinishedTasks: 100_000,
-  maxBatchesInFlight: 4,
+  maxBatchesInFlight: 16,
 };
 
 /** What transports hold where nobody says otherwise: `ListenLimits.maxConnections`. */

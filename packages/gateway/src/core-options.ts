@@ -49,6 +49,6 @@ export interface GatewayLimits {
   readonly leaseMs: number;
   /** Most unfinished tasks. Default 100000. */
   readonly maxUnfinishedTasks: number;
-  /** Batches of one node that may wait for their commit. Default 4. */
+  /** Batches of one node that may wait for their commit: as many as it sends at once, where they are small. Default 16. */
   readonly maxBatchesInFlight: number;
 }

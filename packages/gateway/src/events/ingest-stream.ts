@@ -28,6 +28,8 @@ import { failWhileReading } from "../sessions/stream-failure.ts";
 
 /** How long a node pauses when the store has no room. */
 const THROTTLE_MS = 1000;
+/** Of batches that wait for their commit, as `workWeight` counts: four or five of the largest. */
+const MAX_WEIGHT = 2 * 1024 * 1024;
 /** Replies that may wait for a node that does not read them. */
 const MAX_WAITING_REPLIES = 64;
 /** Of a batch, so many sequences are named in the log. */
@@ -57,6 +59,8 @@ class IngestStream {
   readonly #session: LiveSession;
   readonly #epoch: Uint8Array;
   readonly #inFlight = new Set<Promise<void>>();
+  /** Of those, as `workWeight` counts. */
+  #weight = 0;
   /** Set once the stream has failed before its node ended it. */
   #failed = false;
   #state: Ingest;
@@ -79,11 +83,13 @@ class IngestStream {
         if (message.type === "end") break;
         // After a failure the node is told, and what it had under way is dropped until it ends.
         if (this.#failed) continue;
-        await share.take(this.#session.deviceId, weightOf(message));
-        if (message.type === "batch") this.#onBatch(message);
-        else this.#onPacked(message);
-        // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then.
-        while (this.#inFlight.size >= maxBatchesInFlight) await Promise.race(this.#inFlight);
+        const weight = weightOf(message);
+        await share.take(this.#session.deviceId, weight);
+        if (message.type === "batch") this.#onBatch(message, weight);
+        else this.#onPacked(message, weight);
+        // One node may not fill the store's queue: the next batch is read when one of these is committed, and QUIC holds the node back until then. But what is to share a commit has to be there.
+        while (this.#inFlight.size >= maxBatchesInFlight || this.#weight >= MAX_WEIGHT)
+          await Promise.race(this.#inFlight);
         // Nor may it fill our memory with answers it does not read.
         if (this.#waitingReplies > MAX_WAITING_REPLIES) await this.#replies;
       }
@@ -96,14 +102,14 @@ class IngestStream {
     await awaitPeerEnd(this.#messages, clock);
   }
 
-  #onPacked(message: PackedBatch): void {
+  #onPacked(message: PackedBatch, weight: number): void {
     const { context, deviceId } = this.#session;
     const unpacked = context.ingest.unpack(deviceId, message);
-    if (unpacked.kind === "unpacked") this.#onBatch(unpacked.batch);
+    if (unpacked.kind === "unpacked") this.#onBatch(unpacked.batch, weight);
     else this.#step({ kind: "refused", retryAfterMs: unpacked.retryAfterMs, reason: unpacked.reason });
   }
 
-  #onBatch(batch: EventBatch): void {
+  #onBatch(batch: EventBatch, weight: number): void {
     const before = this.#state.received;
     const effects = this.#step({ kind: "batch", first: batch.first, count: batch.events.length });
     const work = effects.filter((effect) => effect.kind !== "reply");
@@ -113,8 +119,12 @@ class IngestStream {
     // Comparing and storing are one unit of the store, whatever the machine calls them.
     const task = this.#commit(batch.first, events, duplicatesThrough)
       .catch((error: unknown) => this.#fail(error))
-      .finally(() => this.#inFlight.delete(task));
+      .finally(() => {
+        this.#inFlight.delete(task);
+        this.#weight -= weight;
+      });
     this.#inFlight.add(task);
+    this.#weight += weight;
   }
 
   async #commit(first: number, events: readonly AppendEvent[], duplicatesThrough: number): Promise<void> {

@@ -7,6 +7,8 @@ const AT_ONCE = 32;
 
 /** What each revocation took, in milliseconds since the operator's call; of `refusedMs` since the redial. */
 export interface Revoked {
+  /** Of the very first, which finds code that has not run yet, until its connection was closed. */
+  readonly firstMs: number;
   /** Until the connection was closed at the device. */
   readonly closedMs: readonly number[];
   /** Until the operator had the receipt. */
@@ -33,22 +35,37 @@ export async function holdEach(
   return sessions;
 }
 
+/** What {@link revokeEach} works with. */
+export interface RevokeOptions {
+  readonly client: GatewayClient;
+  readonly hold: HoldDevice;
+  /** So many of the first do not count: what they run is compiled by then. */
+  readonly warmUp: number;
+  readonly signal: AbortSignal;
+}
+
 /** Revoke one after the other, and have each dial again. @throws {Error} when one gets in again; rethrows `signal.reason` */
 export async function revokeEach(
   sessions: readonly Held[],
-  { client, hold, signal }: { readonly client: GatewayClient; readonly hold: HoldDevice; readonly signal: AbortSignal },
+  { client, hold, warmUp, signal }: RevokeOptions,
 ): Promise<Revoked> {
-  const taken = { closedMs: [] as number[], receiptMs: [] as number[], refusedMs: [] as number[] };
+  const all = { closedMs: [] as number[], receiptMs: [] as number[], refusedMs: [] as number[] };
   for (const { device, closed } of sessions) {
     signal.throwIfAborted();
     const began = performance.now();
     const closing = closed.then(() => performance.now() - began);
     await client.devices.revoke(device.deviceId);
-    taken.receiptMs.push(performance.now() - began);
-    taken.closedMs.push(await closing);
-    taken.refusedMs.push(await refusal(() => hold(device)));
+    all.receiptMs.push(performance.now() - began);
+    all.closedMs.push(await closing);
+    all.refusedMs.push(await refusal(() => hold(device)));
   }
-  return taken;
+  const [firstMs = Number.NaN] = all.closedMs;
+  return {
+    firstMs,
+    closedMs: all.closedMs.slice(warmUp),
+    receiptMs: all.receiptMs.slice(warmUp),
+    refusedMs: all.refusedMs.slice(warmUp),
+  };
 }
 
 /** How long it takes until a dial fails. @throws {Error} when it does not */

@@ -15,6 +15,8 @@ import { identityWorkOf } from "./rows.ts";
 
 /** Handshakes under way at once while the others' sessions are opened. */
 const AT_ONCE = 32;
+/** Revocations before those that count. */
+const WARM_UP = 20;
 
 /** Revokes devices beside others that stay; `refused` reads off the same run as `revoke`. */
 export class IdentityRig implements Rig {
@@ -92,10 +94,10 @@ export class IdentityRig implements Rig {
     const mesh = await readDevices(where.enrolled.devicesFile);
     const holdDevice: HoldDevice = (device) => hold(where.transport, where.port, mesh, device);
     await using held = new AsyncDisposableStack();
-    const revoked = await holdEach(mesh.devices.slice(-times), holdDevice, { held, signal });
+    const revoked = await holdEach(mesh.devices.slice(sessions), holdDevice, { held, signal });
     const before = (await client.status()).online;
-    if (before !== sessions + times) throw new Error(`${String(before)} sessions are up`);
-    const taken = await revokeEach(revoked, { client, hold: holdDevice, signal });
+    if (before !== sessions + WARM_UP + times) throw new Error(`${String(before)} sessions are up`);
+    const taken = await revokeEach(revoked, { client, hold: holdDevice, warmUp: WARM_UP, signal });
     const { online } = await client.status();
     if (online !== sessions) throw new Error(`${String(online)} sessions are left, not ${String(sessions)}`);
     return taken;
@@ -109,8 +111,9 @@ export class IdentityRig implements Rig {
   async #enrol(): Promise<Enrolled> {
     const { note, signal } = this.#options;
     const { sessions, times } = this.#counts();
-    note(`enrolling ${String(sessions + times)} devices`);
-    return await enrolDevices(sessions + times, signal);
+    const count = sessions + WARM_UP + times;
+    note(`enrolling ${String(count)} devices`);
+    return await enrolDevices(count, signal);
   }
 
   async #pair(): Promise<Sample> {
@@ -130,9 +133,13 @@ function portOf(addresses: readonly string[]): number {
   return Number(addresses[0]?.split(":").at(-1));
 }
 
-function revokeSample({ closedMs, receiptMs }: Revoked): Sample {
+function revokeSample({ firstMs, closedMs, receiptMs }: Revoked): Sample {
   return {
     value: quantile(closedMs, 0.99),
-    extra: { "p50 ms": quantile(closedMs, 0.5), "receipt p99 ms": quantile(receiptMs, 0.99) },
+    extra: {
+      "p50 ms": quantile(closedMs, 0.5),
+      "first ms": firstMs,
+      "receipt p99 ms": quantile(receiptMs, 0.99),
+    },
   };
 }

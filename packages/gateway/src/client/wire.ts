@@ -23,11 +23,11 @@ export interface Wire {
 }
 
 /**
- * Calls go over HTTP/1.1, each on a connection of its own: on a UNIX socket that costs next to nothing, and a
- * subscription that reads slowly then holds back nobody else, which it would through HTTP/2's shared window.
+ * Calls go over HTTP/1.1, each on a connection that is its own for as long as it takes: a subscription that reads slowly then holds back nobody else, which it would through HTTP/2's shared
+ * window. The next call takes a connection that is free: to open one takes longer than a small call.
  */
 export function openWire(socketPath: string): Wire {
-  const agent = new Agent({ keepAlive: false });
+  const agent = new Agent({ keepAlive: true });
   const closing = new AbortController();
   const transport = createConnectTransport({
     baseUrl: "http://quaymesh.local",

@@ -3,8 +3,11 @@ import type { Clock } from "../clock.ts";
 
 /** From one turn to the next: fifty nodes a second, ten thousand within four minutes, and a small mesh at once. */
 export const TURN_MS = 20;
-/** The same for what costs a node no more than a write to its disk: a thousand within little more than a second, of which the gateway's work is less than a tenth. */
-const SHORT_TURN_MS = 1;
+/**
+ * The same for what costs a node no more than a write to its disk: a thousand within ten seconds, of which the gateway's work is a hundredth. One node that knows is enough for a gateway that was put back to be found out;
+ * told one a millisecond, they doubled what the next revocation took.
+ */
+const SHORT_TURN_MS = 10;
 
 /** What {@link Turns} takes. */
 interface TurnsOptions {

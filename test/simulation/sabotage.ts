@@ -106,7 +106,7 @@ export function receiptEarly(job: Job): Reply | undefined {
     lastSeq: 0,
   };
   const receipt: ReceiptRow = { receiptId, deviceId, deviceName: "", revokedAt: now, reason, ...counts };
-  const value: RevokeResult = { receipt, repeated: false, tasks: [] };
+  const value: RevokeResult = { receipt, repeated: false, tasks: [], latest: undefined };
   return { id: job.id, ok: true, value };
 }
 

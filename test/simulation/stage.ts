@@ -278,7 +278,8 @@ export class Stage {
   }
 
   #onCommit(jobs: readonly Job[], replies: readonly Reply[]): void {
-    for (let more = jobs.some(({ unit }) => unit.startsWith("events.")); more;) {
+    // A revocation is in the log with what it changes.
+    for (let more = jobs.some(({ unit }) => unit.startsWith("events.") || unit === "devices.revoke"); more;) {
       const page = this.gateway.database.read("events.read", {
         after: this.log.latest,
         limit: 10_000,

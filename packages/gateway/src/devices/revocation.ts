@@ -1,5 +1,4 @@
 /** Cutting a device off. DESIGN section 5, "Revoking". */
-import { encodeValue } from "@quaymesh/protocol";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Lineage } from "../sessions/lineage.ts";
@@ -9,9 +8,6 @@ import type { DeviceSelector } from "../store/port-devices.ts";
 import type { ReceiptRow } from "../store/rows.ts";
 import { newId } from "../tasks/ids.ts";
 import type { GatewayTrust } from "../trust.ts";
-
-/** Kind of the event that records a revocation. */
-const REVOKED_EVENT = "mesh.device.revoked";
 
 /** Longest reason that is kept, characters; as in the `revoked` notice. */
 const MAX_REASON_CHARACTERS = 256;
@@ -76,15 +72,10 @@ async function finish(
   closedMs: number,
   { store, clock, logger }: RevocationContext,
 ): Promise<ReceiptRow> {
-  const { receiptId, deviceId, revocationEpoch, reason } = receipt;
-  const data = encodeValue({ receiptId, revocationEpoch, reason });
+  const { receiptId, deviceId } = receipt;
   const now = clock.now();
   try {
-    const [finished] = await Promise.all([
-      store.devices.finishRevocation({ receiptId, sessionsClosed, closedMs, now }),
-      store.events.record({ deviceId, kind: REVOKED_EVENT, data, now }),
-    ]);
-    return finished;
+    return await store.devices.finishRevocation({ receiptId, sessionsClosed, closedMs, now });
   } catch (error) {
     logger.error({ device: deviceId, error }, "the receipt of a revocation could not be completed");
     return { ...receipt, sessionsClosed, closedMs };

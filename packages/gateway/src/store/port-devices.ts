@@ -121,4 +121,6 @@ export interface RevokeResult {
   readonly repeated: boolean;
   /** Tasks whose row changed, as they are now. */
   readonly tasks: readonly TaskRow[];
+  /** Offset of the event that records it; undefined where it was recorded before. */
+  readonly latest: number | undefined;
 }

@@ -1,8 +1,10 @@
 /** Units of revocation. Everything that makes it true is one transaction; what is measured afterwards is added to the receipt. */
+import { encodeValue } from "@quaymesh/protocol/core";
 import { isTerminal, type ReceiptRow, type TaskRow } from "../rows.ts";
 import { DEVICE_REVOKED, endRow, isWithNode } from "../../tasks/ledger.ts";
 import { GatewayError } from "../../errors.ts";
 import type { FinishRevocationInput, RevokeInput, RevokeResult } from "../port-devices.ts";
+import { recordEvent } from "./append.ts";
 import { text } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { receiptRow, requireDevice } from "./device-rows.ts";
@@ -11,13 +13,16 @@ import { nextRevocationEpoch } from "./meta.ts";
 import { attemptsOf, stepAndSave, tasksOf } from "./task-changes.ts";
 import { saveTask, taskRow } from "./task-rows.ts";
 
-/** Revoke once: epoch, device, certificates, leases, tasks and receipt together. */
+/** Kind of the event that records a revocation. */
+const REVOKED_EVENT = "mesh.device.revoked";
+
+/** Revoke once: epoch, device, certificates, leases, tasks, receipt and the log's event together. */
 export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
   const device = requireDevice(db, input.deviceId);
   if (device.revoked) {
     const receipt = latestReceipt(db, input.deviceId);
     if (receipt === undefined) throw new GatewayError("STORE_CORRUPT", "a revoked device without a receipt");
-    return { receipt, repeated: true, tasks: [] };
+    return { receipt, repeated: true, tasks: [], latest: undefined };
   }
   if (input.only !== undefined && !isSelected(db, input.deviceId, input.only)) {
     throw new GatewayError("DEVICE_NOT_SELECTED", `device ${input.deviceId} is not among those to revoke any more`);
@@ -42,7 +47,10 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
     input.reason,
     JSON.stringify(closed),
   );
-  return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks: changed };
+  const { deviceId, receiptId, reason, now } = input;
+  const data = encodeValue({ receiptId, revocationEpoch: epoch, reason });
+  const latest = recordEvent(db, { deviceId, kind: REVOKED_EVENT, data, now });
+  return { receipt: requireReceipt(db, receiptId), repeated: false, tasks: changed, latest };
 }
 
 /** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. @returns their ids */

@@ -46,8 +46,10 @@ function changeOf(unit: UnitName, value: unknown): StoreChange | undefined {
     case "tasks.disconnect":
     case "tasks.adopt":
       return change(value as UnitOutput<"tasks.disconnect">);
-    case "devices.revoke":
-      return { ...NOTHING, tasks: (value as UnitOutput<"devices.revoke">).tasks, devices: true };
+    case "devices.revoke": {
+      const { tasks, latest } = value as UnitOutput<"devices.revoke">;
+      return { latest, tasks, devices: true };
+    }
     case "devices.enroll":
       return { ...NOTHING, devices: true };
     case "policies.put":

@@ -201,17 +201,29 @@ export class EffectRunner {
         await issuing;
       } catch (cause) {
         const revoked = isRevoked(cause);
+        // By the revocation of a device that came through it: it is not to stand open for nobody.
+        const isClosed = await this.#isClosed(windowId);
         if (revoked) parts.logger.warn({ err: cause, requestId }, "a device was revoked before it was let in");
+        else if (isClosed) parts.logger.warn({ requestId, windowId }, "a window was closed before a device was let in");
         else parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
         feed({ kind: "issue-failed", requestId, revoked });
-        // Closed by the revocation of a device that came through it: it is not to stand open for nobody.
-        const isClosed = (await parts.store.pairing.window(windowId))?.state === "closed";
         if (isClosed) feed({ kind: "close", windowId });
       } finally {
         this.#issuing.delete(requestId);
         this.#unwritten.delete(requestId);
       }
     });
+  }
+
+  /** Whether the store has it closed, whatever this process thinks of it; a store that cannot be asked has not. */
+  async #isClosed(windowId: string): Promise<boolean> {
+    const { store, logger } = this.#context.parts;
+    try {
+      return (await store.pairing.window(windowId))?.state === "closed";
+    } catch (err) {
+      logger.warn({ err, windowId }, "a window could not be looked up");
+      return false;
+    }
   }
 
   #inspectRenewal({ attemptId, csr, spkiSha256 }: Effect<"inspect-renewal">): void {

@@ -18,6 +18,8 @@ export class OutboxPublisher {
   readonly #parts: OutboxPublisherParts;
   #pump: PublishPump | undefined;
   #durableAtHello = 0;
+  /** Why the events could not be given new numbers, the last time that was tried. */
+  #hindrance: string | undefined;
 
   constructor(parts: OutboxPublisherParts) {
     this.#parts = parts;
@@ -73,10 +75,14 @@ export class OutboxPublisher {
       const { dropped, kept } = await outbox.renumber();
       const message = `${why.message}. ${kept} events got new numbers under a new outbox epoch`;
       log.line({ level: "error", event: "outbox.renumbered", message, details: { dropped, kept } });
+      this.#hindrance = undefined;
       link.redial("new outbox epoch");
       return true;
     } catch (cause) {
-      log.failure("outbox.not-renumbered", cause);
+      // Once for each reason: it is tried again all the time, and the log may be on the very disk that is full.
+      const hindrance = cause instanceof NodeError ? cause.code : "";
+      if (hindrance !== this.#hindrance) log.failure("outbox.not-renumbered", cause);
+      this.#hindrance = hindrance;
       return false;
     }
   }

@@ -12,8 +12,11 @@ const FIRST_BYTES_TIMEOUT_MS = 10_000;
 /** Window of a stream: with the default of 64 KiB a large input crosses in a thousand round trips. */
 const HTTP2_WINDOW_BYTES = 4_194_304;
 
-/** What more a client wants at once waits with the client. */
-const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: 256 };
+/** Calls of one connection at once. Of HTTP/2 what more a client wants waits with the client; one that pipelines more over HTTP/1.1 is gone. */
+const MAX_CALLS = 256;
+const HTTP2_SETTINGS = { initialWindowSize: HTTP2_WINDOW_BYTES, maxConcurrentStreams: MAX_CALLS };
+/** How long a connection may be free: longer than a client's process sleeps, which would else use one that is gone. */
+const KEEP_ALIVE_MS = 600_000;
 
 /** Serves requests of both versions on sockets that are handed to it. */
 export class HttpVersions {
@@ -30,8 +33,11 @@ export class HttpVersions {
   #closing = false;
 
   constructor(listener: RequestListener) {
-    this.#http1 = createHttp1Server((request, response) => {
-      this.#countHttp1(request.socket, response);
+    this.#http1 = createHttp1Server({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+      if (this.#countHttp1(request.socket, response) > MAX_CALLS) {
+        request.socket.destroy();
+        return;
+      }
       this.#calls.take(request.socket, () => {
         if (!request.destroyed) listener(request, response);
       });
@@ -96,13 +102,15 @@ export class HttpVersions {
     this.#http1.emit("connection", socket);
   }
 
-  #countHttp1(socket: Socket, response: ServerResponse): void {
-    const add = (calls: number) => {
+  /** @returns how many calls of the connection are under way, with this one */
+  #countHttp1(socket: Socket, response: ServerResponse): number {
+    const add = (calls: number): number => {
       const now = (this.#http1Calls.get(socket) ?? 0) + calls;
       if (!socket.destroyed) this.#http1Calls.set(socket, now);
       if (this.#closing && now === 0) socket.end();
+      return now;
     };
-    add(1);
     response.once("close", () => add(-1));
+    return add(1);
   }
 }

@@ -39,7 +39,7 @@ export async function revokeDevice(
   const started = clock.monotonicMs();
   const now = clock.now();
   const kept = reason.slice(0, MAX_REASON_CHARACTERS).toWellFormed();
-  const { receipt, repeated } = await store.devices.revoke({
+  const { receipt, repeated, latest } = await store.devices.revoke({
     deviceId,
     receiptId: newId(now),
     reason: kept,
@@ -53,6 +53,7 @@ export async function revokeDevice(
   for (const session of sessions) session.revoke(epoch, kept);
   await Promise.all(sessions.map((session) => session.connection.closed));
   if (repeated) return receipt;
+  if (latest === undefined) logger.error({ device: deviceId, epoch }, "a revocation could not be recorded in the log");
   lineage.revoked();
   const closedMs = clock.monotonicMs() - started;
   for (const _ of sessions) registry.count("revoked");

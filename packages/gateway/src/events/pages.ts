@@ -59,7 +59,7 @@ export async function* readPages(
     if (eventCount(events) > 0 || (caughtUp && announced !== after)) {
       announced = after;
       yield { logId, events, caughtUp: after, release: () => pages.release(page) };
-    }
+    } else pages.release(page);
     if (caughtUp) await log.grownBeyond(after, signal);
   }
 }

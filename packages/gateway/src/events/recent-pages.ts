@@ -10,6 +10,8 @@ import type { PageWanted } from "./shared-reads.ts";
 
 /** Most of them, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
+/** What a page takes beside its events: two buffers and what points at them. */
+const PAGE_BYTES = 1024;
 /** Offsets behind the newest event, within which a reader counts as one at the live end. */
 const LIVE_OFFSETS = 8192;
 
@@ -46,15 +48,16 @@ export class RecentPages {
     const last = lastOffset(page.events);
     if (last === undefined) return;
     this.#kept.push({ page, first: last - eventCount(page.events) + 1, last, readers: 0, dropped: false });
-    this.#bytes += page.events.bytes.length;
-    while (this.#bytes > MAX_BYTES) this.#drop();
+    this.#bytes += bytesOf(page);
+    // Nobody is given what is further behind.
+    while (this.#bytes > MAX_BYTES || (this.#kept[0]?.last ?? last) < last - LIVE_OFFSETS) this.#drop();
   }
 
   /** What there is after an offset, where that is here and the rules of the reader take all of it or nothing. To be {@link RecentPages.release}d. */
   read({ after, filter, grants }: PageWanted): EventPage | undefined {
     const { latest } = this.#log;
     if (latest - after > LIVE_OFFSETS) return undefined;
-    this.#readAt = latest;
+    if (![filter, ...(grants ?? [])].some(({ labels = [] }) => labels.length > 0)) this.#readAt = latest;
     const kept = this.#kept.findLast(({ first, last }) => first <= after + 1 && after < last);
     if (kept === undefined) return undefined;
     const passing = passes(kept.page, filter, grants);
@@ -79,10 +82,14 @@ export class RecentPages {
   #drop(): void {
     const kept = this.#kept.shift();
     if (kept === undefined) return;
-    this.#bytes -= kept.page.events.bytes.length;
+    this.#bytes -= bytesOf(kept.page);
     kept.dropped = true;
     free(kept);
   }
+}
+
+function bytesOf({ events }: AppendedPage): number {
+  return events.bytes.length + PAGE_BYTES;
 }
 
 /** Give its memory back at once: left to be collected it has V8 search the whole heap. What a reader never releases is left to that. */

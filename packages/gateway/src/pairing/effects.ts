@@ -204,8 +204,9 @@ export class EffectRunner {
         // By the revocation of a device that came through it: it is not to stand open for nobody.
         const isClosed = await this.#isClosed(windowId);
         if (revoked) parts.logger.warn({ err: cause, requestId }, "a device was revoked before it was let in");
-        else if (isClosed) parts.logger.warn({ requestId, windowId }, "a window was closed before a device was let in");
-        else parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
+        else if (isClosed && isUsedUp(cause)) {
+          parts.logger.warn({ err: cause, requestId, windowId }, "a window was closed before a device was let in");
+        } else parts.logger.error({ err: cause, requestId }, "a certificate could not be issued");
         feed({ kind: "issue-failed", requestId, revoked });
         if (isClosed) feed({ kind: "close", windowId });
       } finally {
@@ -323,4 +324,9 @@ export class EffectRunner {
   #row(attemptId: string): string {
     return `${this.#life}.${attemptId}`;
   }
+}
+
+/** The store lets nobody in by that window any more. */
+function isUsedUp(cause: unknown): boolean {
+  return cause instanceof GatewayError && cause.code === "WINDOW_USED_UP";
 }

@@ -121,6 +121,6 @@ export interface RevokeResult {
   readonly repeated: boolean;
   /** Tasks whose row changed, as they are now. */
   readonly tasks: readonly TaskRow[];
-  /** Offset of the event that records it; undefined where it was recorded before. */
+  /** Offset of the event that records it; undefined where it was recorded before, and where the log could not be written. */
   readonly latest: number | undefined;
 }

@@ -32,6 +32,19 @@ describe("the admin socket", () => {
     expect(await readdir(directory.path)).toEqual([]);
   });
 
+  test("a connection that pipelines more calls than it may have is closed: those that wait would take memory without end", async () => {
+    await using directory = await temporary();
+    let begun = 0;
+    await using socket = await AdminSocket.listen(join(directory.path, "s"), () => {
+      begun += 1;
+    });
+    const client = connect(socket.path);
+    client.resume();
+    client.write("GET / HTTP/1.1\r\nHost: q\r\n\r\n".repeat(300));
+    await once(client, "close");
+    expect(begun).toBeLessThanOrEqual(256);
+  });
+
   test("replaces a file that a killed process left behind", async () => {
     await using directory = await temporary();
     const path = join(directory.path, "s");

@@ -138,3 +138,15 @@ test("a page's memory is bounded, and free once it is neither kept nor with a re
   }
   expect(first.detached).toBe(true);
 });
+
+test("pages that nobody can be given any more go, however small they are", () => {
+  const log = { latest: 0 };
+  const recent = new RecentPages(log);
+  const first = pageBehind(0, ["k"]);
+  recent.add(first);
+  while (log.latest < 8200) {
+    const page = pageBehind((log.latest += 1), ["k"]);
+    recent.add(page);
+  }
+  expect(first.events.bytes.buffer.detached).toBe(true);
+});

@@ -10,9 +10,9 @@ import type { Store } from "../../src/store/port.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const SESSIONS = 1000;
-/** Above the delay after a revocation, and below that of a log that only grows. */
 /** From one node to the next. */
 const TURN_MS = 10;
+/** Above the delay after a revocation, and below that of a log that only grows. */
 const SOON_ENOUGH_MS = 250;
 
 async function opened() {

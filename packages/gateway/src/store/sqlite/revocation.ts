@@ -47,10 +47,27 @@ export function revokeDevice(db: Database, input: RevokeInput): RevokeResult {
     input.reason,
     JSON.stringify(closed),
   );
-  const { deviceId, receiptId, reason, now } = input;
-  const data = encodeValue({ receiptId, revocationEpoch: epoch, reason });
-  const latest = recordEvent(db, { deviceId, kind: REVOKED_EVENT, data, now });
-  return { receipt: requireReceipt(db, receiptId), repeated: false, tasks: changed, latest };
+  const latest = record(db, input, epoch);
+  return { receipt: requireReceipt(db, input.receiptId), repeated: false, tasks: changed, latest };
+}
+
+/** In the log, too. One that cannot be written, because it is damaged, is no reason to go on trusting the device. @returns its offset, or undefined */
+function record(
+  db: Database,
+  { deviceId, receiptId, reason, now }: RevokeInput,
+  revocationEpoch: number,
+): number | undefined {
+  const data = encodeValue({ receiptId, revocationEpoch, reason });
+  db.exec("SAVEPOINT recorded");
+  try {
+    const offset = recordEvent(db, { deviceId, kind: REVOKED_EVENT, data, now });
+    db.exec("RELEASE recorded");
+    return offset;
+  } catch (error) {
+    if (!db.inTransaction) throw error;
+    db.exec("ROLLBACK TO recorded; RELEASE recorded");
+    return undefined;
+  }
 }
 
 /** A code that lets others in unasked is known to the device: with a key of its own making it would be back before anybody looks. @returns their ids */

@@ -264,7 +264,10 @@ export class World implements AsyncDisposable {
     this.#goes = false;
     for (const { post } of this.#nodes.values()) post.say("pause");
     for (const post of this.#posts.values()) {
-      if (!(await isReady(post, signal))) this.audit.note("not-settled", `${post.name} is not up`);
+      const isUp = await isReady(post, signal);
+      // Whoever is interrupted in the middle has found nothing.
+      if (this.#options.signal.aborted) return false;
+      if (!isUp) this.audit.note("not-settled", `${post.name} is not up`);
     }
     // Whoever was started meanwhile has not heard it.
     for (const { post, paused } of this.#nodes.values()) if (!paused) post.say("pause");

@@ -45,7 +45,7 @@ export interface EventsOptions<S extends StandardSchemaV1 = StandardSchemaV1> ex
   readonly manualAck?: boolean;
   /** With `durable`: go on with what is left where events are gone that were not acknowledged, instead of failing with `RESUME_COMPACTED`. */
   readonly skipLost?: boolean;
-  /** Called whenever nothing up to `offset` is left to send: the cursor may move there even if the filter hid the last events. */
+  /** Called whenever the end of the log, at `offset`, is reached: the cursor may move there even if the filter hid the last events. */
   readonly onCaughtUp?: (position: { readonly offset: number; readonly logId: string }) => void;
   /** Called when a durable subscription is open, each time. `lost`: events that are gone unread. */
   readonly onOpened?: (opened: Opened) => void;

@@ -58,7 +58,7 @@ export async function* readPages(
     signal.throwIfAborted();
     if (eventCount(events) > 0 || (caughtUp && announced !== after)) {
       announced = after;
-      yield { logId, events, caughtUp: after, release: () => pages.release(page) };
+      yield { logId, events, caughtUp: caughtUp ? after : 0, release: () => pages.release(page) };
     } else pages.release(page);
     if (caughtUp) await log.grownBeyond(after, signal);
   }

@@ -17,7 +17,7 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Events in offset order; `events` may be empty when only `caughtUp` moved. Nothing up to `caughtUp` is left to send. */
+/** Events in offset order; `events` may be empty when only `caughtUp` moved. Nothing up to `caughtUp` is left to send; 0 where there is more to come at once. */
 export interface LogBatch {
   readonly logId: string;
   readonly events: EncodedEvents;

@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { queryObjects } from "node:v8";
 import { expect, test } from "vitest";
 import { CONTROLS } from "./controls.ts";
 import { hunt } from "./hunt.ts";
 import { runPlan } from "./run.ts";
 import { planOf } from "./scenarios/index.ts";
+import { World } from "./world.ts";
 
 /** `npm run simulate`, as people run it. */
 async function simulate(...argv: readonly string[]) {
@@ -35,6 +37,12 @@ test.each(["events", "sessions", "tasks", "pairing"] as const)(
     expect(new Set(first.map(({ steps }) => steps)).size).toBe(seeds.length);
   },
 );
+
+test("of a simulation that is over nothing is left in memory, whoever was killed in it", async () => {
+  for (const seed of [1, 2, 3, 4]) await runPlan(planOf("events", seed));
+  // Counted after a full collection; the last one may still be on its way out.
+  expect(queryObjects(World, { format: "count" })).toBeLessThanOrEqual(1);
+});
 
 test("a failing seed fails in the same way every time, alone as well", async () => {
   const { broken } = CONTROLS["ack-before-commit"];

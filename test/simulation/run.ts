@@ -1,3 +1,4 @@
+import { forgetCompositeSignals, watchCompositeSignals } from "./composite-signals.ts";
 import { calm } from "./faults.ts";
 import type { Plan } from "./plan.ts";
 import { SCENARIOS } from "./scenarios/index.ts";
@@ -24,6 +25,7 @@ export interface Outcome {
 
 /** Run one plan to its end: everything came right, or something went wrong. */
 export async function runPlan(plan: Plan, broken: Broken = {}): Promise<Outcome> {
+  watchCompositeSignals();
   const running = SCENARIOS[plan.scenario].build(plan, broken);
   const { stage } = running;
   const onStray = (cause: unknown): void => stage.onError("nobody caught", cause);
@@ -36,6 +38,7 @@ export async function runPlan(plan: Plan, broken: Broken = {}): Promise<Outcome>
     await turn();
   } finally {
     process.off("unhandledRejection", onStray);
+    forgetCompositeSignals();
   }
   const { violation, world, recorded, log, readership } = stage;
   return {

@@ -36,6 +36,8 @@ test("the next page is on its way while one is sent; a page that is let go is fr
   const { value: third } = await pages.next();
   expect(reads).toEqual([0, 10, 20]);
   if (first === undefined || second === undefined || third === undefined) throw new Error("there is no page");
+  // Whoever waits for the end of the log is told at the end, not with each page.
+  expect([first, second, third].map(({ caughtUp }) => caughtUp)).toEqual([0, 0, LATEST]);
   second.release?.();
   expect(second.events.bytes.buffer.detached).toBe(true);
   const kept = [first, third].map(({ events }) => decodeEvents(eventBytes(events)).map(({ offset }) => offset));
